@@ -1,0 +1,62 @@
+"""Where the image may be: a constraint takes a point to the nearest allowed one, in the coordinates it is given.
+
+Constraints are functions; `both(l2_ball(bus, 1), inside_mask(bus, mask))` applies one after the other. The loop itself
+always ends with the legal range of pixels, so a ball need not be combined with it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Constraint = Callable[[Tensor], Tensor]
+
+
+def _radius(radius: float) -> float:
+    if not radius >= 0:
+        raise ValueError(f"the radius must be 0 or more, got {radius}")
+    return radius
+
+
+def both(*constraints: Constraint) -> Constraint:
+    """One constraint after the other. Put balls before ranges: clipping to a range leads no further from the centre."""
+
+    def project(variable: Tensor) -> Tensor:
+        for constraint in constraints:
+            variable = constraint(variable)
+        return variable
+
+    return project
+
+
+def pixel_range(low: float = 0.0, high: float = 1.0) -> Constraint:
+    """Every value between `low` and `high`."""
+    if not low <= high:
+        raise ValueError(f"low must be at most high, got {low} and {high}")
+    return lambda variable: variable.clamp(low, high)
+
+
+def l2_ball(centre: Tensor, radius: float) -> Constraint:
+    """Each image at most `radius` (L2, pixel units) from its `centre` (N or 1, 3, H, W)."""
+    _radius(radius)
+
+    def project(variable: Tensor) -> Tensor:
+        change = variable - centre
+        norms = torch.linalg.vector_norm(change.flatten(1), dim=1).view(-1, *[1] * (change.ndim - 1))
+        # a hair inside the sphere: rounding in float32 must not put the result outside
+        inside = centre + change * (radius * (1 - 1e-6) / norms.clamp_min(1e-30))
+        return torch.where(norms <= radius, variable, inside)
+
+    return project
+
+
+def linf_ball(centre: Tensor, radius: float) -> Constraint:
+    """Every value at most `radius` (pixel units; k/255 is k grey levels) from the same value of `centre`."""
+    _radius(radius)
+    return lambda variable: torch.minimum(torch.maximum(variable, centre - radius), centre + radius)
+
+
+def inside_mask(original: Tensor, mask: Tensor) -> Constraint:
+    """Changes only where `mask` (broadcast to the image; bool, or 0 and 1) is true; `original` elsewhere."""
+    allowed = mask.bool()
+    return lambda variable: torch.where(allowed, variable, original)

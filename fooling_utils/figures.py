@@ -1,0 +1,222 @@
+"""Figures in one grammar: original | change | result | the network's top five. Every function returns a Figure.
+
+What is drawn is what was classified: images are rounded to 8 bit first, as they would be saved.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .images import check_images, round_to_8bit
+from .models import Classifier
+from .objectives import Label
+
+# Okabe and Ito's colours, told apart by every kind of colour vision; lines and bars differ in form as well
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B0B0B0"
+LINES = ((ORANGE, "-", "o"), (BLUE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"), ("#333333", "-", "x"))
+
+STYLE = {
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 100,
+    "legend.frameon": False,
+}
+
+
+def _figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(width, height), layout="constrained", squeeze=False, **grid)
+    plt.close(figure)  # a notebook shows the returned figure, and would show an open one a second time
+    return figure, axes
+
+
+def _draw(axes: Axes, image: Tensor, title: str = "") -> None:
+    axes.imshow(image[0].permute(1, 2, 0).cpu().numpy(), vmin=0, vmax=1)
+    axes.set_title(title)
+    axes.set_axis_off()
+
+
+def amplify(change: Tensor, times: float) -> Tensor:
+    """A change of an image made visible: `times` as large, around grey, cut off at black and white."""
+    return (0.5 + times * change).clamp(0, 1)
+
+
+def natural_amplification(change: Tensor) -> int:
+    """The largest of 1, 2, 5, 10, 20, 50, ... that keeps 99.9 % of the amplified change between black and white."""
+    size = change.abs().flatten().float().cpu().numpy()
+    limit = 0.5 / max(float(np.quantile(size, 0.999)), 0.5 / 1000)
+    return max(n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= max(limit, 1))
+
+
+def draw_top(axes: Axes, model: Classifier, image: Tensor, marked: Mapping[int, tuple[str, str]], k: int = 5) -> None:
+    """The k most probable classes of one image as bars; `marked` gives index: (colour, hatch) for some of them."""
+    predictions = model.top(image, k)[::-1]
+    for row, prediction in enumerate(predictions):
+        colour, hatch = marked.get(prediction.index, (GREY, ""))
+        axes.barh(row, prediction.probability, color=colour, hatch=hatch, edgecolor="white", height=0.72)
+        percent = f"{prediction.probability:.1%}" if prediction.probability >= 0.001 else "<0.1%"
+        axes.text(prediction.probability + 0.02, row, percent, va="center", fontsize=12)
+    axes.set_yticks(range(len(predictions)), [_short(prediction.label) for prediction in predictions], fontsize=12)
+    axes.set_xlim(0, 1.25)
+    axes.set_xticks([0, 0.5, 1], ["0", "50%", "100%"])
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _short(label: str, length: int = 18) -> str:
+    return label if len(label) <= length else label[: length - 1] + "…"
+
+
+def triptych(
+    model: Classifier, original: Tensor, fooled: Tensor, target: Label | None = None, *, amplification: float | None = None
+) -> Figure:
+    """Original, amplified change and result of one image (1, 3, H, W), with the top five of original and result.
+
+    target: the class whose bar is marked in orange; the original's class is marked in blue.
+    amplification: how many times the change is shown; a round number that fits unless given.
+    """
+    check_images(original, name="original")
+    check_images(fooled, name="fooled")
+    original, fooled = round_to_8bit(original), round_to_8bit(fooled)
+    change = fooled - original
+    times = amplification or natural_amplification(change)
+    marked = {model.top(original, 1)[0].index: (BLUE, "")}
+    if target is not None:
+        marked[model.index(target)] = (ORANGE, "//")
+    figure, axes = _figure(12.5, 5.4, nrows=2, ncols=3, height_ratios=[1.55, 1])
+    _draw(axes[0, 0], original, "original")
+    _draw(axes[0, 1], amplify(change, times), f"change, times {times:g}")
+    _draw(axes[0, 2], fooled, "original + change")
+    draw_top(axes[1, 0], model, original, marked)
+    draw_top(axes[1, 2], model, fooled, marked)
+    rms = 255 * change.square().mean().sqrt().item()
+    largest = 255 * change.abs().max().item()
+    axes[1, 1].text(0.5, 0.6, f"typical change of a value (RMS)\n{rms:.2f} of 255 grey levels\n\n"
+                    f"largest: {largest:.0f} grey levels", ha="center", va="center", fontsize=14)  # fmt: skip
+    axes[1, 1].set_axis_off()
+    return figure
+
+
+def grid_of_images(
+    images: Tensor | Sequence[Tensor], titles: Sequence[str], columns: int = 6, *, row_names: Sequence[str] = ()
+) -> Figure:
+    """Images (N, 3, H, W), or a list of (1, 3, H, W), in rows of `columns`, each under its title."""
+    images = list(images.split(1) if isinstance(images, Tensor) else images)
+    if len(images) != len(titles):
+        raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
+    rows = -(-len(images) // columns)
+    lines = 1 + max(title.count("\n") for title in titles)
+    figure, axes = _figure(12.5, rows * (12.2 / columns + 0.24 * lines), nrows=rows, ncols=columns)
+    for place in axes.flat[len(images) :]:
+        place.set_axis_off()
+    size = 13 if columns <= 6 else 11
+    for place, image, title in zip(axes.flat, images, titles, strict=False):
+        _draw(place, image)
+        place.set_title(title, fontsize=size)
+    for place, name in zip(axes[:, 0], row_names, strict=False):
+        place.text(-0.06, 0.5, name, rotation=90, ha="center", va="center", transform=place.transAxes, fontsize=13)
+    return figure
+
+
+def before_and_after(model: Classifier, originals: Tensor, fooled: Tensor, *, amplification: float = 20) -> Figure:
+    """Three rows for N images: original, amplified change and result, each named by the network."""
+    originals, fooled = round_to_8bit(originals), round_to_8bit(fooled)
+    titles = [_verdicts(model, originals), [""] * len(originals), _verdicts(model, fooled)]
+    images = [*originals.split(1), *amplify(fooled - originals, amplification).split(1), *fooled.split(1)]
+    names = ("original", f"change, times {amplification:g}", "original + change")
+    return grid_of_images(images, sum(titles, []), columns=len(originals), row_names=names)
+
+
+def _verdicts(model: Classifier, images: Tensor) -> list[str]:
+    values, indices = model.probabilities(images).max(1)
+    return [f"{_short(model.labels[i], 16)}\n{p:.0%}" for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
+
+
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    x_label: str,
+    y_label: str,
+    *,
+    percent: bool = True,
+    log_x: bool = False,
+    marks: Mapping[str, float] | None = None,
+) -> Figure:
+    """Named lines {name: (xs, ys)} in one plot, different in colour, dash and marker; `marks` are vertical lines."""
+    figure, ((axes,),) = _figure(10, 4.4)
+    for (name, (xs, ys)), (colour, dash, marker) in zip(lines.items(), LINES * 3, strict=False):
+        many = len(xs) > 25
+        axes.plot(xs, ys, color=colour, linestyle=dash, marker=None if many else marker, linewidth=2.5, label=name)
+    for name, x in (marks or {}).items():
+        axes.axvline(x, color="#555555", linewidth=1.5, linestyle=(0, (2, 2)))
+        axes.text(x, 1.01, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=12)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    if log_x:
+        axes.set_xscale("log")
+    if percent:
+        axes.set_ylim(-0.03, 1.03)
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+    axes.grid(color="#E5E5E5")
+    axes.legend(fontsize=12)
+    return figure
+
+
+def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
+    """An image beside its gradient: signed (grey is zero) and as saliency, the largest |gradient| of the channels."""
+    figure, axes = _figure(12.5, 4.3, ncols=3)
+    scale = torch.quantile(gradient.abs().flatten()[:: max(1, gradient.numel() // 100_000)], 0.99).clamp_min(1e-30)
+    _draw(axes[0, 0], round_to_8bit(image), "image")
+    _draw(axes[0, 1], amplify(gradient / scale, 0.5), "gradient (grey: zero)")
+    saliency = gradient.abs().amax(1, keepdim=True) / (1.5 * scale)
+    axes[0, 2].imshow(saliency[0, 0].cpu().numpy(), cmap="cividis", vmin=0, vmax=1)
+    axes[0, 2].set_title("how strongly each pixel counts")
+    axes[0, 2].set_axis_off()
+    return figure
+
+
+def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float]) -> Figure:
+    """How values are distributed (grey bars), with named vertical lines at `marks`; the horizontal axis is logarithmic."""
+    figure, ((axes,),) = _figure(10, 3.8)
+    values = np.asarray(values)
+    everything = [*values, *marks.values()]
+    edges = np.geomspace(min(everything) / 1.5, max(everything) * 1.5, 60)
+    axes.hist(values, bins=edges, color=GREY, edgecolor="white")
+    top = axes.get_ylim()[1]
+    axes.set_ylim(0, 1.45 * top)
+    for i, ((name, x), (colour, dash, _)) in enumerate(zip(marks.items(), LINES, strict=False)):
+        axes.axvline(x, color=colour, linestyle=dash, linewidth=2.5)
+        axes.text(x, (1.36 - 0.14 * i) * top, f" {name} ", color=colour, ha="left" if x < np.median(edges) else "right",
+                  fontweight="bold", fontsize=12)  # fmt: skip
+    axes.set(xscale="log", xlabel=x_label, ylabel="how many")
+    return figure
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> "_Table":
+    """Rows {column: text or number} as a table that a notebook shows; the columns are those of the first row."""
+    return _Table([dict(row) for row in rows])
+
+
+class _Table:
+    """A table with an HTML face for a notebook and a plain one for a terminal."""
+
+    def __init__(self, rows: list[dict]):
+        self.columns = list(rows[0])
+        self.rows = [[str(row[column]) for column in self.columns] for row in rows]
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        lines = [self.columns, ["-" * width for width in widths], *self.rows]
+        return "\n".join(
+            "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
+            for line in lines
+        )
+
+    def _repr_markdown_(self) -> str:
+        rule = ["---", *["---:"] * (len(self.columns) - 1)]
+        return "\n".join("| " + " | ".join(line) + " |" for line in (self.columns, rule, *self.rows))

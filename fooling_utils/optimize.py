@@ -1,0 +1,162 @@
+"""The one loop of the course: start somewhere, say what you want, where you may go and how to move."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .constraints import Constraint, both, pixel_range
+from .models import Classifier, on_each_chunk
+from .objectives import Label, Objective, Seen
+from .steps import Step, unit_step
+
+View = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass
+class Frame:
+    """One moment of an optimisation. It holds copies, so it is safe to keep and to change.
+
+    index: 0 for the start. variable: what is optimised. image: (M, 3, H, W), the same unless there is a `decode`.
+    score: (M,), the objective. logits: (M, classes), of `image`.
+    """
+
+    index: int
+    variable: Tensor
+    image: Tensor
+    score: Tensor
+    model: Classifier
+    seen_logits: Tensor | None = None
+
+    @property
+    def logits(self) -> Tensor:
+        """The logits of `image`; after random views they are computed when asked for."""
+        if self.seen_logits is None:
+            with torch.no_grad():
+                self.seen_logits = on_each_chunk(self.model, self.image)
+        return self.seen_logits
+
+    def probability(self, labels: Label | Sequence[Label]) -> float | Tensor:
+        """The probability of a class: a number for one image, (M,) for several; or of a list, one class per image."""
+        probabilities = self.logits.softmax(1)
+        if not isinstance(labels, (list, tuple, Tensor)):
+            labels = [labels] * len(probabilities)
+        if len(labels) != len(probabilities):
+            raise ValueError(f"{len(labels)} classes were named for {len(probabilities)} images")
+        indices = torch.tensor([self.model.index(label) for label in labels], device=probabilities.device)
+        chosen = probabilities.gather(1, indices[:, None])[:, 0]
+        return chosen.item() if len(chosen) == 1 else chosen
+
+
+def optimize_pixels(
+    model: Classifier,
+    start: Tensor,
+    objective: Objective,
+    *,
+    step: Step | None = None,
+    constraint: Constraint | None = None,
+    decode: Callable[[Tensor], Tensor] | None = None,
+    view: View | None = None,
+    steps: int = 200,
+    seed: int = 0,
+) -> Iterator[Frame]:
+    """Climb `objective` by changing pixels, never weights: an iterator of `steps` + 1 frames, the first is the start.
+
+    start: the variable (N, ...); an image (N, 3, H, W) unless `decode` is given. Members do not influence each other.
+    objective: a score to climb, such as `toward("ostrich")`.
+    step: how to move; `unit_step(0.3)` unless given.
+    constraint: where the variable may be, in its own coordinates; without `decode`, the legal range of pixels is
+        always applied last.
+    decode: from the variable to images (M, ...), differentiable.
+    view: from (images, generator) to (K*M, ...), K random views in K blocks; the score is their mean.
+    seed: of the generator that `view` gets.
+    A frame costs one forward pass and, once the next one is asked for, one backward pass.
+    Raises ValueError or TypeError at the call for anything that cannot work.
+    """
+    if not isinstance(model, Classifier):
+        raise TypeError(f"model must be a Classifier, got {type(model).__name__}: "
+                        "use Classifier(net, labels, input_shape)")
+    if not isinstance(objective, Objective):
+        raise TypeError(f"objective must be an objective such as toward('ostrich'), got {objective!r}")
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    with torch.no_grad():
+        images = start if decode is None else decode(start)
+    model.check(images, "start" if decode is None else "decode(start)")
+    if objective.members not in (None, len(images)):
+        raise ValueError(f"the objective is made for {objective.members} images, and there are {len(images)}")
+    score_of = objective.bind(model)
+    if decode is None and model.bounds:
+        legal = pixel_range(*model.bounds)
+        constraint = legal if constraint is None else both(constraint, legal)
+    generator = torch.Generator(start.device).manual_seed(seed)
+    return _climb(model, start, score_of, step or unit_step(), constraint, decode, view, steps, generator)
+
+
+def _climb(
+    model: Classifier,
+    start: Tensor,
+    score_of: Callable[[Seen], Tensor],
+    step: Step,
+    constraint: Constraint | None,
+    decode: Callable[[Tensor], Tensor] | None,
+    view: View | None,
+    steps: int,
+    generator: torch.Generator,
+) -> Iterator[Frame]:
+    variable = start.detach().clone()
+    state: Any = step.init(variable)
+    for index in range(steps + 1):
+        with torch.enable_grad():
+            leaf = variable.detach().requires_grad_()
+            image = decode(leaf) if decode else leaf
+            seen = view(image, generator) if view else image
+            logits = on_each_chunk(model, seen)
+            score = score_of(Seen(seen, logits)).view(-1, len(image)).mean(0)
+        if not score.isfinite().all():
+            raise FloatingPointError(f"the score became {score.detach().tolist()} at frame {index}: "
+                                     "try a smaller step, or a weaker term in the objective")
+        yield Frame(
+            index,
+            variable.clone(),
+            image.detach().clone(),
+            score.detach().clone(),
+            model,
+            None if view else logits.detach().clone(),
+        )
+        if index < steps:
+            (gradient,) = torch.autograd.grad(score.sum(), leaf)
+            change, state = step(gradient, state)
+            variable = variable + change
+            if constraint:
+                variable = constraint(variable)
+
+
+class Reached(NamedTuple):
+    """The images (M, 3, H, W) at the frames where they got there, and the indices of these frames, `None` for never."""
+
+    image: Tensor
+    frames: list[int | None]
+
+
+def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probability: float = 0.99) -> Reached:
+    """Follow an optimisation until each image has once been of its class with more than `probability`.
+
+    Every image is taken at its own first such frame, or at the last frame if there is none.
+    """
+    if not 0 <= probability < 1:
+        raise ValueError(f"probability must be in [0, 1), got {probability}")
+    image, reached = None, []
+    for frame in frames:
+        reached = reached or [None] * len(frame.image)
+        open_members = torch.tensor([index is None for index in reached], device=frame.image.device)
+        image = frame.image if image is None else torch.where(open_members[:, None, None, None], frame.image, image)
+        passes = torch.as_tensor(frame.probability(labels)).reshape(-1) > probability
+        reached = [frame.index if i is None and p else i for i, p in zip(reached, passes.tolist(), strict=True)]
+        if None not in reached:
+            break
+    if image is None:
+        raise ValueError("there are no frames left: make a new optimize_pixels(...)")
+    return Reached(image, reached)

@@ -1,0 +1,78 @@
+"""How to move: a step rule turns a gradient into a change of the image.
+
+A rule is pure: `init(variable)` gives a state, `rule(gradient, state)` gives (change, next state). It climbs, every
+member of the batch moves for itself, and where the gradient is zero it stays.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Step(NamedTuple):
+    """A step rule; it can be used again, since what it remembers is in the state that it returns."""
+
+    init: Callable[[Tensor], Any]
+    move: Callable[[Tensor, Any], tuple[Tensor, Any]]
+
+    def __call__(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return self.move(gradient, state)
+
+
+def _positive(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not number > 0:
+            raise ValueError(f"{name} must be greater than 0, got {number}")
+
+
+def _per_image(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def unit_vectors(gradient: Tensor) -> Tensor:
+    """Each member of the batch divided by its L2 norm; a zero stays zero."""
+    flat = gradient.flatten(1)
+    # the squares of a tiny gradient would vanish in float32, so its largest value is made 1 first
+    largest = flat.abs().amax(1, keepdim=True)
+    flat = flat / torch.where(largest > 0, largest, 1)
+    norms = flat.norm(dim=1, keepdim=True)
+    return (flat / torch.where(norms > 0, norms, 1)).view_as(gradient)
+
+
+def unit_step(length: float = 0.3) -> Step:
+    """Move by `length` (L2, pixel units) along the gradient: gradient ascent with the gradient's size divided out."""
+    _positive(length=length)
+    return Step(lambda variable: None, lambda gradient, state: (length * unit_vectors(gradient), state))
+
+
+def sign_step(size: float = 1 / 255) -> Step:
+    """Move every value by `size` (pixel units) in the direction that helps.
+
+    Source: Goodfellow, Shlens, Szegedy 2014, arXiv 1412.6572, section 4.
+    """
+    _positive(size=size)
+    return Step(lambda variable: None, lambda gradient, state: (size * gradient.sign(), state))
+
+
+def adam_step(rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999) -> Step:
+    """Adam, climbing, with learning rate `rate` (pixel units).
+
+    Source: Kingma and Ba 2014, arXiv 1412.6980, algorithm 1.
+    """
+    _positive(rate=rate)
+
+    def init(variable: Tensor) -> tuple[int, Tensor, Tensor]:
+        return 0, torch.zeros_like(variable), torch.zeros_like(variable)
+
+    def move(gradient: Tensor, state: tuple[int, Tensor, Tensor]) -> tuple[Tensor, tuple[int, Tensor, Tensor]]:
+        count, mean, square = state
+        count += 1
+        mean = torch.lerp(gradient, mean, beta1)
+        square = torch.lerp(gradient.square(), square, beta2)
+        size = (square / (1 - beta2**count)).sqrt()
+        change = rate * (mean / (1 - beta1**count)) / (size + 1e-12)
+        return change, (count, mean, square)
+
+    return Step(init, move)
