@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .constraints import l2_ball, linf_ball
 from .models import Classifier
-from .objectives import Label, Objective, away_from, toward
+from .objectives import Label, Objective, away_from, one_per_image, toward
 from .optimize import Frame, optimize_pixels
 from .steps import sign_step, unit_step
 
@@ -24,8 +24,10 @@ def _objective(model: Classifier, image: Tensor, target: Target) -> Objective:
     now = model.probabilities(image).argmax(1).tolist()
     if target is None:
         return away_from(now)
-    targets = target if isinstance(target, (list, tuple)) else [target] * len(image)
-    for i, (label, index) in enumerate(zip(targets, now, strict=False)):
+    targets = target if one_per_image(target) else [target] * len(image)
+    if len(targets) != len(image):
+        raise ValueError(f"{len(targets)} targets for {len(image)} images")
+    for i, (label, index) in enumerate(zip(targets, now, strict=True)):
         if model.index(label) == index:
             raise ValueError(f"image {i} is a {model.labels[index]!r} already: choose another target")
     return toward(target)
@@ -37,10 +39,10 @@ def _last(frames: Iterator[Frame]) -> Tensor:
     return frame.image
 
 
-def _radius(epsilon: float) -> float:
+def _radius(model: Classifier, epsilon: float, norm: str = "linf") -> float:
     if not epsilon > 0:
         raise ValueError(f"epsilon must be greater than 0, got {epsilon}")
-    if epsilon > 1 and float(epsilon).is_integer():
+    if norm == "linf" and model.bounds and epsilon > model.bounds[1] - model.bounds[0]:
         raise ValueError(f"epsilon is in pixel units, where white is 1, got {epsilon}: for grey levels, {epsilon}/255")
     return epsilon
 
@@ -53,7 +55,7 @@ def fgsm(model: Classifier, image: Tensor, epsilon: float, target: Target = None
     Source: Goodfellow, Shlens, Szegedy 2014, arXiv 1412.6572, section 4.
     """
     objective = _objective(model, image, target)
-    return _last(optimize_pixels(model, image, objective, step=sign_step(_radius(epsilon)), steps=1))
+    return _last(optimize_pixels(model, image, objective, step=sign_step(_radius(model, epsilon)), steps=1))
 
 
 def pgd(
@@ -78,16 +80,17 @@ def pgd(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     rule, ball = choices[norm]
-    size = 2.5 * (epsilon if norm == "l2" else _radius(epsilon)) / steps if step_size is None else step_size
-    objective = _objective(model, image, target)
-    return _last(optimize_pixels(model, image, objective, step=rule(size), constraint=ball(image, epsilon), steps=steps))
+    _radius(model, epsilon, norm)
+    size = 2.5 * epsilon / steps if step_size is None else step_size
+    objective, within = _objective(model, image, target), ball(image, epsilon)
+    return _last(optimize_pixels(model, image, objective, step=rule(size), constraint=within, steps=steps))
 
 
 def lbfgs(
     model: Classifier, image: Tensor, target: Label | Sequence[Label], *, rounds: int = 7, evaluations: int = 40
 ) -> Tensor:
     """The smallest change that Szegedy's method finds: the last frame of `lbfgs_frames` for each image."""
-    targets = target if isinstance(target, (list, tuple)) else [target] * len(image)
+    targets = target if one_per_image(target) else [target] * len(image)
     if len(targets) != len(image):
         raise ValueError(f"{len(targets)} targets for {len(image)} images")
     results = [
@@ -103,13 +106,15 @@ def lbfgs_frames(
     """Minimise c * |change|^2 - log p(target) within the legal range by L-BFGS-B, and search for the largest c.
 
     A frame per value of c, with the smallest change so far that makes the image its target, or the unchanged image;
-    its `score` is -|change|. `rounds`: how many c are tried, `evaluations`: gradients for each at most.
+    its `score` is -|change|, its `index` the number of gradients so far, as in the loop. `rounds`: how many c are
+    tried, `evaluations`: gradients for each at most.
     The paper has |change| where the square stands here; the square is smooth where the change is zero.
     Source: Szegedy et al. 2013, arXiv 1312.6199, section 4.1, by SciPy's L-BFGS-B.
     """
-    objective = _objective(model, image, target)
+    model.check(image)
     if len(image) != 1:
         raise ValueError(f"lbfgs_frames takes one image and got {len(image)}: use lbfgs")
+    objective = _objective(model, image, target)
     if rounds < 1 or evaluations < 1:
         raise ValueError(f"rounds and evaluations must be at least 1, got {rounds} and {evaluations}")
     return _search_c(model, image, objective, model.index(target), rounds, evaluations)
@@ -118,33 +123,37 @@ def lbfgs_frames(
 def _search_c(
     model: Classifier, image: Tensor, objective: Objective, target: int, rounds: int, evaluations: int
 ) -> Iterator[Frame]:
-    from scipy.optimize import minimize
+    from scipy.optimize import Bounds, minimize
+    from threadpoolctl import threadpool_limits
 
     flat = image.double().flatten().cpu().numpy()
     best, best_norm, best_logits = image.clone(), math.inf, None
-    bounds = list(zip(*np.broadcast_arrays(*model.bounds, flat), strict=True)) if model.bounds else None
-    bounds = [b[:2] for b in bounds] if bounds else None
+    bounds = Bounds(*model.bounds) if model.bounds else None
 
     def loss(values: np.ndarray, c: float) -> tuple[float, np.ndarray]:
-        nonlocal best, best_norm, best_logits, fooled
-        leaf = torch.from_numpy(values.astype(np.float32)).view_as(image).to(image.device).requires_grad_()
-        with torch.enable_grad():
+        nonlocal best, best_norm, best_logits, lowest, fooled, gradients
+        gradients += 1
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = torch.from_numpy(values.astype(np.float32)).view_as(image).to(image.device).requires_grad_()
             logits = model(leaf)
             (gradient,) = torch.autograd.grad(logits.log_softmax(1)[0, target], leaf)
         change = values - flat
         norm = float(np.linalg.norm(change))
-        if logits.argmax().item() == target:
-            fooled = True
-            if norm < best_norm:
-                best, best_norm, best_logits = leaf.detach(), norm, logits.detach()
+        hit = logits.argmax().item() == target
+        if hit and norm < best_norm:
+            best, best_norm, best_logits = leaf.detach(), norm, logits.detach()
         value = c * norm**2 - logits.detach().log_softmax(1)[0, target].item()
+        if value <= lowest:  # c is judged by its minimum: a line search may cross the target's region and come back
+            lowest, fooled = value, hit
         return value, 2 * c * change - gradient.double().flatten().cpu().numpy()
 
-    low, high, c = None, None, 20.0
-    for index in range(rounds):
-        fooled = False
-        minimize(loss, flat, (c,), jac=True, method="L-BFGS-B", bounds=bounds,
-                 options={"maxfun": evaluations, "maxiter": evaluations})  # fmt: skip
+    low, high, c, gradients = None, None, 20.0, 0
+    for _ in range(rounds):
+        lowest, fooled = math.inf, False
+        with threadpool_limits(1, user_api="blas"):  # SciPy's threads and torch's get in each other's way
+            minimize(loss, flat, (c,), jac=True, method="L-BFGS-B", bounds=bounds,
+                     options={"maxfun": evaluations, "maxiter": evaluations})  # fmt: skip
         low, high = (c, high) if fooled else (low, c)
         c = c * 4 if high is None else c / 4 if low is None else math.sqrt(low * high)
-        yield Frame(index, best.clone(), best.clone(), torch.tensor([-best_norm]), model, best_logits)
+        logits = None if best_logits is None else best_logits.clone()
+        yield Frame(gradients, best.clone(), best.clone(), image.new_tensor([-best_norm]), model, logits)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from .images import check_images, round_to_8bit
@@ -49,9 +50,9 @@ def amplify(change: Tensor, times: float) -> Tensor:
 
 
 def natural_amplification(change: Tensor) -> int:
-    """The largest of 1, 2, 5, 10, 20, 50, ... that keeps 99.9 % of the amplified change between black and white."""
+    """The largest of 1, 2, 5, 10, 20, 50, ... that keeps 99 % of the amplified change between black and white."""
     size = change.abs().flatten().float().cpu().numpy()
-    limit = 0.5 / max(float(np.quantile(size, 0.999)), 0.5 / 1000)
+    limit = 0.5 / max(float(np.quantile(size, 0.99)), 0.5 / 1000)
     return max(n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= max(limit, 1))
 
 
@@ -74,6 +75,20 @@ def _short(label: str, length: int = 18) -> str:
     return label if len(label) <= length else label[: length - 1] + "…"
 
 
+def answer(model: Classifier, image: Tensor, target: Label | None = None) -> Figure:
+    """One image (1, 3, H, W) beside the network's top five; the bar of `target`, if given, is marked in orange."""
+    image = round_to_8bit(image)
+    figure, axes = _figure(9.5, 3.6, ncols=2, width_ratios=[1, 1.5])
+    _draw(axes[0, 0], image)
+    draw_top(axes[0, 1], model, image, _marks(model, image, target))
+    return figure
+
+
+def _marks(model: Classifier, original: Tensor, target: Label | None) -> dict[int, tuple[str, str]]:
+    marked = {model.top(original, 1)[0].index: (BLUE, "")}
+    return marked if target is None else marked | {model.index(target): (ORANGE, "//")}
+
+
 def triptych(
     model: Classifier, original: Tensor, fooled: Tensor, target: Label | None = None, *, amplification: float | None = None
 ) -> Figure:
@@ -87,9 +102,7 @@ def triptych(
     original, fooled = round_to_8bit(original), round_to_8bit(fooled)
     change = fooled - original
     times = amplification or natural_amplification(change)
-    marked = {model.top(original, 1)[0].index: (BLUE, "")}
-    if target is not None:
-        marked[model.index(target)] = (ORANGE, "//")
+    marked = _marks(model, original, target)
     figure, axes = _figure(12.5, 5.4, nrows=2, ncols=3, height_ratios=[1.55, 1])
     _draw(axes[0, 0], original, "original")
     _draw(axes[0, 1], amplify(change, times), f"change, times {times:g}")
@@ -162,6 +175,8 @@ def curves(
     if percent:
         axes.set_ylim(-0.03, 1.03)
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+    if all(isinstance(x, int) for xs, _ in lines.values() for x in xs):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#E5E5E5")
     axes.legend(fontsize=12)
     return figure
@@ -191,32 +206,9 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
     axes.set_ylim(0, 1.45 * top)
     for i, ((name, x), (colour, dash, _)) in enumerate(zip(marks.items(), LINES, strict=False)):
         axes.axvline(x, color=colour, linestyle=dash, linewidth=2.5)
-        axes.text(x, (1.36 - 0.14 * i) * top, f" {name} ", color=colour, ha="left" if x < np.median(edges) else "right",
-                  fontweight="bold", fontsize=12)  # fmt: skip
+        right = x < np.median(edges)
+        axes.annotate(name, (x, (1.36 - 0.16 * i) * top), (8 if right else -8, 0), textcoords="offset points",
+                      ha="left" if right else "right", color=colour, fontweight="bold", fontsize=12,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
     axes.set(xscale="log", xlabel=x_label, ylabel="how many")
     return figure
-
-
-def table(rows: Sequence[Mapping[str, object]]) -> "_Table":
-    """Rows {column: text or number} as a table that a notebook shows; the columns are those of the first row."""
-    return _Table([dict(row) for row in rows])
-
-
-class _Table:
-    """A table with an HTML face for a notebook and a plain one for a terminal."""
-
-    def __init__(self, rows: list[dict]):
-        self.columns = list(rows[0])
-        self.rows = [[str(row[column]) for column in self.columns] for row in rows]
-
-    def __repr__(self) -> str:
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-        lines = [self.columns, ["-" * width for width in widths], *self.rows]
-        return "\n".join(
-            "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
-            for line in lines
-        )
-
-    def _repr_markdown_(self) -> str:
-        rule = ["---", *["---:"] * (len(self.columns) - 1)]
-        return "\n".join("| " + " | ".join(line) + " |" for line in (self.columns, rule, *self.rows))

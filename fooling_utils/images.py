@@ -6,6 +6,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -123,7 +124,7 @@ def _open(source) -> Image.Image:
         return _open(PICTURES[source.replace(" ", "_")]())
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source)}")
-    if not Path(source).is_file():
+    if not os.path.isfile(source):
         near = difflib.get_close_matches(str(source), PICTURES, n=3)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the pictures are {', '.join(PICTURES)}"
         raise FileNotFoundError(f"there is no picture and no file {str(source)!r}: {hint}")
@@ -159,8 +160,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _unreadable(source) -> str:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        name, head = f"these {len(source)} bytes", bytes(source[:16])
-    elif isinstance(source, (str, os.PathLike)) and Path(source).is_file():
+        name, head = f"the content, {len(source)} bytes,", bytes(source[:16])
+    elif isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
         with open(source, "rb") as file:
             name, head = f"the file {str(source)!r}", file.read(16)
     else:
@@ -195,7 +196,7 @@ def download(url: str) -> bytes:
                     raise ValueError(f"{url} is larger than {MAX_DOWNLOAD_BYTES // 10**6} MB: save a smaller copy")
                 if time.monotonic() > end:
                     raise TimeoutError(f"it took more than {MAX_DOWNLOAD_SECONDS} seconds")
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise ConnectionError(f"{url} cannot be read ({error}): save the picture to a file and load that") from error
     return content
 
@@ -315,15 +316,15 @@ def distances(original: Tensor, image: Tensor) -> Distances:
     linf_grey_levels, rms_grey_levels: the largest change of a value, and the root of the mean square, in grey levels.
     changed_share: the share of the values that differ once both are rounded to 8 bit.
     ssim: structural similarity, 1 for equal images. Source: Wang et al. 2004, by scikit-image.
-    Raises ValueError unless both are one image each, of equal shape.
+    Raises ValueError unless both are one image each, of equal shape and large enough for SSIM (3 x 3 pixels).
     """
     from skimage.metrics import structural_similarity
 
     check_images(original, name="original")
     check_images(image)
-    if original.shape != image.shape or len(image) != 1:
-        raise ValueError(f"distances compares one image with one, got shapes {tuple(original.shape)} and "
-                         f"{tuple(image.shape)}")
+    if original.shape != image.shape or len(image) != 1 or min(image.shape[2:]) < 3:
+        raise ValueError("distances compares one image with one, of 3 x 3 pixels or more, got shapes "
+                         f"{tuple(original.shape)} and {tuple(image.shape)}")
     change = (image - original).double()
     as_array = [one[0].permute(1, 2, 0).cpu().numpy() for one in (original, image)]
     window = min(7, (min(image.shape[2:]) - 1) // 2 * 2 + 1)

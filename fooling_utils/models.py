@@ -76,7 +76,8 @@ class Classifier(nn.Module):
     ):
         super().__init__()
         if net.training:
-            raise ValueError("net is in training mode, where its answers change from call to call: call net.eval() first")
+            raise ValueError("net is in training mode, where its answers change from call to call: "
+                             "call net.eval() first")
         self.input_shape = tuple(input_shape)
         self.bounds = bounds
         scale = torch.ones(()) if std is None else 1 / torch.tensor(std)[:, None, None]
@@ -136,7 +137,7 @@ class Classifier(nn.Module):
         if images.device != self.device:
             raise ValueError(f"{name} is on {images.device} and the network on {self.device}: "
                              f"use {name}.to(model.device)")
-        if self.training or self.net.training:
+        if any(module.training for module in self.modules()):
             raise ValueError("the network is in training mode, where its answers change from call to call: "
                              "call model.eval() first")
 
@@ -294,6 +295,8 @@ class _Tracer(torch.fx.Tracer):
 
 def _foldable_pairs(net: nn.Module) -> list[tuple[str, str]]:
     modules = dict(net.named_modules())
+    if not any(isinstance(module, nn.BatchNorm2d) for module in modules.values()):
+        return []
     nodes = [node for node in _Tracer().trace(net).nodes if node.op == "call_module"]
     calls = [node.target for node in nodes]
 

@@ -66,9 +66,14 @@ class Objective:
         return self + -1 * other if isinstance(other, Objective) else NotImplemented
 
 
+def one_per_image(labels: Label | Sequence[Label]) -> bool:
+    """Whether `labels` names a class for each image (a list, a tuple, an array or a tensor), or one class for all."""
+    return isinstance(labels, (list, tuple)) or getattr(labels, "ndim", 0) > 0
+
+
 def _of_class(labels: Label | Sequence[Label], score: Callable[[Tensor], Tensor]) -> Objective:
     """The entry of `score(logits)` that belongs to a class, or for each image the entry of its own class."""
-    several = isinstance(labels, (list, tuple, Tensor))
+    several = one_per_image(labels)
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
         indices = torch.tensor([model.index(x) for x in labels] if several else [model.index(labels)])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .constraints import Constraint, both, pixel_range
 from .models import Classifier, on_each_chunk
-from .objectives import Label, Objective, Seen
+from .objectives import Label, Objective, Seen, one_per_image
 from .steps import Step, unit_step
 
 View = Callable[[Tensor, torch.Generator], Tensor]
@@ -41,7 +41,7 @@ class Frame:
     def probability(self, labels: Label | Sequence[Label]) -> float | Tensor:
         """The probability of a class: a number for one image, (M,) for several; or of a list, one class per image."""
         probabilities = self.logits.softmax(1)
-        if not isinstance(labels, (list, tuple, Tensor)):
+        if not one_per_image(labels):
             labels = [labels] * len(probabilities)
         if len(labels) != len(probabilities):
             raise ValueError(f"{len(labels)} classes were named for {len(probabilities)} images")
@@ -80,19 +80,25 @@ def optimize_pixels(
                         "use Classifier(net, labels, input_shape)")
     if not isinstance(objective, Objective):
         raise TypeError(f"objective must be an objective such as toward('ostrich'), got {objective!r}")
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
-    with torch.no_grad():
+    step = unit_step() if step is None else step
+    if not isinstance(step, Step):
+        raise TypeError(f"step must be a step rule such as unit_step(0.3), got {step!r}")
+    for name, function in {"constraint": constraint, "decode": decode, "view": view}.items():
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} must be a function or None, got {function!r}")
+    if not hasattr(steps, "__index__") or steps < 1:
+        raise ValueError(f"steps must be a whole number and at least 1, got {steps}")
+    with torch.inference_mode(False), torch.no_grad():
         images = start if decode is None else decode(start)
-    model.check(images, "start" if decode is None else "decode(start)")
-    if objective.members not in (None, len(images)):
-        raise ValueError(f"the objective is made for {objective.members} images, and there are {len(images)}")
-    score_of = objective.bind(model)
+        model.check(images, "start" if decode is None else "decode(start)")
+        if objective.members not in (None, len(images)):
+            raise ValueError(f"the objective is made for {objective.members} images, and there are {len(images)}")
+        score_of = objective.bind(model)
     if decode is None and model.bounds:
         legal = pixel_range(*model.bounds)
         constraint = legal if constraint is None else both(constraint, legal)
     generator = torch.Generator(start.device).manual_seed(seed)
-    return _climb(model, start, score_of, step or unit_step(), constraint, decode, view, steps, generator)
+    return _climb(model, start, score_of, step, constraint, decode, view, steps, generator)
 
 
 def _climb(
@@ -106,10 +112,12 @@ def _climb(
     steps: int,
     generator: torch.Generator,
 ) -> Iterator[Frame]:
-    variable = start.detach().clone()
-    state: Any = step.init(variable)
+    # gradients work inside no_grad() and inference_mode() too, and a mode that was set here never spans a yield
+    with torch.inference_mode(False), torch.no_grad():
+        variable = start.detach().clone()
+        state: Any = step.init(variable)
     for index in range(steps + 1):
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             leaf = variable.detach().requires_grad_()
             image = decode(leaf) if decode else leaf
             seen = view(image, generator) if view else image
@@ -127,15 +135,16 @@ def _climb(
             None if view else logits.detach().clone(),
         )
         if index < steps:
-            (gradient,) = torch.autograd.grad(score.sum(), leaf)
-            change, state = step(gradient, state)
-            variable = variable + change
-            if constraint:
-                variable = constraint(variable)
+            with torch.inference_mode(False), torch.no_grad():
+                (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score))
+                change, state = step(gradient, state)
+                variable = variable + change
+                if constraint:
+                    variable = constraint(variable)
 
 
 class Reached(NamedTuple):
-    """The images (M, 3, H, W) at the frames where they got there, and the indices of these frames, `None` for never."""
+    """The images (M, ...) at the frames where they got there, and the indices of these frames, `None` for never."""
 
     image: Tensor
     frames: list[int | None]
@@ -152,7 +161,8 @@ def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probabil
     for frame in frames:
         reached = reached or [None] * len(frame.image)
         open_members = torch.tensor([index is None for index in reached], device=frame.image.device)
-        image = frame.image if image is None else torch.where(open_members[:, None, None, None], frame.image, image)
+        open_members = open_members.view(-1, *[1] * (frame.image.ndim - 1))
+        image = frame.image if image is None else torch.where(open_members, frame.image, image)
         passes = torch.as_tensor(frame.probability(labels)).reshape(-1) > probability
         reached = [frame.index if i is None and p else i for i, p in zip(reached, passes.tolist(), strict=True)]
         if None not in reached:

@@ -33,12 +33,14 @@ def _per_image(values: Tensor, like: Tensor) -> Tensor:
 
 def unit_vectors(gradient: Tensor) -> Tensor:
     """Each member of the batch divided by its L2 norm; a zero stays zero."""
-    flat = gradient.flatten(1)
-    # the squares of a tiny gradient would vanish in float32, so its largest value is made 1 first
-    largest = flat.abs().amax(1, keepdim=True)
-    flat = flat / torch.where(largest > 0, largest, 1)
-    norms = flat.norm(dim=1, keepdim=True)
-    return (flat / torch.where(norms > 0, norms, 1)).view_as(gradient)
+    norms = torch.stack([member.norm() for member in gradient])
+    low, high = norms.aminmax()
+    if not 1e-15 < low <= high < 1e15:  # squares leave float32: make the largest value of each member 1 first
+        largest = gradient.flatten(1).abs().amax(1)
+        gradient = gradient / _per_image(torch.where(largest > 0, largest, 1), gradient)
+        norms = torch.stack([member.norm() for member in gradient])
+        norms = torch.where(norms > 0, norms, 1)
+    return gradient / _per_image(norms, gradient)
 
 
 def unit_step(length: float = 0.3) -> Step:
@@ -62,6 +64,9 @@ def adam_step(rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999) -> S
     Source: Kingma and Ba 2014, arXiv 1412.6980, algorithm 1.
     """
     _positive(rate=rate)
+    for name, beta in {"beta1": beta1, "beta2": beta2}.items():
+        if not 0 <= beta < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {beta}")
 
     def init(variable: Tensor) -> tuple[int, Tensor, Tensor]:
         return 0, torch.zeros_like(variable), torch.zeros_like(variable)

@@ -1,0 +1,165 @@
+"""Execute the lessons again, from top to bottom, and clean what would make their diffs noisy.
+
+python .ci/refresh_notebooks.py                all lessons
+python .ci/refresh_notebooks.py 01 lecture/02  those whose path contains one of these names
+python .ci/refresh_notebooks.py --check        neither execute nor write: is every lesson clean?
+
+A lesson that fails, or that prints a warning, is left as it was.
+"""
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.v4.nbbase import random_cell_id
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+
+# The same for everybody: a kernel's own name and a Python patch version differ from one machine to the next.
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PROGRESS = re.compile(r"(\d+%\|.*\||\d+it) ?.*\[\d+:\d\d")
+
+
+def find_notebooks(names=(), folder=NOTEBOOKS):
+    """Return the notebooks under `folder` whose path contains one of `names` (all of them without names)."""
+    found = sorted(path for path in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+    unknown = [name for name in names if not any(name in path.relative_to(folder).as_posix() for path in found)]
+    if unknown:
+        known = ", ".join(path.relative_to(folder).as_posix() for path in found)
+        raise ValueError(f"no notebook's path contains {unknown[0]!r}; there are: {known}")
+    return [path for path in found if not names or any(name in path.relative_to(folder).as_posix() for name in names)]
+
+
+def _complaints(output):
+    # What was written to stderr, progress bars aside.
+    lines = re.split(r"[\r\n]+", output.text) if output.get("name") == "stderr" else []
+    return [line for line in lines if line.strip() and not PROGRESS.search(line)]
+
+
+def warnings_in(notebook):
+    """Return what the cells wrote to stderr, progress bars aside, as a list of lines."""
+    cells = enumerate(notebook.cells)
+    found = [
+        (number, line) for number, cell in cells for output in cell.get("outputs", []) for line in _complaints(output)
+    ]
+    return [f"cell {number}: {line}" for number, line in found]
+
+
+def _is_kept(output):
+    # A widget needs a kernel, and a progress bar shows times: on a page they are dead, and never twice the same.
+    if output.get("name") == "stderr":
+        return bool(_complaints(output))
+    return WIDGET not in output.get("data", {})
+
+
+def clean(notebook):
+    """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata."""
+    notebook = nbformat.from_dict(notebook)
+    notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in notebook.cells:
+        cell.setdefault("id", random_cell_id())  # Colab saves cells without
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [output for output in cell.outputs if _is_kept(output)]
+        for output in cell.outputs:
+            if "metadata" in output:  # the size of a picture is stored under its media type: keep that
+                output.metadata = {kind: value for kind, value in output.metadata.items() if kind in output.data}
+    return notebook
+
+
+def to_text(notebook):
+    """Return the notebook as the text of its file."""
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def _peak_memory(pid):
+    # In bytes. Linux and Windows keep the peak; macOS only tells the memory of this moment, so ask after every cell.
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024
+    memory = psutil.Process(pid).memory_info()
+    return getattr(memory, "peak_wset", memory.rss)
+
+
+def execute(path, timeout=300):
+    """Run the notebook at `path` in its own folder, and return it with the peak memory of its kernel in bytes."""
+    notebook = nbformat.read(path, as_version=4)
+    memory = []
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        coalesce_streams=True,  # otherwise the number of stdout outputs depends on timing
+        record_timing=False,
+        store_widget_state=False,
+    )
+    client.on_cell_executed = lambda **cell: memory.append(_peak_memory(client.km.provisioner.pid))
+    client.execute()
+    return notebook, max(memory, default=0)
+
+
+def refresh(path, timeout=300):
+    """Execute and clean the notebook at `path`, write it, and return seconds, peak memory and file size in bytes.
+
+    Raises ValueError, and writes nothing, where a cell wrote to stderr; errors of cells are passed on.
+    """
+    start = time.perf_counter()
+    notebook, memory = execute(path, timeout)
+    seconds = time.perf_counter() - start
+    if warned := warnings_in(notebook):
+        raise ValueError("a reader should not meet warnings:\n" + "\n".join(warned))
+    data = to_text(clean(notebook)).encode()
+    path.write_bytes(data)
+    return seconds, memory, len(data)
+
+
+def is_clean(path):
+    """Tell whether cleaning would leave the file at `path` as it is."""
+    return path.read_bytes().decode() == to_text(clean(nbformat.read(path, as_version=4)))
+
+
+def main(arguments=None):
+    """Run the command line, and return the number of notebooks that failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="parts of paths under notebooks/")
+    parser.add_argument("--check", action="store_true", help="write nothing, only say which lessons are not clean")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds that one cell may take (default: 300)")
+    options = parser.parse_args(arguments)
+    try:
+        paths = find_notebooks(options.names)
+    except ValueError as error:
+        parser.error(str(error))
+
+    failed = 0
+    for path in paths:
+        name = path.relative_to(NOTEBOOKS).as_posix()
+        if options.check:
+            if not is_clean(path):
+                failed += 1
+                print(f"{name}: not clean; run: python .ci/refresh_notebooks.py {name}")
+            continue
+        try:
+            seconds, memory, size = refresh(path, options.timeout)
+            print(f"{name}: {seconds:.0f} s, {memory / 1e6:.0f} MB of memory, {size / 1e6:.2f} MB on disk", flush=True)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError, ValueError) as error:
+            failed += 1
+            print(f"{name}: left as it was: {error}", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(), 1))

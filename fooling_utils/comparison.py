@@ -1,0 +1,58 @@
+"""The methods of lesson 2 side by side: what each costs, how small its change is, and whether it survives a PNG."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+from .attacks import fgsm, lbfgs_frames, pgd
+from .images import distances, round_to_8bit
+from .models import Classifier
+from .objectives import Label, toward
+from .optimize import optimize_pixels, run_until
+
+Method = Callable[[Classifier, Tensor, Label], tuple[Tensor, int]]
+
+
+def _unit_steps(model: Classifier, image: Tensor, target: Label) -> tuple[Tensor, int]:
+    result = run_until(optimize_pixels(model, image, toward(target)), target, 0.99)
+    return result.image, result.frames[0] or 200
+
+
+def _lbfgs(model: Classifier, image: Tensor, target: Label) -> tuple[Tensor, int]:
+    *_, frame = lbfgs_frames(model, image, target)
+    return frame.image, frame.index
+
+
+METHODS: dict[str, Method] = {
+    "FGSM, 8 grey levels": lambda model, image, target: (fgsm(model, image, 8 / 255, target), 1),
+    "PGD, L∞ 2 grey levels": lambda model, image, target: (pgd(model, image, 2 / 255, target), 20),
+    "PGD, L2 1.5": lambda model, image, target: (pgd(model, image, 1.5, target, norm="l2"), 20),
+    "unit steps to 99 %": _unit_steps,
+    "L-BFGS": _lbfgs,
+}
+
+
+def compare_methods(model: Classifier, image: Tensor, target: Label) -> Iterator[dict]:
+    """One row per method, as it is done: gradients, seconds, sizes of the change, and whether it fools.
+
+    image: one image (1, 3, H, W). `fools` is judged on the exact result, `after PNG` once it is rounded to 8 bit.
+    """
+    goal = model.index(target)
+    for name, method in METHODS.items():
+        begin = time.perf_counter()
+        result, gradients = method(model, image, target)
+        seconds = time.perf_counter() - begin
+        size = distances(image, result)
+        fools, after_png = (model.probabilities(x).argmax().item() == goal for x in (result, round_to_8bit(result)))
+        yield {
+            "method": name,
+            "gradients": gradients,
+            "seconds": seconds,
+            "L2": size.l2,
+            "L∞, grey levels": size.linf_grey_levels,
+            "RMS, grey levels": size.rms_grey_levels,
+            "SSIM": size.ssim,
+            "fools": fools,
+            "after PNG": after_png,
+        }

@@ -1,0 +1,76 @@
+"""Is this computer ready for the course? One line for each thing that it needs, and how to get what is missing."""
+
+import importlib.metadata
+import platform
+from typing import NamedTuple
+
+import torch
+
+from .images import default_device
+from .models import BUNDLED, load_model
+
+NEEDED_GB = 2.5
+
+
+class Check(NamedTuple):
+    """What was looked at, whether it will do, what was found, and what to do if it will not."""
+
+    what: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def check_machine() -> list[Check]:
+    """Look at everything that a lesson needs; nothing is changed and nothing is downloaded."""
+    return [_python(), *map(_package, ("torch", "torchvision", "timm", "matplotlib", "ipywidgets")),
+            _device(), _threads(), _memory(), *map(_weights, BUNDLED)]  # fmt: skip
+
+
+def report(checks: list[Check]) -> str:
+    """The checks as text, one line each, with the advice below what is missing."""
+    lines = []
+    for check in checks:
+        lines.append(f"{'ok     ' if check.ok else 'MISSING'}  {check.what:<22}{check.found}")
+        if not check.ok:
+            lines.append(f"         -> {check.advice}")
+    return "\n".join(lines)
+
+
+def _python() -> Check:
+    version = platform.python_version_tuple()
+    ok = (3, 10) <= tuple(map(int, version[:2]))
+    return Check("Python", ok, ".".join(version), "the course needs Python 3.10 or newer: see the README")
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, False, "not installed", f"python -m pip install {name}, then restart the kernel")
+
+
+def _device() -> Check:
+    device = default_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU is needed"
+    return Check("computes on", True, f"{device.type.upper()} ({name})")
+
+
+def _threads() -> Check:
+    count = torch.get_num_threads()
+    return Check("threads", count >= 2, str(count), "the lessons will take twice as long; torch.set_num_threads(2)")
+
+
+def _memory() -> Check:
+    import psutil
+
+    free = psutil.virtual_memory().available / 1e9
+    return Check("free memory", free >= NEEDED_GB, f"{free:.1f} GB", f"close programs until {NEEDED_GB} GB are free")
+
+
+def _weights(name: str) -> Check:
+    try:
+        parameters = sum(p.numel() for p in load_model(name, device="cpu", prepare=False).parameters())
+    except (FileNotFoundError, ValueError) as error:
+        return Check(name, False, "no weights", str(error))
+    return Check(name, True, f"weights verified, {parameters / 1e6:.1f} million numbers")

@@ -1,0 +1,179 @@
+"""Measure what the library promises about time and memory, and print it as a table: python tests/benchmarks/bench.py"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+GOAL_LOOP, GOAL_PREPARED = 1.03, 1.4
+
+
+def in_new_process(code: str) -> tuple[float, float]:
+    """Seconds that a fresh interpreter takes for `code`, and the last number that it prints (0 if it prints none)."""
+    begin = time.perf_counter()
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    seconds = time.perf_counter() - begin
+    return seconds, float(printed.split()[-1]) if printed.split() else 0.0
+
+
+def interleaved(functions: list[Callable[[], None]], repeats: int) -> list[list[float]]:
+    """Seconds of each call; the functions take turns, and who begins changes, so that a slow moment hits all alike."""
+    seconds = [[] for _ in functions]
+    for function in functions:
+        function()
+    for turn in range(repeats):
+        for i in range(len(functions)):
+            k = (i + turn) % len(functions)
+            begin = time.perf_counter()
+            functions[k]()
+            seconds[k].append(time.perf_counter() - begin)
+    return seconds
+
+
+def ratio(numerator: list[float], denominator: list[float]) -> float:
+    """The median of the ratios of neighbours in time."""
+    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+def milliseconds(seconds: list[float]) -> str:
+    return f"{1000 * statistics.median(seconds):.1f} ms"
+
+
+def bus_or_coffee(size: int = 224):
+    """The school bus, or the coffee where the drawing has not been made yet, and which of the two."""
+    from fooling_utils import load_image
+
+    try:
+        return load_image("school_bus", size), "school bus"
+    except FileNotFoundError:
+        return load_image("coffee", size), "coffee"
+
+
+def loop(batch: int, repeats: int) -> list[tuple[str, str, str]]:
+    """A frame of the loop against a bare forward and backward pass; the prepared network against the plain one."""
+    import torch
+
+    from fooling_utils import load_model, optimize_pixels, toward, unit_step
+
+    prepared, plain = load_model(), load_model(prepare=False)
+    images = bus_or_coffee()[0].repeat(batch, 1, 1, 1).to(prepared.device)
+    target = prepared.index("ostrich")
+
+    def bare(model) -> Callable[[], None]:
+        def forward_and_backward() -> None:
+            leaf = images.detach().requires_grad_()
+            score = model(leaf).log_softmax(1)[:, target].sum()
+            torch.autograd.grad(score, leaf)
+            synchronize()
+
+        return forward_and_backward
+
+    def synchronize() -> None:
+        if images.is_cuda:
+            torch.cuda.synchronize()
+
+    frames = optimize_pixels(prepared, images, toward("ostrich"), step=unit_step(0.3), steps=repeats + 5)
+
+    def one_frame() -> None:  # the backward pass and step of the frame before, and the forward pass of this one
+        next(frames)
+        synchronize()
+
+    one_frame()
+    in_loop, bare_prepared, bare_plain = interleaved([one_frame, bare(prepared), bare(plain)], repeats)
+    return [
+        (
+            f"a frame against a bare forward and backward pass, batch {batch}",
+            f"{milliseconds(in_loop)} / {milliseconds(bare_prepared)} = {ratio(in_loop, bare_prepared):.3f}",
+            f"at most {GOAL_LOOP}",
+        ),
+        (
+            f"plain network against the prepared one, batch {batch}",
+            f"{milliseconds(bare_plain)} / {milliseconds(bare_prepared)} = {ratio(bare_plain, bare_prepared):.2f}",
+            f"at least {GOAL_PREPARED}",
+        ),
+    ]
+
+
+def cold_start(repeats: int) -> list[tuple[str, str, str]]:
+    """A fresh interpreter until the network is there, beside one that only imports torch."""
+    ours, torchs = "import fooling_utils; fooling_utils.load_model()", "import torch"
+    seconds = interleaved([lambda: in_new_process(ours), lambda: in_new_process(torchs)], repeats)
+    ready, torch_alone = map(statistics.median, seconds)
+    return [
+        ("cold start: import and load_model()", f"{ready:.1f} s", ""),
+        ("cold start: import torch alone", f"{torch_alone:.1f} s", f"{ready - torch_alone:.1f} s less"),
+    ]
+
+
+def ostrich() -> list[tuple[str, str, str]]:
+    """Frames and seconds of the example of the README."""
+    from fooling_utils import load_model, optimize_pixels, run_until, toward
+
+    model = load_model()
+    image, name = bus_or_coffee()
+    begin = time.perf_counter()
+    reached = run_until(optimize_pixels(model, image.to(model.device), toward("ostrich")), "ostrich", 0.99)
+    seconds = time.perf_counter() - begin
+    return [(f"until the {name} is an ostrich with more than 99 %", f"{reached.frames[0]} frames, {seconds:.1f} s", "")]
+
+
+MEMORY = """
+import threading, time
+import psutil
+from fooling_utils import load_model, optimize_pixels, toward, uniform_noise
+resident = lambda: psutil.Process().memory_info().rss / 2**20
+model = load_model(device="cpu")
+images = uniform_noise({batch}, device="cpu")
+before, sizes, running = resident(), [0], True
+def watch():
+    while running:
+        sizes.append(resident())
+        time.sleep(0.001)
+thread = threading.Thread(target=watch)
+thread.start()
+for frame in optimize_pixels(model, images, toward("ostrich"), steps={frames} - 1):
+    pass
+running = False
+thread.join()
+print(max(sizes) - before)
+"""
+
+
+def memory(frame_counts: list[int], batch_sizes: list[int], frames: int) -> list[tuple[str, str, str]]:
+    """How far resident memory rises over that of the loaded network, each in a process of its own."""
+    rows = []
+    for count in frame_counts:
+        grown = in_new_process(MEMORY.format(batch=1, frames=count))[1]
+        rows.append((f"memory of {count} frames, batch 1", f"{grown:.0f} MiB", "flat"))
+    for batch in batch_sizes:
+        grown = in_new_process(MEMORY.format(batch=batch, frames=frames))[1]
+        row = f"memory of batch {batch}, {frames} frames"
+        rows.append((row, f"{grown:.0f} MiB, {grown / batch:.0f} per image", "linear"))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer repeats: a minute, and rougher numbers")
+    quick = parser.parse_args().quick
+
+    import torch
+
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, Python {sys.version.split()[0]}\n")
+    print("| what | measured | goal |\n|---|---:|---|", flush=True)
+    sections = [
+        lambda: loop(1, 15 if quick else 100),
+        lambda: loop(16, 3 if quick else 15),
+        lambda: cold_start(1 if quick else 5),
+        ostrich,
+        lambda: memory([10, 50] if quick else [10, 50, 100], [1, 4] if quick else [1, 4, 8, 16], 3),
+    ]
+    for section in sections:
+        for row in section():
+            print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

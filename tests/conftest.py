@@ -1,0 +1,41 @@
+"""What several tests share. Everything runs on the CPU, so that the numbers are the same with and without a GPU."""
+
+import os
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # before torch looks for a GPU
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+import torch
+from hypothesis import settings
+
+from fooling_utils import load_image, load_model
+from nets import linear, random_linear
+
+# the same examples in every run, and no limit on the time of one, which depends on what else the machine does
+settings.register_profile("course", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("course")
+
+
+@pytest.fixture(scope="session")
+def model():
+    """The network of the course."""
+    return load_model()
+
+
+@pytest.fixture(scope="session")
+def coffee():
+    """A photograph that the network knows as an espresso."""
+    return load_image("coffee")
+
+
+@pytest.fixture(scope="session")
+def three_classes():
+    """A linear network with three classes on images (1, 3, 4, 4)."""
+    return random_linear(3)
+
+
+@pytest.fixture
+def plane():
+    """Two classes on the plane, divided by the first coordinate, without bounds."""
+    return linear(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), shape=(2,), bounds=None)

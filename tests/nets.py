@@ -1,0 +1,77 @@
+"""Small networks whose answers are known, for tests."""
+
+import torch
+from torch import Tensor, nn
+
+from fooling_utils import Classifier
+
+SHAPE = (3, 4, 4)
+NUMBERS = 48  # in one image of this shape
+
+
+class Linear(nn.Module):
+    """logits = weight @ image + bias; it counts its forward passes, and its backward passes to the image."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None):
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+        self.bias = nn.Parameter(torch.zeros(len(weight)) if bias is None else bias.clone())
+        self.forwards, self.backwards = [0], [0]  # lists, so that a copy of the network can share them
+
+    def __deepcopy__(self, memo: dict) -> "Linear":
+        copied = Linear(self.weight.detach(), self.bias.detach()).train(self.training)
+        copied.forwards, copied.backwards = self.forwards, self.backwards
+        return copied
+
+    def _count_backward(self, gradient: Tensor) -> None:
+        self.backwards[0] += 1
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.forwards[0] += 1
+        if images.requires_grad:
+            images.register_hook(self._count_backward)
+        return images.flatten(1) @ self.weight.T + self.bias
+
+
+def linear(weight: Tensor, bias: Tensor | None = None, shape: tuple[int, ...] = SHAPE, **settings) -> Classifier:
+    """A Classifier of the linear network with these weights (classes, numbers) and bias (classes,)."""
+    return Classifier(Linear(weight, bias).eval(), input_shape=shape, **settings)
+
+
+def random_linear(classes: int = 3, seed: int = 0) -> Classifier:
+    """A linear classifier of `classes` classes with small Gaussian weights."""
+    generator = torch.Generator().manual_seed(seed)
+    return linear(0.3 * torch.randn(classes, NUMBERS, generator=generator), torch.randn(classes, generator=generator))
+
+
+def random_images(count: int = 1, size: int = 4, *, seed: int = 0, low: float = 0.3, high: float = 0.7) -> Tensor:
+    """Images with values from `low` to `high`, by default far enough from black and white to be changed either way."""
+    generator = torch.Generator().manual_seed(seed)
+    return low + (high - low) * torch.rand(count, 3, size, size, generator=generator)
+
+
+class ConvNorm(nn.Module):
+    """Convolutions, batch norms with statistics that matter, and a fully connected layer over what is left."""
+
+    def __init__(self, classes: int = 5):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU())
+        self.last = nn.Linear(8, classes)
+        randomise_norms(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.second(self.first(images)).mean((2, 3)))
+
+
+def randomise_norms(net: nn.Module, seed: int = 0) -> nn.Module:
+    """Give every batch norm statistics as after training: fresh ones are the identity, and folding would be no test."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            with torch.no_grad():
+                module.running_mean.normal_(0, 0.3, generator=generator)
+                module.running_var.uniform_(0.5, 2, generator=generator)
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.normal_(0, 0.3, generator=generator)
+    return net

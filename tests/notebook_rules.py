@@ -1,0 +1,297 @@
+"""What every committed lesson keeps to: each rule takes a notebook and returns its problems, as a list of sentences."""
+
+import ast
+import re
+from functools import lru_cache
+from statistics import median_high
+
+import nbformat
+
+from refresh_notebooks import clean
+
+MAX_BYTES = 1_500_000
+MAX_CODE_LINES = 25
+MEDIAN_CODE_LINES = 6
+MAX_IMPORT_LINES = 8
+MAX_WORDS = 150
+MAX_WORDS_SOURCES = 300  # a list of sources is looked up, not read
+ALT_TEXT = "**In the picture:**"
+NAME_FUNCTIONS = {"toward", "away_from", "logit", "probability", "index"}
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:(?:home|Users|work|mnt|opt)/|(?:root|tmp)\b)\S*|\b[A-Za-z]:\\+Users\b\S*")
+
+
+def code_cells(notebook):
+    """Return the code cells as pairs of position in the notebook and cell."""
+    return [(number, cell) for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+
+
+def readable_text(notebook):
+    """Return pairs of position and text: all sources and outputs, without the bytes of pictures."""
+    texts = []
+    for number, cell in enumerate(notebook.cells):
+        texts.append((number, cell.source))
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            parts = [output.get("text", ""), *output.get("traceback", [])]
+            parts += [str(data[kind]) for kind in data if kind.startswith("text/") or kind.endswith(("xml", "json"))]
+            # In base64 any short path comes up by chance.
+            texts += [(number, re.sub(r"data:[\w/+.-]+;base64,[\w+/=]+", "", part)) for part in parts]
+    return texts
+
+
+def _parse(source):
+    # Lines for IPython (%timeit, !pip) are no Python; a pass keeps their place.
+    return ast.parse(re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source))
+
+
+def _line_count(source):
+    return len(source.strip().splitlines())
+
+
+# ------------------------------------------------------------------------------------------------------- the file
+
+
+def is_valid(notebook):
+    """The file follows the notebook format."""
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        return [f"not a valid notebook: {str(error).splitlines()[0]}"]
+    return []
+
+
+def is_executed_in_order(notebook):
+    """Every code cell was executed once, from top to bottom."""
+    counts = [cell.execution_count for _, cell in code_cells(notebook)]
+    return [] if counts == list(range(1, len(counts) + 1)) else [f"execution counts are {counts}, not 1, 2, 3..."]
+
+
+def has_no_errors(notebook):
+    """No cell ended in an error or wrote a warning."""
+    return [
+        f"cell {number} shows {output.get('ename', 'a message on stderr')}"
+        for number, cell in code_cells(notebook)
+        for output in cell.outputs
+        if output.output_type == "error" or output.get("name") == "stderr"
+    ]
+
+
+def is_small(notebook):
+    """The file is small enough for a page on the web."""
+    size = len(nbformat.writes(notebook).encode())
+    return [f"{size / 1e6:.2f} MB, more than {MAX_BYTES / 1e6} MB"] if size > MAX_BYTES else []
+
+
+def has_no_machine_paths(notebook):
+    """No source or output names a folder of somebody's machine."""
+    found = [(number, path[0]) for number, text in readable_text(notebook) for path in MACHINE_PATH.finditer(text)]
+    return [f"cell {number}: {path}" for number, path in found]
+
+
+def has_no_widget_state(notebook):
+    """The metadata holds no state of widgets, which breaks previews on the web."""
+    return ["widget state in the metadata"] if "widgets" in notebook.metadata else []
+
+
+def is_clean(notebook):
+    """Nothing is left that the refresh command would remove: timestamps, versions, widgets, other metadata."""
+    cleaned = clean(notebook)
+    problems = [] if cleaned.metadata == notebook.metadata else [f"metadata of the notebook: {dict(notebook.metadata)}"]
+    for number, (cell, kept) in enumerate(zip(notebook.cells, cleaned.cells, strict=True)):
+        if cell.metadata != kept.metadata:
+            problems.append(f"cell {number}: metadata {dict(cell.metadata)}")
+        if cell.get("outputs") != kept.get("outputs"):
+            problems.append(f"cell {number}: outputs of widgets, progress bars, or with metadata")
+    return problems
+
+
+# ----------------------------------------------------------------------------------------------------- its reading
+
+
+def starts_with_title(notebook):
+    """The first cell is the title."""
+    first = notebook.cells[0] if notebook.cells else None
+    titled = first is not None and first.cell_type == "markdown" and first.source.startswith("# ")
+    return [] if titled else ["the first cell is not markdown that starts with '# '"]
+
+
+def has_short_code(notebook):
+    """No code cell is long, and most are very short."""
+    lines = {number: _line_count(cell.source) for number, cell in code_cells(notebook)}
+    long = {number: count for number, count in lines.items() if count > MAX_CODE_LINES}
+    problems = [f"cell {number} has {count} lines, more than {MAX_CODE_LINES}" for number, count in long.items()]
+    if lines and (middle := median_high(lines.values())) > MEDIAN_CODE_LINES:
+        problems.append(f"the median code cell has {middle} lines, more than {MEDIAN_CODE_LINES}")
+    return problems
+
+
+def has_short_imports(notebook):
+    """A cell that mostly imports is short."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        try:
+            statements = _parse(cell.source).body
+        except SyntaxError:
+            continue  # is_python reports it
+        imports = sum(isinstance(statement, ast.Import | ast.ImportFrom) for statement in statements)
+        if imports > len(statements) / 2 and _line_count(cell.source) > MAX_IMPORT_LINES:
+            problems.append(f"cell {number} imports in {_line_count(cell.source)} lines, more than {MAX_IMPORT_LINES}")
+    return problems
+
+
+def count_words(markdown):
+    """Return the number of words of prose, without formulas, fenced code, URLs and tags."""
+    fenced, urls = r"```.*?```", r"(?:https?://|attachment:)[^\s)>]+"
+    formulas, tags = r"\$\$.*?\$\$|\$[^$\n]+\$", r"</?[a-z][^>]*>|<!--.*?-->"
+    for not_prose in (fenced, urls, formulas, tags):
+        markdown = re.sub(not_prose, " ", markdown, flags=re.DOTALL)
+    return len(re.findall(r"\w[\w'’.,-]*", markdown))
+
+
+def has_short_texts(notebook):
+    """No text is long, for a reader who came to see pictures."""
+    problems = []
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "markdown":
+            continue
+        heading = re.search(r"(?m)^#+ .*", cell.source)
+        limit = MAX_WORDS_SOURCES if heading and "Sources" in heading[0] else MAX_WORDS
+        if (words := count_words(cell.source)) > limit:
+            problems.append(f"cell {number} has {words} words, more than {limit}")
+    return problems
+
+
+def has_alt_texts(notebook):
+    """The text that follows a picture says what is in it, for a reader who cannot see it."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        shown = [item for output in cell.outputs for item in output.get("data", {}).items()]
+        if not any(kind.startswith("image/") or (kind == "text/html" and "<img" in data) for kind, data in shown):
+            continue
+        following = notebook.cells[number + 1] if number + 1 < len(notebook.cells) else None
+        if following is None or following.cell_type != "markdown" or ALT_TEXT not in following.source:
+            problems.append(f"cell {number} shows a picture, and the next cell has no {ALT_TEXT!r}")
+    return problems
+
+
+# -------------------------------------------------------------------------------------------------------- its code
+
+
+def is_python(notebook):
+    """Every code cell parses, and none asks IPython for help."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        if re.search(r"(?m)^\s*(\?+[\w.]+|%?[\w.]+\?+)\s*$", cell.source):
+            problems.append(f"cell {number} asks for help with '?', which opens nothing on a page")
+            continue
+        try:
+            _parse(cell.source)
+        except SyntaxError as error:
+            problems.append(f"cell {number} is not Python: {error}")
+    return problems
+
+
+@lru_cache
+def imagenet_names():
+    """Return the names of the 1000 classes, as torchvision spells them."""
+    from torchvision.models import EfficientNet_B0_Weights
+
+    return frozenset(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def _strings(node):
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.List() | ast.Tuple() | ast.Set():
+            for element in node.elts:
+                yield from _strings(element)
+        case ast.Dict():
+            for value in node.values:
+                yield from _strings(value)
+
+
+def _called(call):
+    # "probability" for frame.probability(...), "toward" for toward(...)
+    return getattr(call.func, "attr", getattr(call.func, "id", None))
+
+
+def _root(node):
+    # "plt" for plt.figure().add_axes, "show" for show
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return getattr(node, "id", None)
+
+
+def _our_imports(trees):
+    return {
+        (alias.asname or alias.name).split(".")[0]
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).startswith("fooling_utils")
+    }
+
+
+def _own_labels(trees):
+    # A network of the lesson's own has its own labels: labels = [...], f(labels=[...]) or Classifier(net, [...]).
+    given = []
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Assign) and any(getattr(target, "id", None) == "labels" for target in node.targets):
+            given.append(node.value)
+        elif isinstance(node, ast.Call):
+            given += [keyword.value for keyword in node.keywords if keyword.arg == "labels"]
+            given += node.args if _called(node) == "Classifier" else []
+    return {text for node in given for text in _strings(node)}
+
+
+def _used_names(tree, ours):
+    tries = [part for node in ast.walk(tree) if isinstance(node, ast.Try) for part in node.body]
+    tried = {inner for part in tries for inner in ast.walk(part)}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or node in tried:
+            continue
+        if _called(node) in NAME_FUNCTIONS:
+            for argument in node.args:
+                yield from _strings(argument)
+        for keyword in node.keywords:
+            # Matplotlib's label= is the text of a legend.
+            if keyword.arg in ("target", "targets") or (keyword.arg == "label" and _root(node.func) in ours):
+                yield from _strings(keyword.value)
+
+
+def names_real_classes(notebook):
+    """Every class that the code names is spelled as ImageNet spells it, unless the lesson shows what an error says."""
+    trees = {}
+    for number, cell in code_cells(notebook):
+        try:
+            trees[number] = _parse(cell.source)
+        except SyntaxError:
+            continue  # is_python reports it
+    ours, own_labels = _our_imports(trees.values()), _own_labels(trees.values())
+    return [
+        f"cell {number}: {name!r} is no class of ImageNet"
+        for number, tree in trees.items()
+        if "raises-exception" not in notebook.cells[number].metadata.get("tags", [])
+        for name in _used_names(tree, ours)
+        if name not in own_labels and name not in imagenet_names()
+    ]
+
+
+RULES = [
+    is_valid,
+    is_executed_in_order,
+    has_no_errors,
+    is_small,
+    has_no_machine_paths,
+    has_no_widget_state,
+    is_clean,
+    starts_with_title,
+    has_short_code,
+    has_short_imports,
+    has_short_texts,
+    has_alt_texts,
+    is_python,
+    names_real_classes,
+]

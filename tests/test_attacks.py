@@ -1,0 +1,315 @@
+"""Attacks on a linear network, where the best change of every size is known."""
+
+import math
+
+import pytest
+import torch
+
+from fooling_utils import attacks, fgsm, lbfgs, lbfgs_frames, pgd, pixel_range, sign_step
+from fooling_utils.steps import Step
+from nets import NUMBERS, linear, random_images, random_linear
+
+EPSILON = 0.05
+
+
+def two_classes(scale: float = 0.3, margin: float = -1.0):
+    """A linear network with two classes, and two images that it takes for class 0 by this margin in logits."""
+    weight = scale * torch.randn(2, NUMBERS, generator=torch.Generator().manual_seed(3))
+    image = random_images()
+    difference = weight[1] - weight[0]
+    bias = torch.tensor([0.0, margin - (image.flatten() @ difference).item()])
+    return linear(weight, bias), image, difference
+
+
+def margins(model, images: torch.Tensor) -> torch.Tensor:
+    """How far class 1 is ahead of class 0, in logits."""
+    logits = model(images)
+    return logits[:, 1] - logits[:, 0]
+
+
+def sizes(change: torch.Tensor, norm: str) -> torch.Tensor:
+    flat = change.flatten(1)
+    return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
+
+
+# what is best
+
+
+def check_fgsm_is_optimal() -> None:
+    model, image, difference = two_classes()
+    for target in (1, None):
+        result = fgsm(model, image, EPSILON, target)
+        assert sizes(result - image, "linf").item() == pytest.approx(EPSILON, rel=1e-4)
+        gain = (margins(model, result) - margins(model, image)).item()
+        assert gain == pytest.approx(EPSILON * difference.abs().sum().item(), rel=1e-4)
+
+
+def check_pgd_is_optimal(norm: str) -> None:
+    model, image, difference = two_classes()
+    best = {"linf": difference.abs().sum(), "l2": difference.norm()}[norm].item() * EPSILON
+    for target in (1, None):
+        result = pgd(model, image, EPSILON, target, norm=norm)
+        assert sizes(result - image, norm).item() <= EPSILON * (1 + 1e-4)
+        gain = (margins(model, result) - margins(model, image)).item()
+        assert 0.99 * best <= gain <= best * (1 + 1e-4)
+
+
+def test_fgsm_is_the_best_change_of_its_size_on_a_linear_network():
+    check_fgsm_is_optimal()
+
+
+def test_no_other_change_of_that_size_gains_more_than_fgsm():
+    model, image, _ = two_classes()
+    best = margins(model, fgsm(model, image, EPSILON, 1))
+    changes = EPSILON * (2 * torch.rand(1000, 3, 4, 4, generator=torch.Generator().manual_seed(0)) - 1)
+    assert (margins(model, image + changes) < best).all()
+    assert (margins(model, image + EPSILON * changes.sign()) < best).all()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_pgd_reaches_the_best_change_in_its_ball_on_a_linear_network(norm):
+    check_pgd_is_optimal(norm)
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("margin", [-0.2, -1.0])
+def test_lbfgs_finds_nearly_the_smallest_change_that_crosses_the_boundary(scale, margin):
+    model, image, difference = two_classes(scale, margin)
+    to_boundary = -margin / difference.norm().item()
+    result = lbfgs(model, image, 1, rounds=10)
+    assert margins(model, result) > 0
+    assert to_boundary <= (result - image).norm().item() <= 1.05 * to_boundary
+
+
+# planted mistakes must be seen by the checks above
+
+
+def wrong_way(size: float) -> Step:
+    rule = sign_step(size)
+    return Step(rule.init, lambda gradient, state: rule.move(-gradient, state))
+
+
+def without_norm(size: float) -> Step:
+    return Step(lambda variable: None, lambda gradient, state: (size * gradient, state))
+
+
+def half_of_it(size: float) -> Step:
+    rule = sign_step(size)
+    half = (torch.arange(NUMBERS) % 2).view(1, 3, 4, 4)
+    return Step(rule.init, lambda gradient, state: rule.move(gradient * half, state))
+
+
+@pytest.mark.parametrize("mistake", [wrong_way, without_norm, half_of_it])
+def test_the_check_of_fgsm_rejects_a_wrong_step(monkeypatch, mistake):
+    monkeypatch.setattr(attacks, "sign_step", mistake)
+    with pytest.raises(AssertionError):
+        check_fgsm_is_optimal()
+
+
+@pytest.mark.parametrize(
+    ("norm", "name", "mistake"),
+    [
+        ("linf", "sign_step", wrong_way),
+        ("l2", "unit_step", wrong_way),
+        ("l2", "unit_step", sign_step),
+        ("linf", "linf_ball", lambda centre, radius: pixel_range()),
+        ("l2", "l2_ball", lambda centre, radius: pixel_range()),
+        ("l2", "l2_ball", attacks.linf_ball),
+    ],
+)
+def test_the_check_of_pgd_rejects_a_wrong_step_and_a_wrong_ball(monkeypatch, norm, name, mistake):
+    monkeypatch.setattr(attacks, name, mistake)
+    with pytest.raises(AssertionError):
+        check_pgd_is_optimal(norm)
+
+
+# all attacks
+
+ATTACKS = {
+    "fgsm": lambda model, images, target: fgsm(model, images, 0.1, target),
+    "pgd linf": lambda model, images, target: pgd(model, images, 0.1, target, steps=5),
+    "pgd l2": lambda model, images, target: pgd(model, images, 0.5, target, norm="l2", steps=5),
+    "lbfgs": lambda model, images, target: lbfgs(model, images, target, rounds=4, evaluations=15),
+}
+
+
+def other_classes(model, images: torch.Tensor) -> list[int]:
+    """For each image a class that it is not, not the same one for all."""
+    now = model(images).argmax(1).tolist()
+    return [(label + 1 + i % 2) % 3 for i, label in enumerate(now)]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_batch_is_its_members_one_by_one(three_classes, name):
+    images = random_images(4)
+    targets = other_classes(three_classes, images)
+    assert len(set(targets)) > 1
+    together = ATTACKS[name](three_classes, images, targets)
+    alone = [ATTACKS[name](three_classes, images[i : i + 1], targets[i]) for i in range(4)]
+    assert together.shape == images.shape
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_moves_toward_its_targets_and_modifies_nothing(three_classes, name):
+    images = random_images(4)
+    before, targets = images.clone(), other_classes(three_classes, images)
+    result = ATTACKS[name](three_classes, images, targets)
+    members = range(4)
+    assert (three_classes(result).log_softmax(1)[members, targets]
+            > three_classes(images).log_softmax(1)[members, targets]).all()  # fmt: skip
+    assert torch.equal(images, before)
+    assert not result.requires_grad
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd linf", "pgd l2"])
+def test_without_a_target_an_attack_leaves_the_class_of_each_image(three_classes, name):
+    images = random_images(4)
+    now = three_classes(images).argmax(1)
+    result = ATTACKS[name](three_classes, images, None)
+    assert (
+        three_classes.probabilities(result)[range(4), now] < three_classes.probabilities(images)[range(4), now]
+    ).all()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_targets_may_be_a_tensor(three_classes, name):
+    images = random_images(2)
+    targets = other_classes(three_classes, images)
+    expected = ATTACKS[name](three_classes, images, targets)
+    assert torch.equal(ATTACKS[name](three_classes, images, torch.tensor(targets)), expected)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_result_is_a_legal_image(name):
+    model, images = random_linear(), random_images(4, low=0, high=1)
+    targets = other_classes(model, images)
+    for result in (ATTACKS[name](model, images, targets), fgsm(model, images, 0.9), pgd(model, images, 9.0, norm="l2")):
+        assert result.min() >= 0
+        assert result.max() <= 1
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_works_where_gradients_are_switched_off(three_classes, name, mode):
+    images = random_images(2)
+    targets = other_classes(three_classes, images)
+    expected = ATTACKS[name](three_classes, images, targets)
+    with mode():
+        assert torch.equal(ATTACKS[name](three_classes, images, targets), expected)
+
+
+def test_an_attack_costs_one_backward_pass_per_step():
+    model = random_linear()
+    for attack, steps in (
+        (lambda: fgsm(model, random_images(), 0.1), 1),
+        (lambda: pgd(model, random_images(), 0.1), 20),
+    ):
+        model.net.backwards[0] = 0
+        attack()
+        assert model.net.backwards == [steps]
+
+
+def test_the_step_size_of_pgd_can_be_chosen(three_classes):
+    image = random_images()
+    result = pgd(three_classes, image, 0.1, steps=2, step_size=0.01)
+    assert sizes(result - image, "linf").item() == pytest.approx(0.02, rel=1e-4)
+
+
+# L-BFGS
+
+
+def test_the_frames_of_lbfgs_get_smaller_and_every_one_is_what_it_says():
+    model, image, _ = two_classes()
+    model.net.backwards[0] = 0
+    frames = []
+    for frame in lbfgs_frames(model, image, 1, rounds=6):
+        frames.append(frame)
+        assert frame.index == model.net.backwards[0], "the index counts gradients, as in the loop"
+    assert len(frames) == 6
+    norms = [-frame.score.item() for frame in frames]
+    assert norms == sorted(norms, reverse=True)
+    assert norms[-1] < norms[0]
+    for frame in frames:
+        assert (frame.image - image).norm().item() == pytest.approx(-frame.score.item(), rel=1e-4)
+        assert torch.allclose(frame.logits, model(frame.image), atol=1e-5)
+        assert frame.probability(1) > 0.5
+
+
+def test_changing_a_frame_of_lbfgs_does_not_change_the_run():
+    model, image, _ = two_classes()
+    undisturbed = [frame.logits for frame in lbfgs_frames(model, image, 1)]
+    disturbed = []
+    for frame in lbfgs_frames(model, image, 1):
+        disturbed.append(frame.logits.clone())
+        for tensor in (frame.image, frame.variable, frame.logits, frame.score):
+            tensor.zero_()
+    assert torch.equal(torch.cat(disturbed), torch.cat(undisturbed))
+
+
+def test_an_impossible_target_gives_the_unchanged_image_and_ends():
+    constant = linear(torch.zeros(2, NUMBERS), torch.tensor([1.0, 0.0]))
+    image = random_images()
+    constant.net.forwards[0] = 0
+    frames = list(lbfgs_frames(constant, image, 1, rounds=3, evaluations=10))
+    assert len(frames) == 3
+    assert constant.net.forwards[0] < 100
+    for frame in frames:
+        assert torch.equal(frame.image, image)
+        assert frame.score.tolist() == [-math.inf]
+    assert torch.equal(lbfgs(constant, image, 1, rounds=3), image)
+
+
+def test_lbfgs_works_without_bounds(plane):
+    result = lbfgs(plane, torch.tensor([[-3.0, 1.0]]), 1)
+    assert result[0, 0].item() == pytest.approx(0, abs=0.1)
+    assert result[0, 0] > 0
+    assert result[0, 1].item() == pytest.approx(1, abs=1e-3)
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("attack", "message"),
+    [
+        (lambda m, x: fgsm(m, x, 0), "epsilon must be greater than 0, got 0"),
+        (lambda m, x: fgsm(m, x, -0.1), "epsilon must be greater than 0, got -0.1"),
+        (lambda m, x: fgsm(m, x, float("nan")), "epsilon must be greater than 0, got nan"),
+        (lambda m, x: fgsm(m, x, 8), "epsilon is in pixel units, where white is 1, got 8: for grey levels, 8/255"),
+        (lambda m, x: pgd(m, x, 8), "in pixel units, where white is 1, got 8: for grey levels, 8/255"),
+        (lambda m, x: pgd(m, x, 2.5), "for grey levels, 2.5/255"),
+        (lambda m, x: pgd(m, x, 8, step_size=0.01), "for grey levels, 8/255"),
+        (lambda m, x: pgd(m, x, 0, norm="l2"), "epsilon must be greater than 0, got 0"),
+        (lambda m, x: pgd(m, x, -1, norm="l2", step_size=0.1), "epsilon must be greater than 0, got -1"),
+        (lambda m, x: pgd(m, x, 0.1, norm="L2"), "norm must be 'linf' or 'l2', got 'L2'"),
+        (lambda m, x: pgd(m, x, 0.1, steps=0), "steps must be at least 1, got 0"),
+        (lambda m, x: pgd(m, x, 0.1, step_size=-1), "size must be greater than 0, got -1"),
+        (lambda m, x: pgd(m, x, 0.1, [0, 1, 2]), "3 targets for 2 images"),
+        (lambda m, x: fgsm(m, x, 0.1, "class 7"), "no class is called 'class 7'"),
+        (lambda m, x: fgsm(m, x * 255, 0.1), r"image must be in \[0, 1\].*use image\.clamp"),
+        (lambda m, x: lbfgs(m, x, [0]), "1 targets for 2 images"),
+        (lambda m, x: lbfgs_frames(m, x, 0), "lbfgs_frames takes one image and got 2: use lbfgs"),
+        (lambda m, x: lbfgs_frames(m, x[:1], 2, rounds=0), "rounds and evaluations must be at least 1, got 0 and 40"),
+        (lambda m, x: lbfgs_frames(m, x[:1], 2, evaluations=0), "must be at least 1, got 7 and 0"),
+    ],
+)
+def test_what_cannot_work_raises_with_the_value_and_the_way_out(attack, message):
+    model = linear(torch.zeros(3, NUMBERS), torch.tensor([0.0, 1.0, 0.0]))
+    with pytest.raises(ValueError, match=message):
+        attack(model, random_images(2))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_class_that_an_image_is_already_is_no_target(three_classes, name):
+    images = random_images(2)
+    targets = other_classes(three_classes, images)
+    targets[1] = three_classes(images).argmax(1)[1].item()
+    where = "0" if name == "lbfgs" else "1"  # lbfgs takes one image after the other
+    with pytest.raises(ValueError, match=rf"image {where} is a 'class {targets[1]}' already: choose another target"):
+        ATTACKS[name](three_classes, images, targets)
+
+
+def test_lbfgs_needs_a_target(three_classes):
+    with pytest.raises(TypeError, match="a class is named by its label or its index, got None"):
+        lbfgs(three_classes, random_images(), None)

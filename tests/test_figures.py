@@ -1,0 +1,220 @@
+import inspect
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from fooling_utils import figures, round_to_8bit
+from nets import NUMBERS, linear, random_images
+
+
+@pytest.fixture(scope="module")
+def sharp():
+    """A network that is so steep that its answer to an image and to the rounded image differ."""
+    weight = 20 * torch.randn(4, NUMBERS, generator=torch.Generator().manual_seed(0))
+    image = random_images()
+    return linear(
+        weight, -(weight @ image.flatten()), labels=["bus", "ostrich", "robin", "a very long name of a class"]
+    )
+
+
+def fooled_image() -> torch.Tensor:
+    return random_images() + 0.02 * (random_images(seed=1) - 0.5)
+
+
+def drawn(axes) -> np.ndarray:
+    """The grey levels (H, W, 3) that a panel shows, whether it was given floats or uint8."""
+    shown = np.asarray(axes.images[0].get_array())
+    return shown if shown.dtype == np.uint8 else np.rint(255 * shown)
+
+
+def grey_levels(image: torch.Tensor) -> np.ndarray:
+    return np.rint(255 * image[0].permute(1, 2, 0).numpy())
+
+
+def bars(axes) -> list:
+    """The bars of one panel, the uppermost first."""
+    return sorted(axes.patches, key=lambda bar: bar.get_y(), reverse=True)
+
+
+EXAMPLES = {
+    "answer": lambda model, images: figures.answer(model, images(), "ostrich"),
+    "triptych": lambda model, images: figures.triptych(model, images(), images(seed=1), "ostrich"),
+    "grid_of_images": lambda model, images: figures.grid_of_images(images(7), list("abcdefg"), columns=3),
+    "before_and_after": lambda model, images: figures.before_and_after(model, images(3), images(3, seed=1)),
+    "curves": lambda model, images: figures.curves(
+        {"one": ([0, 1], [0.1, 0.9]), "two": (range(40), [0.5] * 40)}, "x", "y", marks={"here": 0.5}
+    ),
+    "gradient_picture": lambda model, images: figures.gradient_picture(images(), images(seed=1, low=-1, high=1)),
+    "histogram": lambda model, images: figures.histogram([0.01, 0.02, 0.5], "probability", {"fooled": 0.9}),
+}
+
+
+def test_every_figure_of_the_library_has_an_example_here():
+    public = {
+        name for name, function in inspect.getmembers(figures, inspect.isfunction)
+        if not name.startswith("_") and inspect.signature(function).return_annotation in (Figure, "Figure")
+    }  # fmt: skip
+    assert public == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_figure_is_returned_can_be_drawn_and_is_not_left_open(name, sharp):
+    state = plt.get_fignums(), plt.rcParams.copy()
+    figure = EXAMPLES[name](sharp, random_images)
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
+    assert (plt.get_fignums(), plt.rcParams) == state
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"curves", "histogram"}))
+def test_a_figure_modifies_no_image(name, sharp):
+    made = []
+
+    def remember(*arguments, **settings):
+        made.append((random_images(*arguments, **settings), random_images(*arguments, **settings)))
+        return made[-1][0]
+
+    EXAMPLES[name](sharp, remember)
+    assert made
+    assert all(torch.equal(now, then) for now, then in made)
+
+
+# what is shown is what was classified
+
+
+def test_the_triptych_shows_the_rounded_images_and_their_amplified_difference(sharp):
+    original, fooled = random_images(), fooled_image()
+    figure = figures.triptych(sharp, original, fooled, amplification=10)
+    left, middle, right = figure.axes[:3]
+    assert np.array_equal(drawn(left), grey_levels(round_to_8bit(original)))
+    assert np.array_equal(drawn(right), grey_levels(round_to_8bit(fooled)))
+    change = round_to_8bit(fooled) - round_to_8bit(original)
+    assert np.array_equal(drawn(middle), grey_levels((0.5 + 10 * change).clamp(0, 1)))
+    assert drawn(middle).std() > 5
+    assert middle.get_title() == "change, times 10"
+
+
+def test_the_bars_are_the_answer_to_the_rounded_image(sharp):
+    fooled = fooled_image()
+    figure = figures.triptych(sharp, random_images(), fooled, "ostrich")
+    for panel, image in ((figure.axes[3], random_images()), (figure.axes[5], fooled)):
+        widths = [bar.get_width() for bar in bars(panel)]
+        rounded, raw = sharp.top(round_to_8bit(image)), sharp.top(image)
+        assert widths == pytest.approx([p.probability for p in rounded])
+        assert widths != pytest.approx([p.probability for p in raw], abs=1e-3), "here rounding makes a difference"
+        names = [label.get_text().rstrip("…") for label in panel.get_yticklabels()][::-1]
+        assert all(p.label.startswith(name) for p, name in zip(rounded, names, strict=True))
+
+
+def test_the_target_is_marked_by_a_hatch_and_a_colour_and_the_original_class_by_a_colour(sharp):
+    figure = figures.triptych(sharp, random_images(), fooled_image(), "ostrich")
+    before = sharp.top(round_to_8bit(random_images()), 1)[0].label
+    assert before != "ostrich"
+    for panel, image in ((figure.axes[3], random_images()), (figure.axes[5], fooled_image())):
+        for bar, prediction in zip(bars(panel), sharp.top(round_to_8bit(image)), strict=True):
+            colour = {"ostrich": figures.ORANGE, before: figures.BLUE}.get(prediction.label, figures.GREY)
+            assert to_hex(bar.get_facecolor()).upper() == colour
+            assert (bar.get_hatch() or "") == ("//" if prediction.label == "ostrich" else "")
+
+
+def test_every_bar_has_its_percentage_beside_it(sharp):
+    panel = figures.triptych(sharp, random_images(), fooled_image()).axes[3]
+    written = [text.get_text() for text in panel.texts][::-1]
+    for text, prediction in zip(written, sharp.top(round_to_8bit(random_images())), strict=True):
+        assert text == (f"{prediction.probability:.1%}" if prediction.probability >= 0.001 else "<0.1%")
+
+
+def test_the_answer_shows_the_rounded_image_and_its_answer(sharp):
+    picture, panel = figures.answer(sharp, fooled_image()).axes
+    assert np.array_equal(drawn(picture), grey_levels(round_to_8bit(fooled_image())))
+    expected = [p.probability for p in sharp.top(round_to_8bit(fooled_image()))]
+    assert [bar.get_width() for bar in bars(panel)] == pytest.approx(expected)
+
+
+def test_the_size_of_the_change_is_written_in_grey_levels(sharp):
+    original = torch.full((1, 3, 4, 4), 100 / 255)
+    figure = figures.triptych(sharp, original, torch.full((1, 3, 4, 4), 103 / 255))
+    text = " ".join(text.get_text() for text in figure.axes[4].texts)
+    assert "3.00 of 255 grey levels" in text
+    assert "largest: 3 grey levels" in text
+
+
+@pytest.mark.parametrize(
+    ("size", "times"), [(0.5, 1), (0.2, 2), (0.09, 5), (0.045, 10), (0.02, 20), (1 / 255, 100), (0, 1000)]
+)
+def test_the_natural_amplification_is_round_and_keeps_the_change_visible(size, times):
+    change = size * (2 * (torch.arange(48.0) % 2) - 1).view(1, 3, 4, 4)
+    assert figures.natural_amplification(change) == times
+    amplified = figures.amplify(change, times)
+    assert torch.allclose(amplified, 0.5 + times * change, atol=1e-5), "nothing is cut off"
+
+
+def test_without_a_number_the_triptych_states_the_amplification_that_it_chose(sharp):
+    original, fooled = random_images(), fooled_image()
+    middle = figures.triptych(sharp, original, fooled).axes[1]
+    times = float(re.fullmatch(r"change, times (\d+)", middle.get_title()).group(1))
+    change = round_to_8bit(fooled) - round_to_8bit(original)
+    assert np.array_equal(drawn(middle), grey_levels((0.5 + times * change).clamp(0, 1)))
+
+
+def test_a_grid_has_every_image_under_its_title_and_no_axes_that_are_empty():
+    images = round_to_8bit(random_images(4))
+    figure = figures.grid_of_images(images, ["a", "b", "c", "d"], columns=3)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["a", "b", "c", "d"]
+    assert all(
+        np.array_equal(drawn(axes), grey_levels(image)) for axes, image in zip(shown, images.split(1), strict=True)
+    )
+    assert not any(axes.axison for axes in figure.axes if not axes.images)
+
+
+def test_a_grid_needs_a_title_for_every_image():
+    with pytest.raises(ValueError, match="4 images and 2 titles: there must be one title per image"):
+        figures.grid_of_images(random_images(4), ["a", "b"])
+
+
+def test_before_and_after_shows_three_rows_named_by_what_the_network_says(sharp):
+    originals, fooled = random_images(2), random_images(2, seed=1)
+    axes = figures.before_and_after(sharp, originals, fooled, amplification=3).axes
+    before, after = round_to_8bit(originals), round_to_8bit(fooled)
+    rows = [before, (0.5 + 3 * (after - before)).clamp(0, 1), after]
+    for place, image in zip(axes, torch.cat(rows).split(1), strict=True):
+        assert np.array_equal(drawn(place), grey_levels(image))
+    for place, image in zip([*axes[:2], *axes[4:]], torch.cat([before, after]).split(1), strict=True):
+        best = sharp.top(image, 1)[0]
+        name, percent = place.get_title().split("\n")
+        assert best.label.startswith(name.rstrip("…"))
+        assert percent == f"{best.probability:.0%}"
+    assert "change, times 3" in [text.get_text() for text in axes[2].texts]
+
+
+def test_curves_differ_in_more_than_colour():
+    lines = figures.curves({name: ([0, 1], [0, 1]) for name in "abcd"}, "size", "share").axes[0].get_lines()
+    assert [line.get_label() for line in lines] == list("abcd")
+    assert len({line.get_color() for line in lines}) == 4
+    assert len({line.get_linestyle() for line in lines}) == 4
+    assert len({line.get_marker() for line in lines}) == 4
+
+
+def test_the_gradient_is_drawn_around_grey_beside_the_rounded_image():
+    gradient = torch.zeros(1, 3, 4, 4)
+    gradient[0, 1, 2, 3] = 1e-6
+    picture, signed, strength = figures.gradient_picture(random_images(), gradient).axes
+    assert np.array_equal(drawn(picture), grey_levels(round_to_8bit(random_images())))
+    moved = drawn(signed) != drawn(signed)[0, 0, 0]
+    assert moved.sum() == 1
+    assert drawn(signed)[2, 3, 1] > 128
+    assert np.unravel_index(strength.images[0].get_array().argmax(), (4, 4)) == (2, 3)
+
+
+@pytest.mark.parametrize("which", ["original", "fooled"])
+def test_an_image_that_is_none_is_not_drawn(sharp, which):
+    images = {"original": random_images(), "fooled": random_images()}
+    images[which] = images[which] * 2
+    with pytest.raises(ValueError, match=rf"{which} must be in \[0, 1\]"):
+        figures.triptych(sharp, **images)

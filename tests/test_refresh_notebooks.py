@@ -1,0 +1,85 @@
+"""The refresh command: what it keeps, what it drops, and that it leaves a failing lesson alone."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import refresh_notebooks
+
+
+def write(path, *sources):
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
+    return path
+
+
+def test_refresh_executes_in_the_folder_and_cleans(tmp_path):
+    (tmp_path / "here.txt").write_text("found it")
+    progress = "from tqdm.auto import tqdm\nfor i in tqdm(range(3)): pass"
+    bar_as_text = "from tqdm import tqdm\nfor i in tqdm(range(3)): print(i)"
+    path = write(tmp_path / "lesson.ipynb", "print(open('here.txt').read())", progress, bar_as_text)
+
+    seconds, memory, size = refresh_notebooks.refresh(path)
+
+    assert seconds > 0 and 20e6 < memory < 2e9 and size == path.stat().st_size
+    assert refresh_notebooks.is_clean(path)
+    cells = nbformat.read(path, as_version=4).cells
+    assert [cell.execution_count for cell in cells] == [1, 2, 3]
+    assert [[output.text for output in cell.outputs] for cell in cells] == [["found it\n"], [], ["0\n1\n2\n"]]
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "import warnings\nwarnings.warn('old')"])
+def test_a_lesson_that_fails_or_warns_is_left_as_it_was(tmp_path, monkeypatch, capsys, source):
+    monkeypatch.setattr(refresh_notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(refresh_notebooks, "find_notebooks", lambda names: [path])
+    path = write(tmp_path / "lesson.ipynb", "print('fine')", source)
+    before = path.read_bytes()
+
+    assert refresh_notebooks.main([]) == 1
+    assert path.read_bytes() == before
+    assert "lesson.ipynb: left as it was" in capsys.readouterr().out
+
+
+def test_clean_keeps_what_a_reader_sees():
+    picture = new_output("display_data", {"image/png": "iVBORw0KGgo="})
+    picture.metadata = nbformat.from_dict({"image/png": {"width": 300}, "needs_background": "light"})
+    cell = new_code_cell("show()", execution_count=3, outputs=[picture], metadata={"tags": ["slow"], "scrolled": True})
+    notebook = new_notebook(cells=[cell, new_markdown_cell("text")], metadata={"widgets": {}, "colab": {}})
+    before = refresh_notebooks.to_text(notebook)
+
+    cleaned = refresh_notebooks.clean(notebook)
+
+    assert refresh_notebooks.to_text(notebook) == before
+    assert cleaned.metadata == refresh_notebooks.METADATA
+    assert (cleaned.cells[0].id, cleaned.cells[0].execution_count) == (cell.id, 3)
+    assert cleaned.cells[0].metadata == {"tags": ["slow"]}
+    assert cleaned.cells[0].outputs[0].metadata == {"image/png": {"width": 300}}
+    assert refresh_notebooks.to_text(refresh_notebooks.clean(cleaned)) == refresh_notebooks.to_text(cleaned)
+
+
+def test_clean_gives_ids_to_a_notebook_from_colab():
+    notebook = nbformat.from_dict(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 0,
+            "metadata": {},
+            "cells": [{"cell_type": "markdown", "metadata": {"id": "abc"}, "source": "# Title"}],
+        }
+    )
+    cleaned = refresh_notebooks.clean(notebook)
+    nbformat.validate(cleaned)
+    assert cleaned.nbformat_minor >= 5 and cleaned.cells[0].id
+
+
+def test_find_notebooks_by_part_of_the_path(tmp_path):
+    (tmp_path / "lecture").mkdir()
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    for name in ("01_a.ipynb", "02_b.ipynb", "lecture/02_b.ipynb", ".ipynb_checkpoints/01_a.ipynb"):
+        write(tmp_path / name)
+
+    def found(*names):
+        return [path.relative_to(tmp_path).as_posix() for path in refresh_notebooks.find_notebooks(names, tmp_path)]
+
+    assert found() == ["01_a.ipynb", "02_b.ipynb", "lecture/02_b.ipynb"]
+    assert found("01", "lecture/") == ["01_a.ipynb", "lecture/02_b.ipynb"]
+    with pytest.raises(ValueError, match="03"):
+        found("03")
