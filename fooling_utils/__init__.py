@@ -7,12 +7,10 @@ may go (constraint), say how to move (step).
 from .attacks import fgsm, lbfgs, lbfgs_frames, pgd
 from .constraints import both, inside_mask, l2_ball, linf_ball, pixel_range
 from .images import (
-    PICTURES,
     blank,
     distances,
     from_uint8,
     gaussian_noise,
-    load_image,
     round_to_8bit,
     save_png,
     through_jpeg,
@@ -22,6 +20,7 @@ from .images import (
 from .models import Classifier, load_model
 from .objectives import away_from, distance_to, logit, total_variation, toward
 from .optimize import Frame, optimize_pixels, run_until
+from .pictures import PICTURES, load_image
 from .steps import adam_step, sign_step, unit_step
 
 __version__ = "0.1.0"

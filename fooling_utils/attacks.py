@@ -133,7 +133,7 @@ def _search_c(
     def loss(values: np.ndarray, c: float) -> tuple[float, np.ndarray]:
         nonlocal best, best_norm, best_logits, lowest, fooled, gradients
         gradients += 1
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():
             leaf = torch.from_numpy(values.astype(np.float32)).view_as(image).to(image.device).requires_grad_()
             logits = model(leaf)
             (gradient,) = torch.autograd.grad(logits.log_softmax(1)[0, target], leaf)

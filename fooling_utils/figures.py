@@ -90,7 +90,12 @@ def _marks(model: Classifier, original: Tensor, target: Label | None) -> dict[in
 
 
 def triptych(
-    model: Classifier, original: Tensor, fooled: Tensor, target: Label | None = None, *, amplification: float | None = None
+    model: Classifier,
+    original: Tensor,
+    fooled: Tensor,
+    target: Label | None = None,
+    *,
+    amplification: float | None = None,
 ) -> Figure:
     """Original, amplified change and result of one image (1, 3, H, W), with the top five of original and result.
 
@@ -141,10 +146,10 @@ def grid_of_images(
 def before_and_after(model: Classifier, originals: Tensor, fooled: Tensor, *, amplification: float = 20) -> Figure:
     """Three rows for N images: original, amplified change and result, each named by the network."""
     originals, fooled = round_to_8bit(originals), round_to_8bit(fooled)
-    titles = [_verdicts(model, originals), [""] * len(originals), _verdicts(model, fooled)]
+    titles = [*_verdicts(model, originals), *[""] * len(originals), *_verdicts(model, fooled)]
     images = [*originals.split(1), *amplify(fooled - originals, amplification).split(1), *fooled.split(1)]
     names = ("original", f"change, times {amplification:g}", "original + change")
-    return grid_of_images(images, sum(titles, []), columns=len(originals), row_names=names)
+    return grid_of_images(images, titles, columns=len(originals), row_names=names)
 
 
 def _verdicts(model: Classifier, images: Tensor) -> list[str]:
@@ -196,7 +201,7 @@ def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
 
 
 def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float]) -> Figure:
-    """How values are distributed (grey bars), with named vertical lines at `marks`; the horizontal axis is logarithmic."""
+    """How values are distributed, as grey bars over a logarithmic axis, with named vertical lines at `marks`."""
     figure, ((axes,),) = _figure(10, 3.8)
     values = np.asarray(values)
     everything = [*values, *marks.values()]

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import sys
 from typing import NamedTuple
 
 import torch
@@ -38,9 +39,8 @@ def report(checks: list[Check]) -> str:
 
 
 def _python() -> Check:
-    version = platform.python_version_tuple()
-    ok = (3, 10) <= tuple(map(int, version[:2]))
-    return Check("Python", ok, ".".join(version), "the course needs Python 3.10 or newer: see the README")
+    ok = sys.version_info >= (3, 10)
+    return Check("Python", ok, platform.python_version(), "the course needs Python 3.10 or newer: see the README")
 
 
 def _package(name: str) -> Check:

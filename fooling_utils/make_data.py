@@ -8,10 +8,11 @@ from tqdm import tqdm
 
 from . import drawings
 from .comparison import compare_methods
-from .images import DATA, load_image, round_to_8bit
+from .images import round_to_8bit
 from .models import load_model
 from .objectives import toward
 from .optimize import optimize_pixels, run_until
+from .pictures import DATA, load_image
 
 PHOTOGRAPHS = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
 

@@ -76,8 +76,9 @@ class Classifier(nn.Module):
     ):
         super().__init__()
         if net.training:
-            raise ValueError("net is in training mode, where its answers change from call to call: "
-                             "call net.eval() first")
+            raise ValueError(
+                "net is in training mode, where its answers change from call to call: call net.eval() first"
+            )
         self.input_shape = tuple(input_shape)
         self.bounds = bounds
         scale = torch.ones(()) if std is None else 1 / torch.tensor(std)[:, None, None]
@@ -96,8 +97,10 @@ class Classifier(nn.Module):
             outputs = self(torch.zeros(1, *self.input_shape, device=self.device)).shape
         self.labels = tuple(labels) if labels is not None else tuple(f"class {i}" for i in range(outputs[-1]))
         if len(outputs) != 2 or outputs[-1] != len(self.labels):
-            raise ValueError(f"net gives an output of shape {tuple(outputs)} for one image, with {len(self.labels)} "
-                             f"labels: it must give (1, {len(self.labels)})")
+            raise ValueError(
+                f"net gives an output of shape {tuple(outputs)} for one image, with {len(self.labels)} "
+                f"labels: it must give (1, {len(self.labels)})"
+            )
 
     def _scaled(self, images: Tensor) -> Tensor:
         images = torch.addcmul(self._shift, images, self._scale) if self._scales else images
@@ -115,8 +118,10 @@ class Classifier(nn.Module):
         except RuntimeError as error:
             if tuple(images.shape[1:]) == self.input_shape:
                 raise
-            raise ValueError(f"this network expects images of shape {self.input_shape} and cannot take "
-                             f"{tuple(images.shape[1:])}: use load_image(..., size={self.input_size})") from error
+            raise ValueError(
+                f"this network expects images of shape {self.input_shape} and cannot take "
+                f"{tuple(images.shape[1:])}: use load_image(..., size={self.input_size})"
+            ) from error
 
     @property
     def input_size(self) -> int:
@@ -132,14 +137,18 @@ class Classifier(nn.Module):
         """Raise unless `images` is a batch (N, *input_shape up to its size) that this network may be asked about."""
         check_images(images, self.bounds, len(self.input_shape), name)
         if images.shape[1] != self.input_shape[0]:
-            raise ValueError(f"{name} has shape {tuple(images.shape)}: this network expects (N, "
-                             f"{', '.join(map(str, self.input_shape))})")
+            raise ValueError(
+                f"{name} has shape {tuple(images.shape)}: this network expects (N, "
+                f"{', '.join(map(str, self.input_shape))})"
+            )
         if images.device != self.device:
-            raise ValueError(f"{name} is on {images.device} and the network on {self.device}: "
-                             f"use {name}.to(model.device)")
+            raise ValueError(
+                f"{name} is on {images.device} and the network on {self.device}: use {name}.to(model.device)"
+            )
         if any(module.training for module in self.modules()):
-            raise ValueError("the network is in training mode, where its answers change from call to call: "
-                             "call model.eval() first")
+            raise ValueError(
+                "the network is in training mode, where its answers change from call to call: call model.eval() first"
+            )
 
     def index(self, label: str | int) -> int:
         """The index of a class, by its exact name, by its name in any case, or by the index itself."""
@@ -178,8 +187,10 @@ class Classifier(nn.Module):
     def top(self, image: Tensor, k: int = 5) -> list[Prediction]:
         """The k most probable classes of one image (1, *input_shape), the most probable first."""
         if len(image) != 1:
-            raise ValueError(f"top takes one image and got {len(image)}: use image[i : i + 1], "
-                             "or model.probabilities(images) for all of them")
+            raise ValueError(
+                f"top takes one image and got {len(image)}: use image[i : i + 1], "
+                "or model.probabilities(images) for all of them"
+            )
         values, indices = self.probabilities(image)[0].topk(min(k, len(self.labels)))
         return [Prediction(self.labels[i], p, i) for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
 
@@ -241,8 +252,10 @@ def read_weights(path: str | Path, weights: BundledWeights) -> dict[str, Tensor]
     content = Path(path).read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != weights.sha256:
-        raise ValueError(f"the weights file {path} ({len(content)} bytes) is damaged or altered: its SHA-256 is "
-                         f"{found}, not {weights.sha256}. Install it again: {again}")
+        raise ValueError(
+            f"the weights file {path} ({len(content)} bytes) is damaged or altered: its SHA-256 is "
+            f"{found}, not {weights.sha256}. Install it again: {again}"
+        )
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -257,8 +270,10 @@ def _from_torchvision(name: str) -> tuple[nn.Module, dict]:
     try:
         net = torchvision.models.get_model(name, weights=weights)
     except (URLError, OSError) as error:
-        raise ConnectionError(f"the weights of {name!r} must be downloaded from {weights.url}, and that failed "
-                              f"({error}). Without a network use {' or '.join(map(repr, BUNDLED))}") from error
+        raise ConnectionError(
+            f"the weights of {name!r} must be downloaded from {weights.url}, and that failed "
+            f"({error}). Without a network use {' or '.join(map(repr, BUNDLED))}"
+        ) from error
     preset = weights.transforms()
     return net, {
         "labels": weights.meta["categories"],

@@ -76,8 +76,9 @@ def optimize_pixels(
     Raises ValueError or TypeError at the call for anything that cannot work.
     """
     if not isinstance(model, Classifier):
-        raise TypeError(f"model must be a Classifier, got {type(model).__name__}: "
-                        "use Classifier(net, labels, input_shape)")
+        raise TypeError(
+            f"model must be a Classifier, got {type(model).__name__}: use Classifier(net, labels, input_shape)"
+        )
     if not isinstance(objective, Objective):
         raise TypeError(f"objective must be an objective such as toward('ostrich'), got {objective!r}")
     step = unit_step() if step is None else step
@@ -88,12 +89,12 @@ def optimize_pixels(
             raise TypeError(f"{name} must be a function or None, got {function!r}")
     if not hasattr(steps, "__index__") or steps < 1:
         raise ValueError(f"steps must be a whole number and at least 1, got {steps}")
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.no_grad():
         images = start if decode is None else decode(start)
-        model.check(images, "start" if decode is None else "decode(start)")
-        if objective.members not in (None, len(images)):
-            raise ValueError(f"the objective is made for {objective.members} images, and there are {len(images)}")
-        score_of = objective.bind(model)
+    model.check(images, "start" if decode is None else "decode(start)")
+    if objective.members not in (None, len(images)):
+        raise ValueError(f"the objective is made for {objective.members} images, and there are {len(images)}")
+    score_of = objective.bind(model)
     if decode is None and model.bounds:
         legal = pixel_range(*model.bounds)
         constraint = legal if constraint is None else both(constraint, legal)
@@ -112,20 +113,20 @@ def _climb(
     steps: int,
     generator: torch.Generator,
 ) -> Iterator[Frame]:
-    # gradients work inside no_grad() and inference_mode() too, and a mode that was set here never spans a yield
-    with torch.inference_mode(False), torch.no_grad():
-        variable = start.detach().clone()
-        state: Any = step.init(variable)
+    variable = start.detach().clone()
+    state: Any = step.init(variable)
     for index in range(steps + 1):
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.enable_grad():  # also inside a caller's no_grad(); never open at a yield
             leaf = variable.detach().requires_grad_()
             image = decode(leaf) if decode else leaf
             seen = view(image, generator) if view else image
             logits = on_each_chunk(model, seen)
             score = score_of(Seen(seen, logits)).view(-1, len(image)).mean(0)
         if not score.isfinite().all():
-            raise FloatingPointError(f"the score became {score.detach().tolist()} at frame {index}: "
-                                     "try a smaller step, or a weaker term in the objective")
+            raise FloatingPointError(
+                f"the score became {score.detach().tolist()} at frame {index}: "
+                "try a smaller step, or a weaker term in the objective"
+            )
         yield Frame(
             index,
             variable.clone(),
@@ -135,12 +136,11 @@ def _climb(
             None if view else logits.detach().clone(),
         )
         if index < steps:
-            with torch.inference_mode(False), torch.no_grad():
-                (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score))
-                change, state = step(gradient, state)
-                variable = variable + change
-                if constraint:
-                    variable = constraint(variable)
+            (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score))
+            change, state = step(gradient, state)
+            variable = variable + change
+            if constraint:
+                variable = constraint(variable)
 
 
 class Reached(NamedTuple):

@@ -18,13 +18,13 @@ from fooling_utils import (
     from_uint8,
     gaussian_noise,
     load_image,
+    pictures,
     round_to_8bit,
     save_png,
     through_jpeg,
     to_uint8,
     uniform_noise,
 )
-from fooling_utils import images as images_module
 from nets import random_images
 
 
@@ -71,7 +71,7 @@ def test_a_file_its_bytes_a_pil_image_and_an_array_give_the_same_image(tmp_path)
     content = as_file(Image.fromarray(array))
     (tmp_path / "picture.png").write_bytes(content)
     sources = [tmp_path / "picture.png", str(tmp_path / "picture.png"), content, bytearray(content)]
-    for source in [*sources, memoryview(content), Image.fromarray(array), array, array / 255.0]:
+    for source in [*sources, memoryview(content), Image.fromarray(array), array, array / np.float32(255)]:
         assert np.array_equal(levels(load_image(source, 8)), array), type(source)
 
 
@@ -121,7 +121,7 @@ def test_a_transparent_colour_of_a_palette_is_laid_on_white():
 
 
 def test_a_palette_without_transparency_gives_its_colours():
-    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), mode="L").convert("P")
+    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8)).convert("P")
     picture.putpalette([9, 8, 7, 250, 0, 1])
     assert np.array_equal(levels(load_image(as_file(picture), 2))[0], [[9, 8, 7], [250, 0, 1]])
 
@@ -141,8 +141,8 @@ def test_one_bit_is_black_and_white():
 
 
 def test_sixteen_bits_are_scaled_to_eight_and_not_cut_off():
-    deep = np.array([[0, 257, 257 * 100, 65535]] * 4, np.uint16)
-    assert levels(load_image(as_file(Image.fromarray(deep)), 4))[0, :, 0].tolist() == [0, 1, 100, 255]
+    deep = np.array([[0, 257, 257 * 200, 65535]] * 4, np.uint16)
+    assert levels(load_image(as_file(Image.fromarray(deep)), 4))[0, :, 0].tolist() == [0, 1, 200, 255]
 
 
 def test_a_cmyk_photograph_becomes_rgb():
@@ -347,16 +347,16 @@ def test_a_web_page_is_no_picture(address):
 
 
 def test_a_download_has_a_limit_of_size(address, monkeypatch):
-    monkeypatch.setattr(images_module, "MAX_DOWNLOAD_BYTES", len(GOOD))
+    monkeypatch.setattr(pictures, "MAX_DOWNLOAD_BYTES", len(GOOD))
     assert load_image(address + "/good.png", 8).shape == (1, 3, 8, 8)
-    monkeypatch.setattr(images_module, "MAX_DOWNLOAD_BYTES", len(GOOD) - 1)
+    monkeypatch.setattr(pictures, "MAX_DOWNLOAD_BYTES", len(GOOD) - 1)
     with pytest.raises(ValueError, match=r"good\.png is larger than .* MB: save a smaller copy"):
         load_image(address + "/good.png")
 
 
 @pytest.mark.parametrize(("path", "reason"), [("/silent.png", "timed out"), ("/drip.png", r"more than 0\.2 seconds")])
 def test_a_download_has_a_limit_of_time(address, monkeypatch, path, reason):
-    monkeypatch.setattr(images_module, "MAX_DOWNLOAD_SECONDS", 0.2)
+    monkeypatch.setattr(pictures, "MAX_DOWNLOAD_SECONDS", 0.2)
     with pytest.raises(ConnectionError, match=rf"{path} cannot be read \(.*{reason}.*save the picture to a file"):
         load_image(address + path)
 

@@ -37,6 +37,8 @@ def random_torchvision(name: str) -> Classifier:
 @pytest.mark.parametrize(
     ("picture", "label"),
     [
+        ("school_bus", "school bus"),
+        ("robin", "robin"),
         ("coffee", "espresso"),
         ("cat", "Egyptian cat"),
         ("palace", "palace"),
