@@ -87,7 +87,7 @@ def pgd(
 
 
 def lbfgs(
-    model: Classifier, image: Tensor, target: Label | Sequence[Label], *, rounds: int = 7, evaluations: int = 40
+    model: Classifier, image: Tensor, target: Label | Sequence[Label], *, rounds: int = 6, evaluations: int = 30
 ) -> Tensor:
     """The smallest change that Szegedy's method finds: the last frame of `lbfgs_frames` for each image."""
     targets = target if one_per_image(target) else [target] * len(image)
@@ -101,7 +101,7 @@ def lbfgs(
 
 
 def lbfgs_frames(
-    model: Classifier, image: Tensor, target: Label, *, rounds: int = 7, evaluations: int = 40
+    model: Classifier, image: Tensor, target: Label, *, rounds: int = 6, evaluations: int = 30
 ) -> Iterator[Frame]:
     """Minimise c * |change|^2 - log p(target) within the legal range by L-BFGS-B, and search for the largest c.
 
@@ -147,12 +147,12 @@ def _search_c(
             lowest, fooled = value, hit
         return value, 2 * c * change - gradient.double().flatten().cpu().numpy()
 
-    low, high, c, gradients = None, None, 20.0, 0
+    low, high, c, gradients = None, None, 5.0, 0
     for _ in range(rounds):
         lowest, fooled = math.inf, False
         with threadpool_limits(1, user_api="blas"):  # SciPy's threads and torch's get in each other's way
             minimize(loss, flat, (c,), jac=True, method="L-BFGS-B", bounds=bounds,
-                     options={"maxfun": evaluations, "maxiter": evaluations})  # fmt: skip
+                     options={"maxfun": evaluations, "maxiter": evaluations, "maxcor": 5})  # fmt: skip
         low, high = (c, high) if fooled else (low, c)
         c = c * 4 if high is None else c / 4 if low is None else math.sqrt(low * high)
         logits = None if best_logits is None else best_logits.clone()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from .images import check_images, round_to_8bit
+from .images import check_images, round_to_8bit, to_uint8
 from .models import Classifier
 from .objectives import Label
 
@@ -39,7 +39,7 @@ def _figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
 
 
 def _draw(axes: Axes, image: Tensor, title: str = "") -> None:
-    axes.imshow(image[0].permute(1, 2, 0).cpu().numpy(), vmin=0, vmax=1)
+    axes.imshow(to_uint8(image)[0].permute(1, 2, 0).cpu().numpy())
     axes.set_title(title)
     axes.set_axis_off()
 
@@ -177,6 +177,9 @@ def curves(
     axes.set(xlabel=x_label, ylabel=y_label)
     if log_x:
         axes.set_xscale("log")
+        places = sorted({x for xs, _ in lines.values() for x in xs})
+        axes.set_xticks(places, [f"{x:g}" for x in places])
+        axes.minorticks_off()
     if percent:
         axes.set_ylim(-0.03, 1.03)
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")

@@ -75,6 +75,10 @@ def test_a_file_its_bytes_a_pil_image_and_an_array_give_the_same_image(tmp_path)
         assert np.array_equal(levels(load_image(source, 8)), array), type(source)
 
 
+def test_floats_are_rounded_to_the_nearest_grey_level():
+    assert (levels(load_image(np.full((4, 4), 100.6 / 255), 4)) == 101).all()
+
+
 def test_the_middle_square_is_cut_out():
     array = np.zeros((4, 10, 3), np.uint8)
     array[:, 3:7] = 200
