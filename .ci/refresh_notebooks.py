@@ -8,6 +8,8 @@ A lesson that fails, or that prints a warning, is left as it was.
 """
 
 import argparse
+import base64
+import io
 import re
 import sys
 import time
@@ -18,6 +20,7 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4.nbbase import random_cell_id
+from PIL import Image
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -26,6 +29,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+LARGE_PICTURE = 100_000  # bytes of base64: figures of lines stay PNG
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PROGRESS = re.compile(r"(\d+%\|.*\||\d+it) ?.*\[\d+:\d\d")
 
@@ -62,8 +66,21 @@ def _is_kept(output):
     return WIDGET not in output.get("data", {})
 
 
+def _shrink(output):
+    # Photographs take a fifth of the room as JPEG; whoever runs the lesson sees PNG.
+    png = output.get("data", {}).get("image/png", "")
+    if len(png) > LARGE_PICTURE:
+        file = io.BytesIO()
+        Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(file, "JPEG", quality=85, optimize=True)
+        output.data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
+        del output.data["image/png"]
+
+
 def clean(notebook):
-    """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata."""
+    """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata.
+
+    Large pictures become JPEG.
+    """
     notebook = nbformat.from_dict(notebook)
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
     notebook.metadata = nbformat.from_dict(METADATA)
@@ -75,6 +92,7 @@ def clean(notebook):
             continue
         cell.outputs = [output for output in cell.outputs if _is_kept(output)]
         for output in cell.outputs:
+            _shrink(output)
             if "metadata" in output:  # the size of a picture is stored under its media type: keep that
                 output.metadata = {kind: value for kind, value in output.metadata.items() if kind in output.data}
     return notebook

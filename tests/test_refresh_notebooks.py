@@ -1,8 +1,12 @@
 """The refresh command: what it keeps, what it drops, and that it leaves a failing lesson alone."""
 
+import base64
+import io
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 import refresh_notebooks
 
@@ -83,3 +87,19 @@ def test_find_notebooks_by_part_of_the_path(tmp_path):
     assert found("01", "lecture/") == ["01_a.ipynb", "lecture/02_b.ipynb"]
     with pytest.raises(ValueError, match="03"):
         found("03")
+
+
+def test_clean_stores_large_pictures_as_jpeg_once():
+    file = io.BytesIO()
+    Image.effect_noise((300, 300), 80).convert("RGB").save(file, "PNG")
+    png = base64.b64encode(file.getvalue()).decode()
+    cell = new_code_cell("show()", outputs=[new_output("display_data", {"image/png": png, "text/plain": "<Figure>"})])
+
+    cleaned = refresh_notebooks.clean(new_notebook(cells=[cell]))
+
+    data = cleaned.cells[0].outputs[0].data
+    assert set(data) == {"image/jpeg", "text/plain"}
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))).size == (300, 300)
+    assert len(data["image/jpeg"]) < len(png)
+    assert cell.outputs[0].data["image/png"] == png
+    assert refresh_notebooks.clean(cleaned) == cleaned
