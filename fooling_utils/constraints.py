@@ -18,6 +18,11 @@ def _radius(radius: float) -> float:
     return radius
 
 
+def _same_shape(variable: Tensor, other: Tensor, name: str) -> None:
+    if other.shape[1:] != variable.shape[1:] or len(other) not in (1, len(variable)):
+        raise ValueError(f"{name} has shape {tuple(other.shape)} and cannot constrain {tuple(variable.shape)}")
+
+
 def both(*constraints: Constraint) -> Constraint:
     """One constraint after the other. Put balls before ranges: clipping to a range leads no further from the centre."""
 
@@ -41,6 +46,7 @@ def l2_ball(centre: Tensor, radius: float) -> Constraint:
     _radius(radius)
 
     def project(variable: Tensor) -> Tensor:
+        _same_shape(variable, centre, "the centre of the ball")
         change = variable - centre
         norms = torch.linalg.vector_norm(change.flatten(1), dim=1).view(-1, *[1] * (change.ndim - 1))
         # a hair inside the sphere: rounding in float32 must not put the result outside
@@ -53,10 +59,20 @@ def l2_ball(centre: Tensor, radius: float) -> Constraint:
 def linf_ball(centre: Tensor, radius: float) -> Constraint:
     """Every value at most `radius` (pixel units; k/255 is k grey levels) from the same value of `centre`."""
     _radius(radius)
-    return lambda variable: torch.minimum(torch.maximum(variable, centre - radius), centre + radius)
+
+    def project(variable: Tensor) -> Tensor:
+        _same_shape(variable, centre, "the centre of the ball")
+        return torch.minimum(torch.maximum(variable, centre - radius), centre + radius)
+
+    return project
 
 
 def inside_mask(original: Tensor, mask: Tensor) -> Constraint:
     """Changes only where `mask` (broadcast to the image; bool, or 0 and 1) is true; `original` elsewhere."""
     allowed = mask.bool()
-    return lambda variable: torch.where(allowed, variable, original)
+
+    def project(variable: Tensor) -> Tensor:
+        _same_shape(variable, original, "the original of the mask")
+        return torch.where(allowed, variable, original)
+
+    return project

@@ -121,6 +121,11 @@ def distance_to(image: Tensor) -> Objective:
     """The L2 distance (pixel units) to `image` (M or 1, ...); subtract it to ask for a small change."""
 
     def score(seen: Seen) -> Tensor:
+        if seen.image.shape[1:] != image.shape[1:]:
+            raise ValueError(
+                f"there is no distance from images of shape {tuple(seen.image.shape[1:])} to one of "
+                f"{tuple(image.shape[1:])}: load both with the same size"
+            )
         goal = image.repeat(len(seen.image) // len(image), *[1] * (image.ndim - 1))
         return torch.linalg.vector_norm((seen.image - goal).flatten(1), dim=1)
 

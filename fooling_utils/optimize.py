@@ -98,6 +98,8 @@ def optimize_pixels(
     if decode is None and model.bounds:
         legal = pixel_range(*model.bounds)
         constraint = legal if constraint is None else both(constraint, legal)
+    if constraint:
+        constraint(start)  # one that does not fit says so now, not at the first step
     generator = torch.Generator(start.device).manual_seed(seed)
     return _climb(model, start, score_of, step, constraint, decode, view, steps, generator)
 

@@ -258,3 +258,18 @@ def test_members_of_a_batch_move_for_themselves(name):
 def test_a_rule_that_cannot_climb_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda other: l2_ball(other, 1),
+        lambda other: linf_ball(other, 1),
+        lambda other: inside_mask(other, CHECKERBOARD),
+    ],
+)
+def test_a_constraint_of_another_size_says_so(make):
+    with pytest.raises(ValueError, match=r"has shape \(1, 3, 9, 9\) and cannot constrain \(2, 3, 2, 2\)"):
+        make(torch.zeros(1, 3, 9, 9))(torch.zeros(2, 3, 2, 2))
+    with pytest.raises(ValueError, match=r"has shape \(3, 3, 2, 2\)"):
+        make(torch.zeros(3, 3, 2, 2))(torch.zeros(2, 3, 2, 2))
