@@ -129,14 +129,9 @@ def _climb(
                 f"the score became {score.detach().tolist()} at frame {index}: "
                 "try a smaller step, or a weaker term in the objective"
             )
-        yield Frame(
-            index,
-            variable.clone(),
-            image.detach().clone(),
-            score.detach().clone(),
-            model,
-            None if view else logits.detach().clone(),
-        )
+        shown = image.detach().clone()
+        kept = variable.clone() if decode else shown
+        yield Frame(index, kept, shown, score.detach().clone(), model, None if view else logits.detach().clone())
         if index < steps:
             (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score))
             change, state = step(gradient, state)
