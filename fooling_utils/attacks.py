@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .constraints import l2_ball, linf_ball
 from .models import Classifier
-from .objectives import Label, Objective, away_from, one_per_image, toward
+from .objectives import Label, Objective, Seen, away_from, one_per_image, toward
 from .optimize import Frame, optimize_pixels
 from .steps import sign_step, unit_step
 
@@ -24,13 +24,18 @@ def _objective(model: Classifier, image: Tensor, target: Target) -> Objective:
     now = model.probabilities(image).argmax(1).tolist()
     if target is None:
         return away_from(now)
-    targets = target if one_per_image(target) else [target] * len(image)
-    if len(targets) != len(image):
-        raise ValueError(f"{len(targets)} targets for {len(image)} images")
-    for i, (label, index) in enumerate(zip(targets, now, strict=True)):
+    for i, (label, index) in enumerate(zip(_one_each(target, image), now, strict=True)):
         if model.index(label) == index:
             raise ValueError(f"image {i} is a {model.labels[index]!r} already: choose another target")
     return toward(target)
+
+
+def _one_each(target: Label | Sequence[Label], image: Tensor) -> Sequence[Label]:
+    """The target of every image."""
+    targets = target if one_per_image(target) else [target] * len(image)
+    if len(targets) != len(image):
+        raise ValueError(f"{len(targets)} targets for {len(image)} images")
+    return targets
 
 
 def _last(frames: Iterator[Frame]) -> Tensor:
@@ -90,12 +95,9 @@ def lbfgs(
     model: Classifier, image: Tensor, target: Label | Sequence[Label], *, rounds: int = 6, evaluations: int = 30
 ) -> Tensor:
     """The smallest change that Szegedy's method finds: the last frame of `lbfgs_frames` for each image."""
-    targets = target if one_per_image(target) else [target] * len(image)
-    if len(targets) != len(image):
-        raise ValueError(f"{len(targets)} targets for {len(image)} images")
     results = [
         _last(lbfgs_frames(model, one, label, rounds=rounds, evaluations=evaluations))
-        for one, label in zip(image.split(1), targets, strict=True)
+        for one, label in zip(image.split(1), _one_each(target, image), strict=True)
     ]
     return torch.cat(results)
 
@@ -129,6 +131,7 @@ def _search_c(
     flat = image.double().flatten().cpu().numpy()
     best, best_norm, best_logits = image.clone(), math.inf, None
     bounds = Bounds(*model.bounds) if model.bounds else None
+    score_of = objective.bind(model)
 
     def loss(values: np.ndarray, c: float) -> tuple[float, np.ndarray]:
         nonlocal best, best_norm, best_logits, lowest, fooled, gradients
@@ -136,13 +139,14 @@ def _search_c(
         with torch.enable_grad():
             leaf = torch.from_numpy(values.astype(np.float32)).view_as(image).to(image.device).requires_grad_()
             logits = model(leaf)
-            (gradient,) = torch.autograd.grad(logits.log_softmax(1)[0, target], leaf)
+            log_probability = score_of(Seen(leaf, logits))[0]
+            (gradient,) = torch.autograd.grad(log_probability, leaf)
         change = values - flat
         norm = float(np.linalg.norm(change))
         hit = logits.argmax().item() == target
         if hit and norm < best_norm:
             best, best_norm, best_logits = leaf.detach(), norm, logits.detach()
-        value = c * norm**2 - logits.detach().log_softmax(1)[0, target].item()
+        value = c * norm**2 - log_probability.item()
         if value <= lowest:  # c is judged by its minimum: a line search may cross the target's region and come back
             lowest, fooled = value, hit
         return value, 2 * c * change - gradient.double().flatten().cpu().numpy()

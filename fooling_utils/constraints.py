@@ -9,6 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .images import per_image
+
 Constraint = Callable[[Tensor], Tensor]
 
 
@@ -48,7 +50,7 @@ def l2_ball(centre: Tensor, radius: float) -> Constraint:
     def project(variable: Tensor) -> Tensor:
         _same_shape(variable, centre, "the centre of the ball")
         change = variable - centre
-        norms = torch.linalg.vector_norm(change.flatten(1), dim=1).view(-1, *[1] * (change.ndim - 1))
+        norms = per_image(torch.linalg.vector_norm(change.flatten(1), dim=1), change)
         # a hair inside the sphere: rounding in float32 must not put the result outside
         inside = centre + change * (radius * (1 - 1e-6) / norms.clamp_min(1e-30))
         return torch.where(norms <= radius, variable, inside)

@@ -27,7 +27,6 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 100,
-    "legend.frameon": False,
 }
 
 
@@ -194,7 +193,7 @@ def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
     """An image beside its gradient: signed (grey is zero) and as saliency, the largest |gradient| of the channels."""
     figure, axes = _figure(12.5, 4.3, ncols=3)
     scale = torch.quantile(gradient.abs().flatten()[:: max(1, gradient.numel() // 100_000)], 0.99).clamp_min(1e-30)
-    _draw(axes[0, 0], round_to_8bit(image), "image")
+    _draw(axes[0, 0], image, "image")
     _draw(axes[0, 1], amplify(gradient / scale, 0.5), "gradient (grey: zero)")
     saliency = gradient.abs().amax(1, keepdim=True) / (1.5 * scale)
     axes[0, 2].imshow(saliency[0, 0].cpu().numpy(), cmap="cividis", vmin=0, vmax=1)

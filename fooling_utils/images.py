@@ -114,6 +114,11 @@ def through_jpeg(images: Tensor, quality: int = 75) -> Tensor:
     return torch.cat([one(image) for image in images.split(1)]).to(images.device)
 
 
+def per_image(values: Tensor, like: Tensor) -> Tensor:
+    """One value per member of a batch (N,), shaped so that it multiplies `like` (N, ...)."""
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
 class Distances(NamedTuple):
     """How far two images are apart. One grey level is 1/255 of the range from black to white."""
 

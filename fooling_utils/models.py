@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -182,7 +181,7 @@ class Classifier(nn.Module):
         """The probability of every class, (N, classes), without gradient and in chunks that fit a laptop."""
         self.check(images)
         with torch.no_grad():
-            return torch.cat([self(chunk).softmax(1) for chunk in images.split(CHUNK)])
+            return on_each_chunk(self, images).softmax(1)
 
     def top(self, image: Tensor, k: int = 5) -> list[Prediction]:
         """The k most probable classes of one image (1, *input_shape), the most probable first."""
@@ -223,7 +222,7 @@ def _bundled(name: str) -> tuple[nn.Module, dict]:
     import timm
     from torchvision.models import EfficientNet_B0_Weights
 
-    # timm: maintained, and 1.2 times as fast as efficientnet-lite-pytorch, which pads in a layer of its own.
+    # timm is maintained; efficientnet-lite-pytorch is not, and pads in a layer of its own that cannot be folded.
     net = timm.create_model(f"tf_{name}")
     tensors = read_weights(_bundled_file(BUNDLED[name]), BUNDLED[name])
     net.load_state_dict(dict(zip(net.state_dict(), tensors.values(), strict=True)))
@@ -269,7 +268,7 @@ def _from_torchvision(name: str) -> tuple[nn.Module, dict]:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
         net = torchvision.models.get_model(name, weights=weights)
-    except (URLError, OSError) as error:
+    except OSError as error:
         raise ConnectionError(
             f"the weights of {name!r} must be downloaded from {weights.url}, and that failed "
             f"({error}). Without a network use {' or '.join(map(repr, BUNDLED))}"

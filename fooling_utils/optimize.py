@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .constraints import Constraint, both, pixel_range
+from .images import per_image
 from .models import Classifier, on_each_chunk
 from .objectives import Label, Objective, Seen, one_per_image
 from .steps import Step, unit_step
@@ -158,7 +159,7 @@ def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probabil
     for frame in frames:
         reached = reached or [None] * len(frame.image)
         open_members = torch.tensor([index is None for index in reached], device=frame.image.device)
-        open_members = open_members.view(-1, *[1] * (frame.image.ndim - 1))
+        open_members = per_image(open_members, frame.image)
         image = frame.image if image is None else torch.where(open_members, frame.image, image)
         passes = torch.as_tensor(frame.probability(labels)).reshape(-1) > probability
         reached = [frame.index if i is None and p else i for i, p in zip(reached, passes.tolist(), strict=True)]

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .images import per_image
+
 
 class Step(NamedTuple):
     """A step rule; it can be used again, since what it remembers is in the state that it returns."""
@@ -27,20 +29,16 @@ def _positive(**numbers: float) -> None:
             raise ValueError(f"{name} must be greater than 0, got {number}")
 
 
-def _per_image(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.ndim - 1))
-
-
 def unit_vectors(gradient: Tensor) -> Tensor:
     """Each member of the batch divided by its L2 norm; a zero stays zero."""
     norms = torch.stack([member.norm() for member in gradient])
     low, high = norms.aminmax()
     if not 1e-15 < low <= high < 1e15:  # squares leave float32: make the largest value of each member 1 first
         largest = gradient.flatten(1).abs().amax(1)
-        gradient = gradient / _per_image(torch.where(largest > 0, largest, 1), gradient)
+        gradient = gradient / per_image(torch.where(largest > 0, largest, 1), gradient)
         norms = torch.stack([member.norm() for member in gradient])
         norms = torch.where(norms > 0, norms, 1)
-    return gradient / _per_image(norms, gradient)
+    return gradient / per_image(norms, gradient)
 
 
 def unit_step(length: float = 0.3) -> Step:

@@ -147,13 +147,16 @@ class DependsOnData(ConvNorm):
         return super().forward(images if images.mean() > 0 else -images)
 
 
-def test_a_network_that_cannot_be_traced_is_used_as_it_is_with_a_warning():
-    net = DependsOnData().eval()
-    with pytest.warns(UserWarning, match="batch norms were not folded, the network is slower"):
+def assert_used_as_it_is(net, warning):
+    with pytest.warns(UserWarning, match=warning):
         wrapped = Classifier(net, input_shape=(3, 16, 16))
     image = random_images(1, 16)
     assert batch_norms(wrapped) == 2
     assert torch.allclose(wrapped(image), net(image), atol=1e-6)
+
+
+def test_a_network_that_cannot_be_traced_is_used_as_it_is_with_a_warning():
+    assert_used_as_it_is(DependsOnData().eval(), "batch norms were not folded, the network is slower")
 
 
 class WithoutNorms(nn.Module):
@@ -172,12 +175,7 @@ def test_a_wrong_fold_is_noticed_and_not_used(monkeypatch):
         setattr(net.get_submodule(parent), name, nn.Identity())
 
     monkeypatch.setattr("fooling_utils.models._fold", fold_wrongly)
-    net = ConvNorm().eval()
-    with pytest.warns(UserWarning, match="the prepared network gives other logits and is not used"):
-        wrapped = Classifier(net, input_shape=(3, 16, 16))
-    image = random_images(1, 16)
-    assert batch_norms(wrapped) == 2
-    assert torch.allclose(wrapped(image), net(image), atol=1e-6)
+    assert_used_as_it_is(ConvNorm().eval(), "the prepared network gives other logits and is not used")
 
 
 class SharedConvolution(nn.Module):
