@@ -6,6 +6,7 @@ may go (constraint), say how to move (step).
 
 from .attacks import fgsm, lbfgs, lbfgs_frames, pgd
 from .constraints import both, inside_mask, l2_ball, linf_ball, pixel_range
+from .fourier import fourier_decode, fourier_encode, fourier_start
 from .images import (
     blank,
     distances,
@@ -18,10 +19,11 @@ from .images import (
     uniform_noise,
 )
 from .models import Classifier, load_model
-from .objectives import away_from, distance_to, logit, total_variation, toward
+from .objectives import activation, away_from, content, distance_to, logit, style, total_variation, toward
 from .optimize import Frame, optimize_pixels, run_until
 from .pictures import PICTURES, load_image
 from .steps import adam_step, sign_step, unit_step
+from .views import random_views
 
 __version__ = "0.1.0"
 
@@ -29,13 +31,18 @@ __all__ = [
     "PICTURES",
     "Classifier",
     "Frame",
+    "activation",
     "adam_step",
     "away_from",
     "blank",
     "both",
+    "content",
     "distance_to",
     "distances",
     "fgsm",
+    "fourier_decode",
+    "fourier_encode",
+    "fourier_start",
     "from_uint8",
     "gaussian_noise",
     "inside_mask",
@@ -49,10 +56,12 @@ __all__ = [
     "optimize_pixels",
     "pgd",
     "pixel_range",
+    "random_views",
     "round_to_8bit",
     "run_until",
     "save_png",
     "sign_step",
+    "style",
     "through_jpeg",
     "to_uint8",
     "total_variation",

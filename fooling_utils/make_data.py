@@ -1,20 +1,22 @@
-"""Make the files of fooling_utils/data again: python -m fooling_utils.make_data [pictures | methods | title]."""
+"""Make the files of fooling_utils/data again: python -m fooling_utils.make_data, with names or all of them."""
 
 import json
 import sys
 from collections.abc import Callable
 
+import torch
 from tqdm import tqdm
 
 from . import drawings
+from .class_pictures import MEASURED, WALL, draw_classes, priors, recognised
 from .comparison import compare_methods
-from .images import round_to_8bit
+from .images import round_to_8bit, save_png
 from .models import load_model
 from .objectives import toward
 from .optimize import optimize_pixels, run_until
-from .pictures import DATA, load_image
+from .pictures import DATA, PICTURES, load_image
 
-PHOTOGRAPHS = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
+LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
 
 
 def pictures() -> None:
@@ -28,7 +30,7 @@ def methods() -> None:
     model = load_model(device="cpu")
     rows = [
         {"picture": name} | row
-        for name in tqdm(PHOTOGRAPHS)
+        for name in tqdm(LESSON_2_PICTURES)
         for row in compare_methods(model, load_image(name, device="cpu"), "ostrich")
     ]
     (DATA / "methods.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -46,7 +48,44 @@ def title() -> None:
     figures.triptych(model, bus, fooled, "ostrich").savefig(path, dpi=100)
 
 
-TASKS: dict[str, Callable[[], None]] = {"pictures": pictures, "methods": methods, "title": title}
+def classes() -> None:
+    """Every prior of lesson 1 on a hundred classes, as two networks see the results (20 minutes on two cores)."""
+    first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
+    rows = []
+    for prior in tqdm(priors(["robin"])):
+        images = torch.cat(list(tqdm(draw_classes(first, MEASURED, prior), prior, leave=False)))
+        rows += [{"prior": prior} | row for row in recognised(first, second, images, MEASURED)]
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (DATA / "classes.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def wall() -> None:
+    """The twelve large pictures of lesson 1, two rows of six in one file (two minutes on two cores)."""
+    model = load_model(device="cpu")
+    (images,) = draw_classes(model, WALL, "waves and views", size=224, steps=256)
+    rows = [torch.cat(list(row.split(1)), 3) for row in images.split(6)]
+    save_png(torch.cat(rows, 2), DATA / "wall.png")
+
+
+def colours() -> torch.Tensor:
+    """How red, green and blue vary together in the photographs of the course: `fourier.COLOURS`, printed (seconds)."""
+    photographs = [load_image(name, device="cpu") for name in PICTURES if name not in ("school_bus", "robin")]
+    pixels = torch.cat([photograph.flatten(2)[0] for photograph in photographs], 1).double()
+    strengths, mixtures = torch.linalg.eigh(torch.cov(pixels))
+    columns = (mixtures * strengths.sqrt()).flip(1)
+    columns = columns * columns[2].sign() / columns.norm(dim=0).max()
+    print(columns.numpy().round(2).tolist())
+    return columns
+
+
+TASKS: dict[str, Callable[[], object]] = {
+    "pictures": pictures,
+    "methods": methods,
+    "title": title,
+    "classes": classes,
+    "wall": wall,
+    "colours": colours,
+}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import difflib
 import hashlib
 import importlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ class Classifier(nn.Module):
         self.to(parameter.device).eval()
         if self._layout == torch.channels_last:
             example = torch.rand(1, *self.input_shape, generator=torch.Generator().manual_seed(0))
-            self.net = prepare_for_speed(self.net, self._scaled(example.to(self.device)))
+            self.net = prepare_for_speed(self.net, self._scaled(example.to(self.device))).eval()
         with torch.no_grad():
             outputs = self(torch.zeros(1, *self.input_shape, device=self.device)).shape
         self.labels = tuple(labels) if labels is not None else tuple(f"class {i}" for i in range(outputs[-1]))
@@ -176,6 +177,51 @@ class Classifier(nn.Module):
         near = list(dict.fromkeys([*with_word[:4], *similar, *containing]))[:4]
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "all names are in model.labels"
         raise ValueError(f"no class is called {name!r}: {hint}")
+
+    def features(self, images: Tensor, layers: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
+        """The logits of images (N, *input_shape), and the outputs of the named layers, each (N, ...).
+
+        layers: names out of `layers()`. The hooks that listen to them are gone when this returns or raises.
+        """
+        outputs: dict[str, list[Tensor]] = {name: [] for name in layers}
+        with ExitStack() as hooks:
+            for name, parts in outputs.items():
+                # a copy, since the layer that follows may work in place
+                keep = self.net.get_submodule(name).register_forward_hook(
+                    lambda _, __, output, parts=parts: parts.append(output.clone())
+                )
+                hooks.callback(keep.remove)
+            logits = on_each_chunk(self, images)
+        return logits, {name: torch.cat(parts) for name, parts in outputs.items()}
+
+    def layers(self) -> dict[str, tuple[int, ...]]:
+        """The layers that can be named, in the order in which they answer, each with the shape of its output.
+
+        The shapes are those for one image of `input_shape`. Layers that are used more than once are left out.
+        """
+        shapes: dict[str, list] = {}
+        with ExitStack() as hooks, torch.no_grad():
+            for name, module in self.net.named_modules():
+                if not isinstance(module, nn.Identity):
+                    keep = module.register_forward_hook(
+                        lambda _, __, output, name=name: shapes.setdefault(name, []).append(output)
+                    )
+                    hooks.callback(keep.remove)
+            self(torch.zeros(1, *self.input_shape, device=self.device))
+        return {
+            name: tuple(outputs[0].shape)
+            for name, outputs in shapes.items()
+            if name and len(outputs) == 1 and isinstance(outputs[0], Tensor)
+        }
+
+    def shape_of(self, layer: str) -> tuple[int, ...]:
+        """The shape of a layer's output for one image; ValueError for a layer that is not in `layers()`."""
+        shapes = self.layers()
+        if layer not in shapes:
+            near = difflib.get_close_matches(str(layer), shapes, n=3) or list(shapes)[:3]
+            hint = f"did you mean {' or '.join(map(repr, near))}?"
+            raise ValueError(f"no layer is called {layer!r}: {hint} model.layers() lists them all")
+        return shapes[layer]
 
     def probabilities(self, images: Tensor) -> Tensor:
         """The probability of every class, (N, classes), without gradient and in chunks that fit a laptop."""

@@ -4,8 +4,9 @@
 loop climbs, so what should be small is subtracted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -18,10 +19,14 @@ Label = str | int
 
 
 class Seen(NamedTuple):
-    """What an objective may look at: the images (M, ...) that the network saw, and its logits (M, classes)."""
+    """What an objective may look at, all from one forward pass.
+
+    image: (M, ...), what the network saw. logits: (M, classes). features: {layer: (M, ...)}, for `Objective.layers`.
+    """
 
     image: Tensor
     logits: Tensor
+    features: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,12 @@ class Objective:
     """A score to climb: `bind(model)` looks up the names of classes and gives a function of `Seen` to (M,).
 
     members: how many images it is made for, where it names one target per image; `None` for any number.
+    layers: the names of the layers whose output it wants to see.
     """
 
     bind: Callable[["Classifier"], Callable[[Seen], Tensor]]
     members: int | None = None
+    layers: frozenset[str] = frozenset()
 
     def __add__(self, other: "Objective") -> "Objective":
         if not isinstance(other, Objective):
@@ -45,7 +52,7 @@ class Objective:
             first, second = self.bind(model), other.bind(model)
             return lambda seen: first(seen) + second(seen)
 
-        return Objective(bind, *counts)
+        return Objective(bind, next(iter(counts), None), self.layers | other.layers)
 
     def __mul__(self, factor: float) -> "Objective":
         if not isinstance(factor, (int, float)):
@@ -55,7 +62,7 @@ class Objective:
             score = self.bind(model)
             return lambda seen: factor * score(seen)
 
-        return Objective(bind, self.members)
+        return Objective(bind, self.members, self.layers)
 
     __rmul__ = __mul__
 
@@ -117,16 +124,99 @@ def total_variation() -> Objective:
     return Objective(lambda model: score)
 
 
-def distance_to(image: Tensor) -> Objective:
-    """The L2 distance (pixel units) to `image` (M or 1, ...); subtract it to ask for a small change."""
+def _repeated(goal: Tensor, like: Tensor, name: str) -> Tensor:
+    """`goal` (1 or M, ...) as often as there are images or views in `like` (K*M, ...)."""
+    if goal.shape[1:] != like.shape[1:] or len(like) % len(goal):
+        raise ValueError(
+            f"{name} has the shape {tuple(goal.shape)}, and what it is compared with {tuple(like.shape)}: "
+            "load both images with the same size"
+        )
+    return goal.repeat(len(like) // len(goal), *[1] * (goal.ndim - 1))
+
+
+def distance_to(image: Tensor, *, squared: bool = False) -> Objective:
+    """The L2 distance (pixel units) to `image` (M or 1, ...), or its square; subtract it to ask for a small change.
+
+    Source of the square, for class visualisation: Simonyan, Vedaldi, Zisserman 2013, arXiv 1312.6034, section 2.
+    """
 
     def score(seen: Seen) -> Tensor:
-        if seen.image.shape[1:] != image.shape[1:]:
-            raise ValueError(
-                f"there is no distance from images of shape {tuple(seen.image.shape[1:])} to one of "
-                f"{tuple(image.shape[1:])}: load both with the same size"
-            )
-        goal = image.repeat(len(seen.image) // len(image), *[1] * (image.ndim - 1))
-        return torch.linalg.vector_norm((seen.image - goal).flatten(1), dim=1)
+        change = (seen.image - _repeated(image, seen.image, "the image of distance_to")).flatten(1)
+        return change.square().sum(1) if squared else torch.linalg.vector_norm(change, dim=1)
 
     return Objective(lambda model: score, len(image) if len(image) > 1 else None)
+
+
+def activation(layer: str, channel: int | None = None) -> Objective:
+    """How strongly a layer answers: the mean of one channel, or the mean square of the whole layer.
+
+    layer: a name out of `model.layers()`. channel: an index; `None` for all of them, which deep dream climbs.
+    Source: Mordvintsev, Olah, Tyka 2015, "Inceptionism: Going Deeper into Neural Networks", Google Research Blog.
+    """
+
+    def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
+        channels = model.shape_of(layer)[1]
+        if channel is not None and not 0 <= channel < channels:
+            raise ValueError(f"layer {layer!r} has no channel {channel}: the channels go from 0 to {channels - 1}")
+
+        def score(seen: Seen) -> Tensor:
+            output = seen.features[layer]
+            output = output.square() if channel is None else output[:, channel]
+            return output.flatten(1).mean(1)
+
+        return score
+
+    return Objective(bind, layers=frozenset([layer]))
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Which channels answer together, wherever that is: (N, C, H, W) to (N, C, C), the mean product over all places.
+
+    Source: Gatys, Ecker, Bethge 2015, "A Neural Algorithm of Artistic Style", arXiv 1508.06576.
+    """
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def _likeness(image: Tensor, layers: Sequence[str], summary: Callable[[Tensor], Tensor], name: str) -> Objective:
+    """Minus the squared distance between summaries of layers, relative to the summary of `image`, mean over layers."""
+
+    def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
+        for layer in layers:
+            if len(shape := model.shape_of(layer)) != 4:
+                raise ValueError(f"layer {layer!r} gives {shape}: {name} needs a layer with channels, height and width")
+        model.check(image, f"the image of {name}")
+        with torch.no_grad():
+            goals = {layer: summary(output) for layer, output in model.features(image, layers)[1].items()}
+
+        def score(seen: Seen) -> Tensor:
+            total = torch.zeros(len(seen.image), device=seen.image.device)
+            for layer, goal in goals.items():
+                found = summary(seen.features[layer])
+                goal = _repeated(goal, found, f"the image of {name}, in layer {layer!r},")
+                size = goal.flatten(1).square().sum(1).clamp_min(1e-12)
+                total = total - (found - goal).flatten(1).square().sum(1) / size
+            return total / len(goals)
+
+        return score
+
+    return Objective(bind, len(image) if len(image) > 1 else None, frozenset(layers))
+
+
+def style(image: Tensor, layers: Sequence[str]) -> Objective:
+    """How much the style is that of `image` (1 or M, 3, H, W; of any size): 0 at best, -1 for no style at all.
+
+    The Gram matrices of several layers, each difference divided by the size of the goal, so that layers count alike.
+    Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; the division is ours.
+    """
+    if isinstance(layers, str) or not layers:
+        raise ValueError(f"layers must be a list with at least one name, got {layers!r}")
+    return _likeness(image, layers, gram_matrix, "style")
+
+
+def content(image: Tensor, layer: str) -> Objective:
+    """How much of the content of `image` (1 or M, 3, H, W) is there, as one layer sees it: 0 at best, -1 for nothing.
+
+    Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; relative to the size of the goal.
+    """
+    return _likeness(image, [layer], lambda output: output, "content")

@@ -102,12 +102,13 @@ def optimize_pixels(
     if constraint:
         constraint(start)  # one that does not fit says so now, not at the first step
     generator = torch.Generator(start.device).manual_seed(seed)
-    return _climb(model, start, score_of, step, constraint, decode, view, steps, generator)
+    return _climb(model, start, objective.layers, score_of, step, constraint, decode, view, steps, generator)
 
 
 def _climb(
     model: Classifier,
     start: Tensor,
+    layers: frozenset[str],
     score_of: Callable[[Seen], Tensor],
     step: Step,
     constraint: Constraint | None,
@@ -123,8 +124,8 @@ def _climb(
             leaf = variable.detach().requires_grad_()
             image = decode(leaf) if decode else leaf
             seen = view(image, generator) if view else image
-            logits = on_each_chunk(model, seen)
-            score = score_of(Seen(seen, logits)).view(-1, len(image)).mean(0)
+            logits, features = model.features(seen, layers)
+            score = score_of(Seen(seen, logits, features)).view(-1, len(image)).mean(0)
         if not score.isfinite().all():
             raise FloatingPointError(
                 f"the score became {score.detach().tolist()} at frame {index}: "

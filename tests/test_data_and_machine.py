@@ -28,7 +28,7 @@ def test_both_networks_know_the_drawings(model_name, at_least):
 def test_the_stored_table_has_every_method_on_every_picture():
     rows = json.loads((DATA / "methods.json").read_text(encoding="utf-8"))
     pairs = [(row["picture"], row["method"]) for row in rows]
-    assert pairs == [(picture, method) for picture in make_data.PHOTOGRAPHS for method in comparison.METHODS]
+    assert pairs == [(picture, method) for picture in make_data.LESSON_2_PICTURES for method in comparison.METHODS]
 
 
 def test_a_row_says_what_a_method_did(model, monkeypatch):

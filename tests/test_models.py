@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from fooling_utils import Classifier, load_image, load_model, optimize_pixels, toward, unit_step
+from fooling_utils import Classifier, load_image, load_model, logit, optimize_pixels, toward, unit_step
 from fooling_utils.models import BUNDLED, _bundled_file, on_each_chunk, prepare_for_speed, read_weights
 from nets import ConvNorm, linear, random_images, randomise_norms
 
@@ -145,6 +145,13 @@ def test_layers_keep_their_names_when_prepared(model):
 class DependsOnData(ConvNorm):
     def forward(self, images):
         return super().forward(images if images.mean() > 0 else -images)
+
+
+def test_a_folded_network_may_be_asked_and_climbed():
+    wrapped = Classifier(ConvNorm().eval(), input_shape=(3, 16, 16))
+    frames = list(optimize_pixels(wrapped, random_images(1, 16), logit(1), steps=3))
+    assert batch_norms(wrapped) == 0
+    assert frames[-1].score > frames[0].score
 
 
 def assert_used_as_it_is(net, warning):

@@ -1,0 +1,87 @@
+"""Images as sums of waves: a start and a decoder for `optimize_pixels`, for pictures that look natural.
+
+In a photograph neighbouring pixels are alike, and so are the three colours of a pixel. A step in pixels knows nothing
+of this. Here the variable holds the strength of each wave in each of three mixtures of colours, and a wave counts the
+more the longer it is.
+
+Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", distill.pub/2017/feature-visualization,
+section "Preconditioning and Parameterization".
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .images import check_images, default_device
+
+# How red, green and blue vary together in the course's photographs: the rows are the colours, the columns brightness,
+# blue against red, and green against both, each as long as it is frequent. `make_data colours` measures it again.
+COLOURS = ((0.61, -0.31, 0.03), (0.58, 0.07, -0.09), (0.54, 0.28, 0.06))
+
+
+def _size(size: int | Sequence[int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 2:
+        raise ValueError(f"size must be at least 2 pixels, got {size}")
+    return height, width
+
+
+def _share(height: int, width: int, decay: float) -> Tensor:
+    """How much each wave counts, (H, W // 2 + 1); the mean square over all of the spectrum is 1."""
+    rows, columns = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
+    share = torch.hypot(rows, columns).clamp_min(1 / max(height, width)) ** -decay
+    twice = torch.where((columns > 0) & (columns < 0.5), 2, 1)  # a real image stores half of its spectrum
+    return share * (height * width / (twice * share.square()).sum()).sqrt()
+
+
+def fourier_start(
+    count: int = 1,
+    size: int | Sequence[int] = 224,
+    *,
+    std: float = 0.05,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+) -> Tensor:
+    """Coordinates of `count` random, nearly grey images: (count, 3, H, W // 2 + 1, 2), the last axis a complex number.
+
+    size: H and W in pixels, one number for a square. std: the contrast; 0 for grey images, 1 for a strong one.
+    """
+    height, width = _size(size)
+    generator = torch.Generator().manual_seed(seed)
+    coordinates = torch.randn(count, 3, height, width // 2 + 1, 2, generator=generator)
+    return (std / 2**0.5 * coordinates).to(device or default_device())
+
+
+def fourier_decode(size: int | Sequence[int] = 224, *, decay: float = 1.3) -> Callable[[Tensor], Tensor]:
+    """The function from coordinates (N, 3, H, W // 2 + 1, 2) to images (N, 3, H, W) in (0, 1).
+
+    decay: the amplitude of a wave falls with its frequency to this power; in photographs it is about 1.
+    """
+    height, width = _size(size)
+    share, colours = _share(height, width, decay), torch.tensor(COLOURS)
+
+    def decode(variable: Tensor) -> Tensor:
+        expected = (3, height, width // 2 + 1, 2)
+        if tuple(variable.shape[1:]) != expected:
+            raise ValueError(
+                f"the decoder is made for coordinates (N, {', '.join(map(str, expected))}) and got "
+                f"{tuple(variable.shape)}: give fourier_start and fourier_decode the same size"
+            )
+        waves = torch.view_as_complex(variable) * share.to(variable.device)
+        mixtures = torch.fft.irfft2(waves, s=(height, width), norm="ortho")
+        return torch.einsum("rc,nchw->nrhw", colours.to(variable.device), mixtures).sigmoid()
+
+    return decode
+
+
+def fourier_encode(images: Tensor, *, decay: float = 1.3) -> Tensor:
+    """The coordinates (N, 3, H, W // 2 + 1, 2) of images (N, 3, H, W): to start from a picture.
+
+    `fourier_decode` of the same size and decay gives the images back, black and white half a grey level off.
+    """
+    check_images(images)
+    share = _share(*_size(images.shape[2:]), decay).to(images.device)
+    colours = torch.tensor(COLOURS, device=images.device)
+    mixtures = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(colours), images.logit(eps=0.5 / 255))
+    return torch.view_as_real(torch.fft.rfft2(mixtures, norm="ortho") / share)
