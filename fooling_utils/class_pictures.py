@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from .fourier import fourier_decode, fourier_start
-from .images import blank, round_to_8bit
+from .images import blank, default_device, from_uint8, round_to_8bit
 from .models import CHUNK, Classifier
 from .objectives import Label, distance_to, logit, total_variation
 from .optimize import optimize_pixels
+from .pictures import DATA
 from .steps import adam_step, unit_step
 from .views import random_views
 
@@ -22,15 +25,20 @@ WALL = (
 )  # fmt: skip
 
 
-def priors(labels: Sequence[Label], size: int = 128, device: str | torch.device | None = None) -> dict[str, dict]:
-    """The choices of lesson 1 by name, each as arguments of `optimize_pixels`, for one image per label."""
+def priors(
+    labels: Sequence[Label], size: int = 128, *, rate: float = 0.1, device: str | torch.device | None = None
+) -> dict[str, dict]:
+    """The choices of lesson 1 by name, each as arguments of `optimize_pixels`, for one image per label.
+
+    rate: how fast waves move; a slow run with more steps has a softer contrast.
+    """
     grey = blank(0.5, len(labels), size, device=device)
     pixels = {"start": grey, "objective": logit(labels), "step": unit_step(2.0)}
     waves: dict[str, Any] = {
         "start": fourier_start(len(labels), size, device=device),
         "decode": fourier_decode(size),
         "objective": logit(labels),
-        "step": adam_step(0.1),
+        "step": adam_step(rate),
     }
     return {
         "none": pixels,
@@ -44,11 +52,11 @@ def priors(labels: Sequence[Label], size: int = 128, device: str | torch.device 
 
 
 def draw_classes(
-    model: Classifier, labels: Sequence[Label], prior: str, *, size: int = 128, steps: int = 96
+    model: Classifier, labels: Sequence[Label], prior: str, *, size: int = 128, steps: int = 96, rate: float = 0.1
 ) -> Iterator[Tensor]:
     """Pictures of classes under one of the `priors`, rounded to 8 bit: batches (up to 16, 3, size, size)."""
     for begin in range(0, len(labels), CHUNK):
-        choices = priors(labels[begin : begin + CHUNK], size, model.device)[prior]
+        choices = priors(labels[begin : begin + CHUNK], size, rate=rate, device=model.device)[prior]
         for frame in optimize_pixels(model, **choices, steps=steps):  # noqa: B007
             pass
         yield round_to_8bit(frame.image)
@@ -70,3 +78,10 @@ def recognised(first: Classifier, second: Classifier, images: Tensor, labels: Se
         }
         for index, own, other in zip(indices, drew, judged, strict=True)
     ]
+
+
+def load_wall(device: str | torch.device | None = None) -> Tensor:
+    """The stored pictures of the classes in `WALL`, (12, 3, 224, 224), made by `make_data wall`."""
+    pixels = torch.from_numpy(np.array(Image.open(DATA / "wall.png"))).permute(2, 0, 1)[None]
+    rows = from_uint8(pixels).split(224, 2)
+    return torch.cat([image for row in rows for image in row.split(224, 3)]).to(device or default_device())

