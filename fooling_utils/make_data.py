@@ -49,7 +49,7 @@ def title() -> None:
 
 
 def classes() -> None:
-    """Every prior of lesson 1 on a hundred classes, as two networks see the results (a quarter of an hour on two cores)."""
+    """Every prior of lesson 1 on a hundred classes, as two networks see the results (15 minutes on two cores)."""
     first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
     rows = []
     for prior in tqdm(priors(["robin"])):
