@@ -46,6 +46,7 @@ def priors(
         "total variation": pixels | {"objective": logit(labels) - 0.05 * total_variation()},
         "blur": pixels | {"constraint": lambda image: gaussian_blur(image, 5, 0.5)},
         "views": pixels | {"view": random_views()},
+        "Adam alone": pixels | {"step": adam_step(0.012)},
         "waves": waves,
         "waves and views": waves | {"view": random_views()},
     }

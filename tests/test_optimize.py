@@ -443,5 +443,5 @@ def test_what_does_not_fit_is_refused_before_the_first_step(three_classes):
     other = torch.zeros(1, 3, 9, 9)
     with pytest.raises(ValueError, match="cannot constrain"):
         optimize_pixels(three_classes, random_images(), toward(1), constraint=l2_ball(other, 1))
-    with pytest.raises(ValueError, match="load both with the same size"):
+    with pytest.raises(ValueError, match="load both images with the same size"):
         next(optimize_pixels(three_classes, random_images(), toward(1) - distance_to(other)))
