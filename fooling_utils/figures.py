@@ -130,7 +130,7 @@ def grid_of_images(
         raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
     rows = -(-len(images) // columns)
     lines = 1 + max(title.count("\n") for title in titles)
-    figure, axes = _figure(12.5, rows * (12.2 / columns + 0.24 * lines), nrows=rows, ncols=columns)
+    figure, axes = _figure(12.5, rows * (12.2 / columns + 0.1 + 0.25 * lines), nrows=rows, ncols=columns)
     for place in axes.flat[len(images) :]:
         place.set_axis_off()
     size = 13 if columns <= 6 else 11

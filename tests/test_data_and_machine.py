@@ -101,6 +101,14 @@ def test_every_prior_climbs_and_its_pictures_are_legal(model):
         assert frames[-1].image.min() >= 0 and frames[-1].image.max() <= 1
 
 
+def test_each_prior_of_lesson_1_changes_what_its_name_says():
+    rows = class_pictures.priors(["robin"], 32)
+    assert {name: set(choices) - set(rows["none"]) for name, choices in rows.items()} == {
+        "none": set(), "L2 decay": set(), "total variation": set(), "blur": {"constraint"}, "views": {"view"},
+        "Adam alone": set(), "waves": {"decode"}, "waves and views": {"decode", "view"},
+    }  # fmt: skip
+
+
 def test_the_rank_is_the_place_in_the_second_networks_order(model):
     coffee = load_image("coffee")
     second = model.top(coffee, 2)[1]

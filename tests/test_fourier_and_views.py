@@ -108,6 +108,26 @@ def test_a_shift_moves_the_image_and_fills_the_rest():
     assert filled.min().item() == pytest.approx(0.25)
 
 
+def area_and_direction(view):
+    """The sum of a view, and the angle in degrees of its longest axis from the horizontal."""
+    weight = view[0, 0] / view[0, 0].sum()
+    y, x = torch.meshgrid(torch.arange(41.0) - 20, torch.arange(41.0) - 20, indexing="ij")
+    cross, across, down = ((weight * part).sum() for part in (x * y, x * x, y * y))
+    return view[0, 0].sum().item(), torch.rad2deg(torch.atan2(2 * cross, across - down) / 2).item()
+
+
+def test_turns_and_zooms_go_as_far_as_asked_and_no_further():
+    bar = torch.zeros(1, 3, 41, 41)
+    bar[..., 19:22, 10:31] = 1
+    area, _ = area_and_direction(bar)
+    turns, zooms = [], []
+    for seed in range(40):
+        turns.append(area_and_direction(random_views(shift=0, degrees=30, zoom=0, fill=0)(bar, draws(seed)))[1])
+        zooms.append(area_and_direction(random_views(shift=0, degrees=0, zoom=0.2, fill=0)(bar, draws(seed)))[0] / area)
+    assert -31 < min(turns) < -20 and 20 < max(turns) < 31
+    assert 1 / 1.5 < min(zooms) < 0.8 and 1.25 < max(zooms) < 1.5  # the area goes with the square: 1.44
+
+
 def test_views_come_in_blocks_and_treat_all_images_alike():
     images = random_images(1, 8).repeat(3, 1, 1, 1)
     views = random_views(4)(images, draws())

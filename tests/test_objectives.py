@@ -57,6 +57,7 @@ def test_distance_to_is_the_l2_distance(by_hand):
     goal[0, 0, 0, :2] += torch.tensor([0.3, -0.4])
     assert scores(distance_to(goal), by_hand, image).tolist() == pytest.approx([0.5, 0])
     assert scores(distance_to(goal[:1]), by_hand, image).tolist() == pytest.approx([0.5, 0.5])
+    assert scores(distance_to(goal, squared=True), by_hand, image).tolist() == pytest.approx([0.25, 0])
 
 
 def test_the_gradient_of_the_distance_is_finite_where_the_distance_is_zero(by_hand):
