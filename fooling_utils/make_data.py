@@ -10,6 +10,7 @@ from tqdm import tqdm
 from . import drawings
 from .class_pictures import MEASURED, WALL, draw_classes, priors, recognised
 from .comparison import compare_methods
+from .from_noise import climb_from_noise
 from .images import round_to_8bit, save_png
 from .models import load_model
 from .objectives import toward
@@ -70,6 +71,16 @@ def wall() -> None:
     figures.grid_of_images(images, WALL).savefig(IMAGES / "classes.jpg", dpi=100, pil_kwargs={"quality": 88})
 
 
+def noise() -> None:
+    """All 1000 classes from one noise by gradient, for lesson 3 (half an hour on two cores)."""
+    import pandas as pd
+
+    first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
+    rows = climb_from_noise(first, second, list(range(len(first.labels))))
+    table = pd.DataFrame(tqdm(rows, total=len(first.labels)))
+    table.convert_dtypes().to_csv(DATA / "noise.csv", index=False)
+
+
 def colours() -> torch.Tensor:
     """How red, green and blue vary together in the photographs of the course: `fourier.COLOURS`, printed (seconds)."""
     photographs = [load_image(name, device="cpu") for name in PICTURES if name not in ("school_bus", "robin")]
@@ -87,6 +98,7 @@ TASKS: dict[str, Callable[[], object]] = {
     "title": title,
     "classes": classes,
     "wall": wall,
+    "noise": noise,
     "colours": colours,
 }
 

@@ -1,0 +1,198 @@
+"""Pictures painted by small networks (CPPNs): from the place of a pixel to its colour.
+
+A compositional pattern-producing network takes x, y, the distance from the centre and a constant 1, and gives hue,
+lightness and saturation, so its pictures are regular and often symmetric. Evolution changes weights *and* structure.
+
+A genome is a table (hidden + 3, 5 + hidden), one row per node in the order in which they are computed: first the
+hidden nodes, last hue, lightness and saturation. The first number of a row is the place of its function in `FUNCTIONS`;
+the others are the weights of what it adds up: x, y, distance, 1, and the hidden nodes. A zero is no connection, and a
+node sees only nodes before it.
+
+Source: Stanley 2007, doi 10.1007/s10710-007-9028-8; as used by Nguyen, Yosinski, Clune 2014, arXiv 1412.1897.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from .evolution import Encoding
+
+INPUTS = 4
+OUTPUTS = 3
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sine": torch.sin,
+    "sigmoid": lambda v: 2 * torch.sigmoid(v) - 1,
+    "Gaussian": lambda v: 2 * torch.exp(-v.square()) - 1,
+    "linear": lambda v: v,
+}
+
+
+def cppn(size: int = 224, *, hidden: int = 16) -> Encoding:
+    """Images (N, 3, size, size) painted by networks of up to `hidden` hidden nodes, which begin with a few."""
+    if size < 2 or hidden < 0:
+        raise ValueError(f"size must be at least 2 and hidden at least 0, got {size} and {hidden}")
+
+    def start(count: int, generator: torch.Generator) -> Tensor:
+        return torch.stack([_random_genome(hidden, generator) for _ in range(count)])
+
+    def mutate(genomes: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.stack([_mutated(genome, generator) for genome in genomes])
+
+    def render(genomes: Tensor) -> Tensor:
+        return torch.stack([paint(genome, size) for genome in genomes])
+
+    return Encoding(f"CPPN {size}, {hidden} hidden", start, mutate, render)
+
+
+def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
+    """A `decode` for `optimize_pixels`: from weights (N, connections) to images (N, 3, size, size).
+
+    The structure and the functions are those of `genome` and stay; `cppn_weights(genome)` is where to start.
+    """
+    connected = _connected(genome)
+
+    def decode(weights: Tensor) -> Tensor:
+        return torch.stack([paint(genome.masked_scatter(connected, one), size) for one in weights])
+
+    return decode
+
+
+def cppn_weights(genome: Tensor) -> Tensor:
+    """The weights of the connections of one genome, (1, connections)."""
+    return genome[_connected(genome)][None]
+
+
+def _connected(genome: Tensor) -> Tensor:
+    connected = genome != 0
+    connected[:, 0] = False  # the functions
+    return connected
+
+
+@lru_cache(maxsize=8)
+def _inputs(size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    line = torch.linspace(-1, 1, size, device=device, dtype=dtype)
+    y, x = (place.reshape(-1) for place in torch.meshgrid(line, line, indexing="ij"))
+    return x, y, torch.hypot(x, y), torch.ones_like(x)
+
+
+def paint(genome: Tensor, size: int) -> Tensor:
+    """The picture (3, size, size) of one genome; x and y go from -1 to 1, from left to right and from top to bottom.
+
+    The outputs, from -1 to 1, become hue (a circle: beyond 1 it begins again), lightness and saturation from 0 to 1.
+    """
+    rows = genome.tolist()
+    hidden = len(rows) - OUTPUTS
+    sources = [[k for k, weight in enumerate(row[1:]) if weight] for row in rows]
+    values = dict(enumerate(_inputs(size, genome.device, genome.dtype)))
+    functions = tuple(FUNCTIONS.values())
+    for row in _needed(sources, hidden):
+        if here := sources[row]:
+            total = genome[row, [1 + k for k in here]] @ torch.stack([values[k] for k in here])
+        else:
+            total = torch.zeros_like(values[0])
+        values[INPUTS + row] = functions[int(rows[row][0])](total)
+    hue, lightness, saturation = (0.5 + 0.5 * values[INPUTS + hidden + i] for i in range(OUTPUTS))
+    return _to_rgb(hue, lightness.clamp(0, 1), saturation.clamp(0, 1)).view(3, size, size)
+
+
+def _needed(sources: list[list[int]], hidden: int) -> list[int]:
+    """The rows that have a say in the picture, in the order in which they are computed."""
+    needed = set(range(hidden, hidden + OUTPUTS))
+    for row in reversed(range(hidden + OUTPUTS)):
+        if row in needed:
+            needed.update(k - INPUTS for k in sources[row] if k >= INPUTS)
+    return sorted(needed)
+
+
+def _to_rgb(hue: Tensor, lightness: Tensor, saturation: Tensor) -> Tensor:
+    # HSL, as in CSS Color 3: red, green and blue see the circle of hues from 0, 8/12 and 4/12 of it
+    turn = hue + torch.tensor([[0.0], [8 / 12], [4 / 12]]).to(hue)
+    distance = (12 * (turn - turn.floor()) - 6).abs()
+    return lightness - saturation * torch.minimum(lightness, 1 - lightness) * (3 - distance).clamp(-1, 1)
+
+
+# ------------------------------------------------------------------------------------- random genomes and mutations
+
+
+def _chance(generator: torch.Generator) -> float:
+    return torch.rand((), generator=generator).item()
+
+
+def _one_of(choices: list, generator: torch.Generator):
+    return choices[torch.randint(len(choices), (), generator=generator).item()]
+
+
+def _normal(generator: torch.Generator) -> float:
+    return torch.randn((), generator=generator).item()
+
+
+def _random_genome(hidden: int, generator: torch.Generator) -> Tensor:
+    genome = torch.zeros(hidden + OUTPUTS, 1 + INPUTS + hidden)
+    genome[hidden:, 1 : 1 + INPUTS] = 3 * torch.randn(OUTPUTS, INPUTS, generator=generator)
+    genome[hidden:, 0] = torch.randint(len(FUNCTIONS), (OUTPUTS,), generator=generator).float()
+    for _ in range(4):
+        _split_connection(genome, generator)
+        _add_connection(genome, generator)
+    return genome
+
+
+def _used(genome: Tensor) -> int:
+    """How many of the hidden rows are taken: all up to the last that has a connection."""
+    hidden = len(genome) - OUTPUTS
+    touched = (genome[:hidden, 1:] != 0).any(1) | (genome[:, 1 + INPUTS :] != 0).any(0)
+    return max(touched.nonzero()[:, 0].tolist(), default=-1) + 1
+
+
+def _rows(genome: Tensor) -> list[int]:
+    return [*range(_used(genome)), *range(len(genome) - OUTPUTS, len(genome))]
+
+
+def _connections(genome: Tensor) -> list[list[int]]:
+    return (genome[:, 1:] != 0).nonzero().tolist()
+
+
+def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
+    """A copy with other weights, and now and then another structure."""
+    genome = parent.clone()
+    if _chance(generator) < 0.2:
+        _split_connection(genome, generator)
+    if _chance(generator) < 0.25:
+        _add_connection(genome, generator)
+    if _chance(generator) < 0.15:
+        genome[_one_of(_rows(genome), generator), 0] = _one_of(range(len(FUNCTIONS)), generator)
+    if _chance(generator) < 0.1 and len(connections := _connections(genome)) > OUTPUTS:
+        row, source = _one_of(connections, generator)
+        genome[row, 1 + source] = 0
+    weights = genome[:, 1:]
+    chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
+    size = 0.05 * 20 ** _chance(generator)  # from 0.05 to 1: small steps refine, large ones explore
+    weights += chosen * size * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
+    return genome
+
+
+def _add_connection(genome: Tensor, generator: torch.Generator) -> None:
+    row = _one_of(_rows(genome), generator)
+    source = _one_of(range(INPUTS + min(row, _used(genome))), generator)
+    genome[row, 1 + source] = (3 if source < INPUTS else 1) * _normal(generator)
+
+
+def _split_connection(genome: Tensor, generator: torch.Generator) -> None:
+    """Put a new node into a connection, where there is a row left for it."""
+    hidden, used = len(genome) - OUTPUTS, _used(genome)
+    connections = _connections(genome)
+    if used == hidden or not connections:
+        return
+    row, source = _one_of(connections, generator)
+    weight = genome[row, 1 + source].item()
+    new = min(row, used)  # its row: before the node that it feeds; those from there on move down
+    source_moved, row_moved = source + (source >= INPUTS + new), row + (row < hidden)
+    genome[new + 1 : hidden] = genome[new : hidden - 1].clone()
+    genome[:, 1 + INPUTS + new + 1 :] = genome[:, 1 + INPUTS + new : -1].clone()
+    genome[new] = 0
+    genome[:, 1 + INPUTS + new] = 0
+    genome[row_moved, 1 + source_moved] = 0
+    genome[new, 0] = _one_of(range(len(FUNCTIONS)), generator)
+    genome[new, 1 + source_moved] = weight
+    genome[row_moved, 1 + INPUTS + new] = 1 + 0.5 * _normal(generator)

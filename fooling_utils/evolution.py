@@ -1,0 +1,239 @@
+"""Fooling without gradients: evolution that keeps one champion for every class (MAP-Elites).
+
+A child is a champion changed at random. It is compared with the champions of *all* classes, and takes the place of each
+that it beats. An `Encoding` says what a genome is: here `direct`, where every value of every pixel is a gene, and in
+`cppn.py` a small network that paints.
+
+Source: Nguyen, Yosinski, Clune 2014, arXiv 1412.1897; the algorithm: Mouret and Clune 2015, arXiv 1504.04909.
+"""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .images import round_to_8bit
+from .models import Classifier
+from .objectives import Label
+
+VERSION = 1
+
+
+class Encoding(NamedTuple):
+    """What a genome is, and how it becomes an image.
+
+    start: (count, generator) to random genomes (count, ...). mutate: (genomes, generator) to changed copies, one each.
+    render: genomes (N, ...) to images (N, C, H, W) in [0, 1]. name: kept in the archive, so that none is mistaken.
+    """
+
+    name: str
+    start: Callable[[int, torch.Generator], Tensor]
+    mutate: Callable[[Tensor, torch.Generator], Tensor]
+    render: Callable[[Tensor], Tensor]
+
+
+def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength: float = 15.0) -> Encoding:
+    """Every value of an image (C, H, W) is a gene; the start is uniform noise.
+
+    rate: the largest share of the genes that a child changes; each child draws its own share between 0 and this.
+    strength: of the polynomial mutation; the larger, the smaller the changes.
+    Source: Deb and Goyal 1996, polynomial mutation, with the rate and strength of Nguyen et al. 2014.
+    """
+    if not 0 < rate <= 1:
+        raise ValueError(f"rate must be greater than 0 and at most 1, got {rate}")
+    if strength < 0:
+        raise ValueError(f"strength must not be negative, got {strength}")
+
+    def start(count: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(count, *shape, generator=generator)
+
+    def mutate(genomes: Tensor, generator: torch.Generator) -> Tensor:
+        shares = rate * torch.rand(len(genomes), *[1] * len(shape), generator=generator)
+        chosen = torch.rand(genomes.shape, generator=generator) < shares
+        u = 2 * torch.rand(genomes.shape, generator=generator)
+        power = 1 / (strength + 1)
+        change = torch.where(u < 1, u**power - 1, 1 - (2 - u) ** power)
+        return torch.where(chosen, genomes + change, genomes).clamp(0, 1)
+
+    return Encoding(f"direct {'x'.join(map(str, shape))}", start, mutate, lambda genomes: genomes)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The champions after some generations. It does not change, so it is safe to keep; `evolve` gives the next one.
+
+    labels, indices: the classes. genomes: one champion per class; several classes may share one.
+    confidence: (classes,), the probability of the class for its champion, rounded to 8 bit.
+    born: (classes,), the generation that the champion comes from, counted from 1.
+    generations, evaluations: how much was done until now. encoding: its name.
+    random_state: where the random numbers stand. fingerprint: what the network answers to a grey image.
+    """
+
+    labels: tuple[str, ...]
+    indices: tuple[int, ...]
+    genomes: tuple[Tensor, ...]
+    confidence: Tensor
+    born: Tensor
+    generations: int
+    evaluations: int
+    encoding: str
+    random_state: Tensor
+    fingerprint: Tensor
+
+    def best(self, count: int) -> list[int]:
+        """The indices of the `count` classes whose champions have the highest confidence, the highest first."""
+        order = self.confidence.argsort(descending=True, stable=True)[:count]
+        return [self.indices[place] for place in order.tolist()]
+
+    def champions(self, labels: Sequence[Label]) -> Tensor:
+        """The genomes of the champions of some classes, given by name or index: (N, ...)."""
+        return torch.stack([self.genomes[self._place(label)] for label in labels])
+
+    def _place(self, label: Label) -> int:
+        known = self.labels if isinstance(label, str) else self.indices
+        if label not in known:
+            raise ValueError(f"the archive has no champion of {label!r}: archive.labels has its {len(known)} classes")
+        return known.index(label)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a file of plain arrays (.npz). The old file stays until the new one is complete."""
+        path = Path(path)
+        places: dict[int, int] = {}  # by identity: a genome that several classes share is stored once
+        which = [places.setdefault(id(genome), len(places)) for genome in self.genomes]
+        unique = torch.stack([self.genomes[which.index(i)] for i in range(len(places))])
+        unfinished = path.with_name(path.name + ".unfinished")
+        with unfinished.open("wb") as file:
+            np.savez_compressed(
+                file, version=VERSION, labels=np.array(self.labels), indices=self.indices, genomes=unique.numpy(), which=which,
+                confidence=self.confidence.numpy(), born=self.born.numpy(), generations=self.generations,
+                evaluations=self.evaluations, encoding=self.encoding, random_state=self.random_state.numpy(),
+                fingerprint=self.fingerprint.numpy(),
+            )  # fmt: skip
+        os.replace(unfinished, path)
+
+
+def load_archive(path: str | os.PathLike) -> Archive:
+    """An archive as `Archive.save` wrote it.
+
+    Raises FileNotFoundError for a missing file, and ValueError for one that is cut short, is no archive, or is of
+    another version. The file is never run: it holds plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {name: file[name] for name in file.files}
+        version = int(stored.pop("version"))
+        if version == VERSION:
+            return _from_arrays(stored)
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise ValueError(
+            f"{path} is no archive, or it was cut short ({error}): use one that was saved before"
+        ) from error
+    raise ValueError(f"{path} is an archive of version {version}, and this course reads version {VERSION}")
+
+
+def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
+    genomes = torch.from_numpy(stored["genomes"])
+    return Archive(
+        labels=tuple(stored["labels"].tolist()),
+        indices=tuple(stored["indices"].tolist()),
+        genomes=tuple(genomes[i] for i in stored["which"]),
+        **{name: torch.from_numpy(stored[name]) for name in ("confidence", "born", "random_state", "fingerprint")},
+        **{name: stored[name].item() for name in ("generations", "evaluations", "encoding")},
+    )
+
+
+def evolve(
+    model: Classifier,
+    encoding: Encoding,
+    *,
+    targets: Sequence[Label] | None = None,
+    population: int = 16,
+    generations: int = 50,
+    archive: Archive | None = None,
+    seed: int = 0,
+) -> Iterator[Archive]:
+    """Evolve images that the network is certain of, one champion per class: an `Archive` after each generation.
+
+    encoding: `direct(...)` or `cppn(...)`. targets: the classes that get a champion; all unless given.
+    population: children per generation; the first generation is `population` random genomes.
+    archive: go on from here, with exactly what would have come without the break; `targets` and `seed` are its own.
+    Costs `population` forward passes a generation and no backward pass. Stop when you like: the last archive is whole.
+    Raises ValueError at the call for a population below 2, an unknown or repeated target, or an archive that belongs
+    to another network or encoding.
+    """
+    if not hasattr(population, "__index__") or population < 2:
+        raise ValueError(f"population must be a whole number and at least 2, got {population}")
+    if not hasattr(generations, "__index__") or generations < 1:
+        raise ValueError(f"generations must be a whole number and at least 1, got {generations}")
+    if archive is not None and not isinstance(archive, Archive):
+        raise TypeError(f"archive must be an Archive, got {type(archive).__name__}: use load_archive(path)")
+    with torch.no_grad():
+        fingerprint = model(torch.full((1, *model.input_shape), 0.5, device=model.device))[0].cpu()
+    if archive is None:
+        indices = tuple(range(len(model.labels)) if targets is None else map(model.index, targets))
+        if not indices or len(set(indices)) < len(indices):
+            raise ValueError(f"targets must be different classes and at least one, got {targets!r}")
+        archive = Archive(
+            labels=tuple(model.labels[i] for i in indices),
+            indices=indices,
+            genomes=(),
+            confidence=torch.full((len(indices),), -1.0),
+            born=torch.zeros(len(indices), dtype=torch.int64),
+            generations=0,
+            evaluations=0,
+            encoding=encoding.name,
+            random_state=torch.Generator().manual_seed(seed).get_state(),
+            fingerprint=fingerprint,
+        )
+    elif archive.encoding != encoding.name:
+        raise ValueError(f"the archive was made with the encoding {archive.encoding!r}, and this is {encoding.name!r}")
+    elif archive.fingerprint.shape != fingerprint.shape or (archive.fingerprint - fingerprint).abs().max() > 0.05:
+        raise ValueError("the archive belongs to another network: this one answers a grey image differently")
+    model.check(encoding.render(encoding.start(1, torch.Generator()).to(model.device)), "a rendered genome")
+    return _evolve(model, encoding, population, generations, archive)
+
+
+def _evolve(
+    model: Classifier, encoding: Encoding, population: int, generations: int, archive: Archive
+) -> Iterator[Archive]:
+    generator = torch.Generator()
+    generator.set_state(archive.random_state)
+    for _ in range(generations):
+        if archive.genomes:
+            parents = torch.randint(len(archive.genomes), (population,), generator=generator).tolist()
+            genomes = encoding.mutate(torch.stack([archive.genomes[parent] for parent in parents]), generator)
+        else:
+            genomes = encoding.start(population, generator)
+        images = round_to_8bit(encoding.render(genomes.to(model.device)))
+        archive = replace(
+            _credit(archive, genomes, model.probabilities(images)[:, archive.indices].cpu()),
+            generations=archive.generations + 1,
+            evaluations=archive.evaluations + population,
+            random_state=generator.get_state(),
+        )
+        yield archive
+
+
+def _credit(archive: Archive, genomes: Tensor, confidence: Tensor) -> Archive:
+    """Compare each child with the champion of every class; `confidence` is (children, classes)."""
+    highest, child = confidence.max(0)
+    better = highest > archive.confidence
+    copies = {i: genomes[i].clone() for i in set(child[better].tolist())}  # a view would keep all the children alive
+    champions = list(archive.genomes) or [None] * len(archive.indices)
+    for place in better.nonzero()[:, 0].tolist():
+        champions[place] = copies[child[place].item()]
+    return replace(
+        archive,
+        genomes=tuple(champions),
+        confidence=torch.where(better, highest, archive.confidence),
+        born=torch.where(better, archive.generations + 1, archive.born),
+    )

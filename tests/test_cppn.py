@@ -1,0 +1,174 @@
+import colorsys
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fooling_utils import adam_step, optimize_pixels, toward
+from fooling_utils.cppn import FUNCTIONS, INPUTS, OUTPUTS, cppn, cppn_decode, cppn_weights, paint
+from fooling_utils.evolution import evolve
+from nets import random_linear
+
+SINE, SIGMOID, GAUSSIAN, LINEAR = range(4)
+
+
+def genome_of(hidden: int, rows: dict[int, tuple[int, dict[int, float]]]) -> torch.Tensor:
+    """A genome from {row: (function, {source: weight})}."""
+    genome = torch.zeros(hidden + OUTPUTS, 1 + INPUTS + hidden)
+    for row, (function, weights) in rows.items():
+        genome[row, 0] = function
+        for source, weight in weights.items():
+            genome[row, 1 + source] = weight
+    return genome
+
+
+X, Y, DISTANCE, ONE, FIRST, SECOND = range(6)
+KNOWN = genome_of(3, {
+    0: (SINE, {X: 2.0, DISTANCE: -1.5}),
+    1: (GAUSSIAN, {Y: 1.0, FIRST: 0.5}),
+    2: (SINE, {X: 9.0}),  # nothing listens to it
+    3: (LINEAR, {FIRST: 3.0, ONE: 0.2}),  # hue goes round more than once
+    4: (SIGMOID, {SECOND: 1.5, Y: -0.5}),
+    5: (LINEAR, {X: 1.7, ONE: 0.1}),  # saturation is cut off
+})  # fmt: skip
+
+
+def painted_by_hand(size: int) -> np.ndarray:
+    """The picture of KNOWN, pixel by pixel, with Python's own colours: (3, size, size)."""
+    picture = np.zeros((3, size, size))
+    for row in range(size):
+        for column in range(size):
+            x, y = 2 * column / (size - 1) - 1, 2 * row / (size - 1) - 1
+            first = math.sin(2.0 * x - 1.5 * math.hypot(x, y))
+            second = 2 * math.exp(-((y + 0.5 * first) ** 2)) - 1
+            hue = 3.0 * first + 0.2
+            lightness = 2 / (1 + math.exp(-(1.5 * second - 0.5 * y))) - 1
+            saturation = 1.7 * x + 0.1
+            hls = [0.5 + 0.5 * value for value in (hue, lightness, saturation)]
+            picture[:, row, column] = colorsys.hls_to_rgb(hls[0], *(min(max(value, 0), 1) for value in hls[1:]))
+    return picture
+
+
+@pytest.mark.parametrize("size", [2, 5, 16])
+def test_a_known_genome_is_painted_as_by_hand(size):
+    np.testing.assert_allclose(paint(KNOWN, size).numpy(), painted_by_hand(size), atol=2e-6)
+
+
+def test_a_batch_is_painted_one_by_one():
+    genomes = torch.stack([KNOWN, KNOWN * torch.tensor([1.0, *[0.5] * 7])])
+    images = cppn(8, hidden=3).render(genomes)
+    assert images.shape == (2, 3, 8, 8)
+    for image, genome in zip(images, genomes, strict=True):
+        assert torch.equal(image, paint(genome, 8))
+
+
+def test_a_network_of_the_distance_alone_is_symmetric():
+    genome = genome_of(0, {0: (SINE, {DISTANCE: 3.0}), 1: (SINE, {DISTANCE: 5.0}), 2: (SINE, {ONE: 1.0})})
+    image = paint(genome, 9)
+    for other in (image.flip(1), image.flip(2), image.transpose(1, 2)):
+        torch.testing.assert_close(other, image)
+
+
+def assert_valid(genome: torch.Tensor, hidden: int) -> None:
+    assert genome.shape == (hidden + OUTPUTS, 1 + INPUTS + hidden)
+    assert genome.isfinite().all()
+    assert set(genome[:, 0].tolist()) <= set(range(len(FUNCTIONS)))
+    for row in range(hidden):
+        assert not genome[row, 1 + INPUTS + row :].any(), "a node sees itself or a later one"
+
+
+@given(hidden=st.integers(0, 8), seed=st.integers(0, 10**6))
+def test_mutations_keep_genomes_valid(hidden, seed):
+    encoding, generator = cppn(4, hidden=hidden), torch.Generator().manual_seed(seed)
+    genomes = encoding.start(2, generator)
+    for _ in range(30):
+        kept = genomes.clone()
+        children = encoding.mutate(genomes, generator)
+        assert torch.equal(genomes, kept), "a parent was changed"
+        genomes = children
+    for genome in genomes:
+        assert_valid(genome, hidden)
+    images = encoding.render(genomes)
+    assert images.min() >= -1e-6
+    assert images.max() <= 1 + 1e-6
+
+
+def test_structure_grows_and_every_kind_of_mutation_happens():
+    encoding, generator = cppn(4, hidden=16), torch.Generator().manual_seed(0)
+    genomes = encoding.start(50, generator)
+    changed = {"function": 0, "more": 0, "fewer": 0, "weights": 0}
+    for _ in range(20):
+        children = encoding.mutate(genomes, generator)
+        more = (children[:, :, 1:] != 0).sum((1, 2)) - (genomes[:, :, 1:] != 0).sum((1, 2))
+        same_structure = ((children != 0) == (genomes != 0)).flatten(1).all(1)
+        changed["more"] += (more > 0).sum().item()
+        changed["fewer"] += (more < 0).sum().item()
+        changed["function"] += (same_structure & (children[:, :, 0] != genomes[:, :, 0]).any(1)).sum().item()
+        changed["weights"] += (same_structure & (children != genomes).flatten(1).any(1)).sum().item()
+        genomes = children
+    assert min(changed.values()) > 20
+
+
+def test_splitting_a_connection_adds_a_node_and_one_connection():
+    from fooling_utils.cppn import _split_connection
+
+    genome = genome_of(4, {4: (LINEAR, {X: 2.0}), 5: (LINEAR, {ONE: 0.5}), 6: (LINEAR, {ONE: 0.5})})
+    for connections in (4, 5, 6, 7):
+        _split_connection(genome, torch.Generator().manual_seed(connections))
+        assert (genome[:, 1:] != 0).sum() == connections
+        assert_valid(genome, 4)
+    full = genome.clone()
+    _split_connection(genome, torch.Generator().manual_seed(0))
+    assert torch.equal(genome, full), "there is no row left for a node"
+
+
+def test_decode_with_the_own_weights_gives_the_picture():
+    decode = cppn_decode(KNOWN, 8)
+    assert cppn_weights(KNOWN).shape == (1, 11)
+    assert torch.equal(decode(cppn_weights(KNOWN))[0], paint(KNOWN, 8))
+
+
+def test_the_gradient_through_a_network_is_that_of_finite_differences():
+    decode = cppn_decode(KNOWN.double(), 4)
+    weights = cppn_weights(KNOWN.double())
+    share = torch.linspace(0, 1, 48, dtype=torch.float64)
+
+    def score(z):
+        return decode(z)[0].flatten() @ share
+
+    leaf = weights.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(score(leaf), leaf)
+    for i in range(weights.shape[1]):
+        step = torch.zeros_like(weights)
+        step[0, i] = 1e-6
+        assert (score(weights + step) - score(weights - step)).item() / 2e-6 == pytest.approx(
+            gradient[0, i].item(), rel=1e-3, abs=1e-6
+        )
+
+
+def test_the_loop_climbs_through_a_network():
+    model = random_linear(3)
+    frames = list(
+        optimize_pixels(
+            model, cppn_weights(KNOWN).repeat(2, 1), toward([1, 2]), decode=cppn_decode(KNOWN, 4),
+            step=adam_step(0.05), steps=40,
+        )
+    )  # fmt: skip
+    assert (frames[-1].score > frames[0].score + 0.05).all()
+    assert frames[-1].image.shape == (2, 3, 4, 4)
+
+
+def test_evolution_of_networks_finds_every_class():
+    *_, archive = evolve(random_linear(3), cppn(4, hidden=6), generations=60, population=8)
+    assert (archive.confidence > 0.5).all()
+    for genome in archive.genomes:
+        assert_valid(genome, 6)
+
+
+@pytest.mark.parametrize("settings", [{"size": 1}, {"hidden": -1}])
+def test_cppn_names_a_bad_setting(settings):
+    with pytest.raises(ValueError, match="size must be at least 2 and hidden at least 0"):
+        cppn(**settings)

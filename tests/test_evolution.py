@@ -1,0 +1,307 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fooling_utils import evolution, round_to_8bit
+from fooling_utils.cppn import cppn
+from fooling_utils.evolution import Archive, Encoding, direct, evolve, load_archive
+from nets import SHAPE, random_linear
+
+SMALL = direct(SHAPE, rate=0.3)
+
+
+def last(frames):
+    *_, frame = frames
+    return frame
+
+
+def same(one: Archive, other: Archive) -> bool:
+    return all(
+        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+        for name in Archive.__dataclass_fields__
+        if name != "genomes"
+        for a, b in [(getattr(one, name), getattr(other, name))]
+    ) and all(torch.equal(a, b) for a, b in zip(one.genomes, other.genomes, strict=True))
+
+
+# ------------------------------------------------------------------------------------------------------- evolution
+
+
+@pytest.mark.parametrize("encoding", [SMALL, cppn(4, hidden=5)], ids=lambda encoding: encoding.name)
+def test_the_archive_never_gets_worse_and_says_the_truth(three_classes, encoding):
+    before = torch.full((3,), -1.0)
+    for archive in evolve(three_classes, encoding, population=4, generations=25):
+        assert (archive.confidence >= before).all()
+        images = round_to_8bit(encoding.render(archive.champions(range(3))))
+        torch.testing.assert_close(three_classes.probabilities(images).diagonal(), archive.confidence)
+        before = archive.confidence
+    assert archive.generations == 25
+    assert archive.evaluations == 100
+    assert archive.born.max() > 5  # it went on improving
+
+
+def test_evolution_climbs_to_a_known_optimum():
+    # the best image for class c of a linear network has a 1 where its weight is larger than those of the others
+    model = random_linear(2)
+    weight = model.net.weight
+    optima = torch.stack([(weight[c] > weight[1 - c]).float().view(SHAPE) for c in range(2)])
+    known = model.probabilities(optima).diagonal()
+    archive = last(evolve(model, direct(SHAPE, strength=1), population=32, generations=400))
+    assert (archive.confidence <= known + 1e-6).all()
+    assert (archive.confidence > known - 0.05).all()
+
+
+def check_that_every_class_is_credited(credit):
+    """Two children and three classes: the first child is the best for classes 0 and 2, the second for class 1."""
+    model = random_linear(3)
+    archive = next(evolve(model, SMALL, population=2, generations=1))
+    children = torch.stack([torch.zeros(SHAPE), torch.ones(SHAPE)])
+    sure = 2 * torch.tensor([[0.9, 0.1, 0.8], [0.2, 0.7, 0.1]])  # above 1: whatever the champions are, these win
+    credited = credit(archive, children, sure)
+    assert [genome.mean().item() for genome in credited.genomes] == [0, 1, 0]
+    torch.testing.assert_close(credited.confidence, sure.amax(0))
+    assert credited.born.tolist() == [2, 2, 2]
+    kept = credit(credited, 1 - children, sure / 2)
+    assert [genome.mean().item() for genome in kept.genomes] == [0, 1, 0]
+
+
+def test_every_child_is_compared_with_every_champion():
+    check_that_every_class_is_credited(evolution._credit)
+
+
+def test_crediting_a_child_for_one_class_only_would_be_caught():
+    def only_its_best_class(archive, genomes, confidence):
+        mine = torch.full_like(confidence, -2).scatter(1, confidence.argmax(1, True), confidence.amax(1, True))
+        return evolution._credit(archive, genomes, mine)
+
+    with pytest.raises(AssertionError):
+        check_that_every_class_is_credited(only_its_best_class)
+
+
+def test_classes_share_a_champion_without_keeping_the_other_children(three_classes):
+    archive = next(evolve(three_classes, SMALL, population=2, generations=1))
+    assert len({id(genome) for genome in archive.genomes}) <= 2
+    assert all(genome.untyped_storage().nbytes() == 4 * genome.numel() for genome in archive.genomes)
+
+
+def test_targets_choose_the_classes(three_classes):
+    archive = last(evolve(three_classes, SMALL, targets=["class 2", 0], generations=3))
+    assert archive.labels == ("class 2", "class 0")
+    assert archive.indices == (2, 0)
+    images = round_to_8bit(archive.champions(["class 2", 0]))
+    found = three_classes.probabilities(images)
+    torch.testing.assert_close(torch.stack([found[0, 2], found[1, 0]]), archive.confidence)
+    assert set(archive.best(2)) == {0, 2}
+    assert archive.best(1) == [archive.indices[archive.confidence.argmax()]]
+    with pytest.raises(ValueError, match="no champion of 'class 1'"):
+        archive.champions(["class 1"])
+
+
+def test_a_seed_is_a_run(three_classes):
+    runs = [last(evolve(three_classes, SMALL, generations=4, seed=seed)) for seed in (1, 1, 2)]
+    assert same(runs[0], runs[1])
+    assert not torch.equal(runs[0].confidence, runs[2].confidence)
+
+
+def test_evaluations_are_forward_passes(three_classes):
+    frames = evolve(three_classes, SMALL, population=5, generations=3)
+    counted, backwards = three_classes.net.forwards[0], three_classes.net.backwards[0]
+    list(frames)
+    assert three_classes.net.forwards[0] == counted + 3  # one batch each
+    assert three_classes.net.backwards[0] == backwards
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"population": 0}, "population must be a whole number and at least 2, got 0"),
+        ({"population": 1}, "at least 2, got 1"),
+        ({"population": 2.5}, "got 2.5"),
+        ({"generations": 0}, "generations must be a whole number and at least 1, got 0"),
+        ({"targets": ["class 0", "clas 1"]}, "no class is called 'clas 1': did you mean 'class 1'"),
+        ({"targets": [0, "class 0"]}, "targets must be different classes"),
+        ({"targets": []}, "at least one"),
+    ],
+)
+def test_bad_input_is_named_at_the_call(three_classes, settings, message):
+    with pytest.raises(ValueError, match=message):
+        evolve(three_classes, SMALL, **settings)
+
+
+def test_an_encoding_of_the_wrong_shape_is_named_at_the_call(three_classes):
+    with pytest.raises(ValueError, match=r"a rendered genome has shape \(1, 1, 4, 4\)"):
+        evolve(three_classes, direct((1, 4, 4)))
+
+
+# -------------------------------------------------------------------------------------------- the direct encoding
+
+
+@given(rate=st.floats(0.01, 1), strength=st.floats(0, 50), seed=st.integers(0, 1000))
+def test_direct_children_are_legal_and_parents_stay(rate, strength, seed):
+    encoding, generator = direct(SHAPE, rate=rate, strength=strength), torch.Generator().manual_seed(seed)
+    parents = encoding.start(5, generator)
+    kept = parents.clone()
+    children = encoding.mutate(parents, generator)
+    assert torch.equal(parents, kept)
+    assert 0 <= children.min() <= children.max() <= 1
+    assert children.isfinite().all()
+
+
+def test_the_rate_is_the_largest_share_of_changed_genes():
+    encoding, generator = direct((3, 100, 100), rate=0.2), torch.Generator().manual_seed(0)
+    parents = encoding.start(200, generator)
+    shares = (encoding.mutate(parents, generator) != parents).flatten(1).float().mean(1)
+    assert shares.max() < 0.22
+    assert shares.mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_stronger_mutation_parameter_makes_smaller_changes():
+    parents = torch.full((50, *SHAPE), 0.5)
+    sizes = []
+    for strength in (15, 60):
+        children = direct(SHAPE, rate=1, strength=strength).mutate(parents, torch.Generator().manual_seed(0))
+        sizes.append((children - parents).abs().mean().item())
+    # the mean of |change| where a gene changes is 1 / (strength + 2), and half of the genes do on average
+    assert sizes == pytest.approx([0.5 / 17, 0.5 / 62], rel=0.15)
+
+
+@pytest.mark.parametrize(("settings", "message"), [({"rate": 0}, "rate"), ({"rate": 2}, "rate"), ({"strength": -1}, "strength")])  # fmt: skip
+def test_direct_names_a_bad_setting(settings, message):
+    with pytest.raises(ValueError, match=message):
+        direct(SHAPE, **settings)
+
+
+# ---------------------------------------------------------------------------------------------- save, load, resume
+
+
+@pytest.fixture
+def saved(three_classes, tmp_path):
+    """Five generations, and the file that holds them."""
+    archive = last(evolve(three_classes, SMALL, population=4, generations=5, seed=3))
+    archive.save(tmp_path / "archive.npz")
+    return archive, tmp_path / "archive.npz"
+
+
+def test_a_saved_archive_comes_back(saved):
+    archive, path = saved
+    loaded = load_archive(path)
+    assert same(archive, loaded)
+    assert len({id(genome) for genome in loaded.genomes}) == len({id(genome) for genome in archive.genomes})
+    assert [file.name for file in path.parent.iterdir()] == ["archive.npz"]
+
+
+@pytest.mark.parametrize("encoding", [SMALL, cppn(4, hidden=5)], ids=lambda encoding: encoding.name)
+def test_save_load_resume_is_an_uninterrupted_run(three_classes, tmp_path, encoding):
+    path = tmp_path / "archive.npz"
+    last(evolve(three_classes, encoding, population=4, generations=5, seed=3)).save(path)
+    resumed = last(evolve(three_classes, encoding, population=4, generations=6, archive=load_archive(path), seed=99))
+    assert same(resumed, last(evolve(three_classes, encoding, population=4, generations=11, seed=3)))
+
+
+def test_the_stop_button_keeps_everything_up_to_the_last_generation(three_classes):
+    calls = 0
+
+    def render(genomes):
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # the first is the check at the call
+            raise KeyboardInterrupt
+        return genomes
+
+    stopped = SMALL._replace(render=render)
+    with pytest.raises(KeyboardInterrupt):
+        for archive in evolve(three_classes, stopped, population=4, generations=9, seed=3):
+            pass
+    assert archive.generations == 3
+    rest = last(evolve(three_classes, SMALL, population=4, generations=6, archive=archive))
+    assert same(rest, last(evolve(three_classes, SMALL, population=4, generations=9, seed=3)))
+
+
+def test_an_interrupted_save_leaves_the_old_file(saved, three_classes, monkeypatch):
+    archive, path = saved
+
+    def full_disk(file, **arrays):
+        file.write(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        last(evolve(three_classes, SMALL, generations=1, archive=archive)).save(path)
+    assert same(load_archive(path), archive)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.99])
+def test_a_file_cut_short_is_named(saved, share):
+    _, path = saved
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"archive\.npz is no archive, or it was cut short"):
+        load_archive(path)
+
+
+def test_a_damaged_byte_is_named_or_does_not_matter(saved):
+    archive, path = saved
+    content = path.read_bytes()
+    named = 0
+    for place in range(0, len(content), 97):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        try:
+            loaded = load_archive(path)
+        except ValueError as error:
+            assert "archive.npz is" in str(error)
+            named += 1
+        else:
+            assert same(loaded, archive)
+    assert named > 10
+
+
+def test_other_files_are_no_archive(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_archive(tmp_path / "nothing.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez(tmp_path / "pickle.npz", version=np.array([{"a": 1}], dtype=object))
+    for name in ("text.npz", "array.npy", "pickle.npz"):
+        with pytest.raises(ValueError, match=f"{name} is no archive"):
+            load_archive(tmp_path / name)
+
+
+def test_another_version_is_named(saved):
+    _, path = saved
+    with np.load(path) as file:
+        stored = dict(file)
+    np.savez(path, **stored | {"version": 7})
+    with pytest.raises(ValueError, match="is an archive of version 7, and this course reads version 1"):
+        load_archive(path)
+    del stored["version"]
+    np.savez(path, **stored)
+    with pytest.raises(ValueError, match="is no archive"):
+        load_archive(path)
+    np.savez(path, version=1)
+    with pytest.raises(ValueError, match="is no archive"):
+        load_archive(path)
+
+
+def test_an_archive_of_another_network_or_encoding_is_named(saved, three_classes):
+    archive, _ = saved
+    for other in (random_linear(3, seed=1), random_linear(4)):
+        with pytest.raises(ValueError, match="belongs to another network"):
+            evolve(other, SMALL, archive=archive)
+    with pytest.raises(ValueError, match="encoding 'direct 3x4x4', and this is 'CPPN 4, 16 hidden'"):
+        evolve(three_classes, cppn(4), archive=archive)
+    with pytest.raises(TypeError, match=r"archive must be an Archive, got (Posix|Windows)Path: use load_archive"):
+        evolve(three_classes, SMALL, archive=saved[1])
+
+
+def test_an_encoding_of_ones_own_works(three_classes):
+    """One gene: the brightness of a grey image."""
+    encoding = Encoding(
+        "brightness",
+        start=lambda count, generator: torch.rand(count, generator=generator),
+        mutate=lambda genomes, generator: torch.rand(len(genomes), generator=generator),
+        render=lambda genomes: genomes.view(-1, 1, 1, 1).expand(-1, *SHAPE),
+    )
+    archive = last(evolve(three_classes, encoding, generations=20))
+    assert all(genome.shape == () for genome in archive.genomes)
