@@ -8,8 +8,6 @@ Source: Nguyen, Yosinski, Clune 2014, arXiv 1412.1897; the algorithm: Mouret and
 """
 
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,10 +109,10 @@ class Archive:
         unfinished = path.with_name(path.name + ".unfinished")
         with unfinished.open("wb") as file:
             np.savez_compressed(
-                file, version=VERSION, labels=np.array(self.labels), indices=self.indices, genomes=unique.numpy(), which=which,
-                confidence=self.confidence.numpy(), born=self.born.numpy(), generations=self.generations,
-                evaluations=self.evaluations, encoding=self.encoding, random_state=self.random_state.numpy(),
-                fingerprint=self.fingerprint.numpy(),
+                file, version=VERSION, labels=np.array(self.labels), indices=self.indices,
+                genomes=unique.numpy(), which=which, confidence=self.confidence.numpy(), born=self.born.numpy(),
+                generations=self.generations, evaluations=self.evaluations, encoding=self.encoding,
+                random_state=self.random_state.numpy(), fingerprint=self.fingerprint.numpy(),
             )  # fmt: skip
         os.replace(unfinished, path)
 

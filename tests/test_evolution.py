@@ -167,10 +167,10 @@ def test_a_stronger_mutation_parameter_makes_smaller_changes():
     assert sizes == pytest.approx([0.5 / 17, 0.5 / 62], rel=0.15)
 
 
-@pytest.mark.parametrize(("settings", "message"), [({"rate": 0}, "rate"), ({"rate": 2}, "rate"), ({"strength": -1}, "strength")])  # fmt: skip
-def test_direct_names_a_bad_setting(settings, message):
-    with pytest.raises(ValueError, match=message):
-        direct(SHAPE, **settings)
+@pytest.mark.parametrize(("name", "value"), [("rate", 0), ("rate", 2), ("strength", -1)])
+def test_direct_names_a_bad_setting(name, value):
+    with pytest.raises(ValueError, match=f"{name} must .*, got {value}"):
+        direct(SHAPE, **{name: value})
 
 
 # ---------------------------------------------------------------------------------------------- save, load, resume
@@ -212,7 +212,7 @@ def test_the_stop_button_keeps_everything_up_to_the_last_generation(three_classe
 
     stopped = SMALL._replace(render=render)
     with pytest.raises(KeyboardInterrupt):
-        for archive in evolve(three_classes, stopped, population=4, generations=9, seed=3):
+        for archive in evolve(three_classes, stopped, population=4, generations=9, seed=3):  # noqa: B007
             pass
     assert archive.generations == 3
     rest = last(evolve(three_classes, SMALL, population=4, generations=6, archive=archive))
