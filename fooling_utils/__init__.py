@@ -6,6 +6,8 @@ may go (constraint), say how to move (step).
 
 from .attacks import fgsm, lbfgs, lbfgs_frames, pgd
 from .constraints import both, inside_mask, l2_ball, linf_ball, pixel_range
+from .cppn import cppn, cppn_decode, cppn_weights, layered_genome
+from .evolution import direct, evolve, load_archive
 from .fourier import fourier_decode, fourier_encode, fourier_start
 from .images import (
     blank,
@@ -21,7 +23,7 @@ from .images import (
 from .models import Classifier, load_model
 from .objectives import activation, away_from, content, distance_to, logit, style, total_variation, toward
 from .optimize import Frame, optimize_pixels, run_until
-from .pictures import PICTURES, load_image
+from .pictures import PICTURES, load_image, photographs
 from .steps import adam_step, sign_step, unit_step
 from .views import random_views
 
@@ -37,8 +39,13 @@ __all__ = [
     "blank",
     "both",
     "content",
+    "cppn",
+    "cppn_decode",
+    "cppn_weights",
+    "direct",
     "distance_to",
     "distances",
+    "evolve",
     "fgsm",
     "fourier_decode",
     "fourier_encode",
@@ -47,14 +54,17 @@ __all__ = [
     "gaussian_noise",
     "inside_mask",
     "l2_ball",
+    "layered_genome",
     "lbfgs",
     "lbfgs_frames",
     "linf_ball",
+    "load_archive",
     "load_image",
     "load_model",
     "logit",
     "optimize_pixels",
     "pgd",
+    "photographs",
     "pixel_range",
     "random_views",
     "round_to_8bit",

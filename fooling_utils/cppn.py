@@ -23,13 +23,13 @@ INPUTS = 4
 OUTPUTS = 3
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sine": torch.sin,
-    "sigmoid": lambda v: 2 * torch.sigmoid(v) - 1,
-    "Gaussian": lambda v: 2 * torch.exp(-v.square()) - 1,
+    "sigmoid": torch.tanh,
+    "Gaussian": lambda v: torch.exp(-v * v),
     "linear": lambda v: v,
 }
 
 
-def cppn(size: int = 224, *, hidden: int = 16) -> Encoding:
+def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
     """Images (N, 3, size, size) painted by networks of up to `hidden` hidden nodes, which begin with a few."""
     if size < 2 or hidden < 0:
         raise ValueError(f"size must be at least 2 and hidden at least 0, got {size} and {hidden}")
@@ -62,6 +62,27 @@ def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
 def cppn_weights(genome: Tensor) -> Tensor:
     """The weights of the connections of one genome, (1, connections)."""
     return genome[_connected(genome)][None]
+
+
+def layered_genome(width: int = 24, layers: int = 3, *, symmetric: bool = True, seed: int = 0) -> Tensor:
+    """A random genome for `cppn_decode`: full layers, so that there are weights enough for a gradient to work with.
+
+    width, layers: of the hidden nodes. symmetric: left and right are mirror images, since no node is told x.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    hidden = width * layers
+    genome = torch.zeros(hidden + OUTPUTS, 1 + INPUTS + hidden)
+    genome[:hidden, 0] = torch.arange(hidden) % 3  # sine, sigmoid, Gaussian
+    genome[hidden:, 0] = list(FUNCTIONS).index("sigmoid")  # never beyond its range, where the gradient would be 0
+    genome[:width, 1 : 1 + INPUTS] = 6 * torch.randn(width, INPUTS, generator=generator)
+    if symmetric:
+        genome[:, 1] = 0
+    for begin in range(width, hidden + OUTPUTS, width):
+        rows = genome[begin : begin + width]
+        rows[:, 1 + INPUTS + begin - width : 1 + INPUTS + begin] = (
+            1.5 * torch.randn(len(rows), width, generator=generator) / width**0.5
+        )
+    return genome
 
 
 def _connected(genome: Tensor) -> Tensor:
@@ -132,7 +153,7 @@ def _random_genome(hidden: int, generator: torch.Generator) -> Tensor:
     genome = torch.zeros(hidden + OUTPUTS, 1 + INPUTS + hidden)
     genome[hidden:, 1 : 1 + INPUTS] = 3 * torch.randn(OUTPUTS, INPUTS, generator=generator)
     genome[hidden:, 0] = torch.randint(len(FUNCTIONS), (OUTPUTS,), generator=generator).float()
-    for _ in range(4):
+    for _ in range(16):
         _split_connection(genome, generator)
         _add_connection(genome, generator)
     return genome
@@ -156,18 +177,18 @@ def _connections(genome: Tensor) -> list[list[int]]:
 def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
     """A copy with other weights, and now and then another structure."""
     genome = parent.clone()
-    if _chance(generator) < 0.2:
+    if _chance(generator) < 0.4:
         _split_connection(genome, generator)
-    if _chance(generator) < 0.25:
+    if _chance(generator) < 0.5:
         _add_connection(genome, generator)
-    if _chance(generator) < 0.15:
+    if _chance(generator) < 0.3:
         genome[_one_of(_rows(genome), generator), 0] = _one_of(range(len(FUNCTIONS)), generator)
     if _chance(generator) < 0.1 and len(connections := _connections(genome)) > OUTPUTS:
         row, source = _one_of(connections, generator)
         genome[row, 1 + source] = 0
     weights = genome[:, 1:]
     chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
-    size = 0.05 * 20 ** _chance(generator)  # from 0.05 to 1: small steps refine, large ones explore
+    size = 0.1 * 30 ** _chance(generator)  # from 0.1 to 3: small steps refine, large ones explore
     weights += chosen * size * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
     return genome
 

@@ -205,7 +205,8 @@ def _evolve(
     generator.set_state(archive.random_state)
     for _ in range(generations):
         if archive.genomes:
-            parents = torch.randint(len(archive.genomes), (population,), generator=generator).tolist()
+            # classes with little confidence have more children: a champion near 100 % has little left to gain
+            parents = torch.multinomial(1.05 - archive.confidence, population, True, generator=generator).tolist()
             genomes = encoding.mutate(torch.stack([archive.genomes[parent] for parent in parents]), generator)
         else:
             genomes = encoding.start(population, generator)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from .images import check_images, round_to_8bit, to_uint8
+from .evolution import Archive, Encoding
+from .images import check_images, per_image, round_to_8bit, to_uint8
 from .models import Classifier
 from .objectives import Label
 
@@ -139,6 +140,60 @@ def grid_of_images(
         place.set_title(title, fontsize=size)
     for place, name in zip(axes[:, 0], row_names, strict=False):
         place.text(-0.06, 0.5, name, rotation=90, ha="center", va="center", transform=place.transAxes, fontsize=13)
+    return figure
+
+
+class ChampionWall:
+    """All champions of an archive as one image, each the brighter the higher its confidence; 0 % is black.
+
+    encoding: one that paints small images, such as `cppn(28)`. columns: how many stand side by side.
+    """
+
+    def __init__(self, encoding: Encoding, columns: int = 40):
+        self.encoding, self.columns = encoding, columns
+        self._small: dict[int, tuple[Tensor, Tensor]] = {}  # by identity; the genome is kept, so that it stays unique
+
+    def draw(self, archive: Archive) -> Tensor:
+        """The wall as it is now, (1, 3, height, width); only champions that are new are painted."""
+        new = {id(genome): genome for genome in archive.genomes if id(genome) not in self._small}
+        if new:
+            images = self.encoding.render(torch.stack(list(new.values())))
+            self._small |= {key: (new[key], image) for key, image in zip(new, images, strict=True)}
+        images = torch.stack([self._small[id(genome)][1] for genome in archive.genomes])
+        images = images * per_image(archive.confidence, images)
+        missing = -len(images) % self.columns
+        images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
+        rows = [torch.cat(list(row), 2) for row in images.split(self.columns)]
+        return torch.cat(rows, 1)[None].clamp(0, 1)
+
+
+def picture(image: Tensor, title: str = "", *, width: float = 12.5) -> Figure:
+    """One image (1, 3, H, W) of any shape, as large as the page; no pixel is lost."""
+    figure, ((axes,),) = _figure(width, width * image.shape[2] / image.shape[3] + (0.45 if title else 0.1))
+    _draw(axes, image, title)
+    return figure
+
+
+def distributions(
+    groups: Mapping[str, Sequence[float]], x_label: str, marks: Mapping[str, float], *, percent: bool = False
+) -> Figure:
+    """How the values of several groups are distributed, one row of bars per group, over one axis with named lines."""
+    figure, axes = _figure(10, 0.9 + 1.35 * len(groups), nrows=len(groups), sharex=True)
+    everything = np.concatenate([np.asarray(values, dtype=float) for values in [*groups.values(), [*marks.values()]]])
+    edges = np.linspace(min(0, everything.min()), everything.max() * 1.001, 41)
+    for row, ((name, values), (colour, _, _)) in enumerate(zip(groups.items(), LINES * 3, strict=False)):
+        place = axes[row, 0]
+        values = np.asarray(values, dtype=float)
+        place.hist(values, bins=edges, weights=np.full(len(values), 1 / len(values)), color=colour, edgecolor="white")
+        place.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=13)
+        place.set_yticks([])
+        for mark in marks.values():
+            place.axvline(mark, color="#333333", linestyle=(0, (2, 2)), linewidth=1.5)
+    for name, mark in marks.items():
+        axes[0, 0].text(mark, 1.03, name, transform=axes[0, 0].get_xaxis_transform(), ha="center", va="bottom")
+    axes[-1, 0].set_xlabel(x_label)
+    if percent:
+        axes[-1, 0].xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
     return figure
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 
 import torch
@@ -10,15 +11,20 @@ from tqdm import tqdm
 from . import drawings
 from .class_pictures import MEASURED, WALL, draw_classes, priors, recognised
 from .comparison import compare_methods
-from .from_noise import climb_from_noise
+from .cppn import cppn, cppn_decode, cppn_weights, layered_genome
+from .evolution import direct, evolve, load_archive
+from .from_noise import climb_from_noise, first_passes
 from .images import round_to_8bit, save_png
 from .models import load_model
 from .objectives import toward
 from .optimize import optimize_pixels, run_until
-from .pictures import DATA, PICTURES, load_image
+from .pictures import DATA, PHOTOGRAPHS, load_image
+from .steps import adam_step
 
 LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
 
+CHAMPIONS = DATA / "champions.npz"
+CHAMPION_GENERATIONS = 8000
 IMAGES = DATA.parent.parent / "notebooks" / "images"
 
 
@@ -81,9 +87,58 @@ def noise() -> None:
     table.convert_dtypes().to_csv(DATA / "noise.csv", index=False)
 
 
+def champions() -> None:
+    """A long evolution of painting networks for lesson 3; goes on from the stored file if there is one (two hours)."""
+    model = load_model(device="cpu")
+    archive = load_archive(CHAMPIONS) if CHAMPIONS.exists() else None
+    done = archive.generations if archive else 0
+    runs = evolve(model, cppn(), generations=CHAMPION_GENERATIONS - done, archive=archive)
+    begin = time.perf_counter()
+    for archive in tqdm(runs, initial=done, total=CHAMPION_GENERATIONS):
+        if archive.generations % 100 == 0:
+            archive.save(CHAMPIONS)
+            confidence = archive.confidence
+            row = [archive.evaluations, f"{confidence.median():.4f}"]
+            row += [(confidence > share).sum().item() for share in (0.5, 0.9, 0.99)]
+            tqdm.write(", ".join(map(str, [*row, f"{time.perf_counter() - begin:.0f} s"])))
+
+
+def direct_pixels() -> None:
+    """The direct encoding on the course's network, for the table of lesson 3 (ten minutes on two cores)."""
+    model = load_model(device="cpu")
+    begin = time.perf_counter()
+    *_, archive = tqdm(evolve(model, direct(), generations=625), total=625)
+    confidence, seconds = archive.confidence, time.perf_counter() - begin
+    summary = {
+        "evaluations": archive.evaluations,
+        "seconds": round(seconds),
+        "median": round(confidence.median().item(), 4),
+        "highest": round(confidence.max().item(), 4),
+        "over 50 %": (confidence > 0.5).sum().item(),
+    }
+    (DATA / "direct.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+def painted() -> None:
+    """Every tenth class by gradient through the weights of a painting network, for lesson 3 (20 minutes)."""
+    import pandas as pd
+
+    first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
+    rows = []
+    for label in tqdm(MEASURED):
+        genome = layered_genome(seed=label)
+        frames = optimize_pixels(
+            first, cppn_weights(genome), toward(label), decode=cppn_decode(genome), step=adam_step(0.05), steps=100
+        )
+        ((passes,), image) = first_passes(frames, [label])
+        (verdict,) = recognised(first, second, round_to_8bit(image), [label])
+        rows.append({"label": verdict["label"], **passes, **verdict})
+    pd.DataFrame(rows).convert_dtypes().to_csv(DATA / "painted.csv", index=False)
+
+
 def colours() -> torch.Tensor:
     """How red, green and blue vary together in the photographs of the course: `fourier.COLOURS`, printed (seconds)."""
-    photographs = [load_image(name, device="cpu") for name in PICTURES if name not in ("school_bus", "robin")]
+    photographs = [load_image(name, device="cpu") for name in PHOTOGRAPHS]
     pixels = torch.cat([photograph.flatten(2)[0] for photograph in photographs], 1).double()
     strengths, mixtures = torch.linalg.eigh(torch.cov(pixels))
     columns = (mixtures * strengths.sqrt()).flip(1)
@@ -99,6 +154,9 @@ TASKS: dict[str, Callable[[], object]] = {
     "classes": classes,
     "wall": wall,
     "noise": noise,
+    "champions": champions,
+    "direct": direct_pixels,
+    "painted": painted,
     "colours": colours,
 }
 

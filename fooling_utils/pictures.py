@@ -72,6 +72,28 @@ PICTURES: dict[str, Callable[[], Image.Image | np.ndarray]] = {
 }
 
 
+PHOTOGRAPHS = tuple(name for name in PICTURES if name not in ("school_bus", "robin"))  # those two are drawn
+
+
+def photographs(crops: int = 30, size: int = 224, *, seed: int = 0, device: str | torch.device | None = None) -> Tensor:
+    """Seeded crops of each of the `PHOTOGRAPHS`, half of them mirrored: (9 * crops, 3, size, size).
+
+    A crop shows seven eighths of the height and width of the picture, anywhere in it.
+    """
+    if crops < 1:
+        raise ValueError(f"crops must be at least 1, got {crops}")
+    generator = torch.Generator().manual_seed(seed)
+    cut = []
+    for name in PHOTOGRAPHS:
+        picture = load_image(name, round(size * 8 / 7), device=device)
+        room = picture.shape[-1] - size
+        for top, left, mirrored in torch.rand(crops, 3, generator=generator).tolist():
+            top, left = round(top * room), round(left * room)
+            crop = picture[:, :, top : top + size, left : left + size]
+            cut.append(crop.flip(3) if mirrored < 0.5 else crop)
+    return torch.cat(cut)
+
+
 def load_image(
     source: str | os.PathLike | bytes | memoryview | Image.Image | np.ndarray,
     size: int = 224,

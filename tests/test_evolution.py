@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,23 @@ def test_a_seed_is_a_run(three_classes):
     runs = [last(evolve(three_classes, SMALL, generations=4, seed=seed)) for seed in (1, 1, 2)]
     assert same(runs[0], runs[1])
     assert not torch.equal(runs[0].confidence, runs[2].confidence)
+
+
+def test_open_classes_have_more_children_than_solved_ones(three_classes):
+    parents = []
+
+    def mutate(genomes, generator):
+        parents.extend(genomes.mean((1, 2, 3)).tolist())
+        return genomes
+
+    archive = next(evolve(three_classes, SMALL, generations=1))
+    marked = tuple(torch.full(SHAPE, value) for value in (0.1, 0.2, 0.3))
+    archive = replace(archive, genomes=marked, confidence=torch.tensor([1.0, 0.6, 0.0]))
+    encoding = SMALL._replace(mutate=mutate, render=lambda genomes: torch.zeros(len(genomes), *SHAPE))
+    last(evolve(three_classes, encoding, population=200, generations=5, archive=archive))
+    counts = [sum(abs(parent - value) < 0.01 for parent in parents) for value in (0.1, 0.2)]
+    assert 0 < counts[0] < counts[1] / 3
+    assert counts[1] < 0.45 * len(parents)
 
 
 def test_evaluations_are_forward_passes(three_classes):
@@ -289,7 +308,7 @@ def test_an_archive_of_another_network_or_encoding_is_named(saved, three_classes
     for other in (random_linear(3, seed=1), random_linear(4)):
         with pytest.raises(ValueError, match="belongs to another network"):
             evolve(other, SMALL, archive=archive)
-    with pytest.raises(ValueError, match="encoding 'direct 3x4x4', and this is 'CPPN 4, 16 hidden'"):
+    with pytest.raises(ValueError, match="encoding 'direct 3x4x4', and this is 'CPPN 4, 40 hidden'"):
         evolve(three_classes, cppn(4), archive=archive)
     with pytest.raises(TypeError, match=r"archive must be an Archive, got (Posix|Windows)Path: use load_archive"):
         evolve(three_classes, SMALL, archive=saved[1])

@@ -1,0 +1,45 @@
+"""Thin glue to ipywidgets: an image that is drawn again while a loop runs, and a slider through images."""
+
+import io
+from collections.abc import Sequence
+
+import ipywidgets
+from torch import Tensor
+
+from .images import to_pil
+
+
+def png(image: Tensor) -> bytes:
+    """One image (1, 3, H, W) as the bytes of a PNG file."""
+    file = io.BytesIO()
+    to_pil(image).save(file, format="PNG")
+    return file.getvalue()
+
+
+class LiveImage(ipywidgets.Image):
+    """An image in the page that is replaced without flicker: `display(screen)` once, then `screen.show(image)`."""
+
+    def __init__(self, width: str = "100%"):
+        super().__init__(format="png", layout=ipywidgets.Layout(width=width, min_height="40px"))
+
+    def show(self, image: Tensor) -> None:
+        """Show one image (1, 3, H, W)."""
+        self.value = png(image)
+
+
+def slider(images: Tensor | Sequence[Tensor], titles: Sequence[str], *, label: str = "", width: str = "400px"):
+    """A slider through images (N, 3, H, W), or a list of (1, 3, H, W), with a title under each."""
+    pictures = [png(image) for image in (images.split(1) if isinstance(images, Tensor) else images)]
+    if len(pictures) != len(titles) or not pictures:
+        raise ValueError(f"{len(pictures)} images and {len(titles)} titles: there must be one title per image")
+    choose = ipywidgets.IntSlider(0, 0, len(pictures) - 1, description=label, readout=False)
+    choose.layout.width, choose.style.description_width = width, "initial"
+    screen = ipywidgets.Image(value=pictures[0], format="png", width=width.removesuffix("px"))
+    caption = ipywidgets.HTML(f"<b style='font-size: 18px'>{titles[0]}</b>")
+
+    def show(change: dict) -> None:
+        screen.value = pictures[change["new"]]
+        caption.value = f"<b style='font-size: 18px'>{titles[change['new']]}</b>"
+
+    choose.observe(show, "value")
+    return ipywidgets.VBox([choose, screen, caption])
