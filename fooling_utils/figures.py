@@ -1,5 +1,7 @@
 """Figures in one grammar: original | change | result | the network's top five. Every function returns a Figure.
 
+`ChampionWall` draws into an image instead, so that a page can show it again and again while it fills.
+
 What is drawn is what was classified: images are rounded to 8 bit first, as they would be saved.
 """
 

@@ -1,5 +1,6 @@
 """Thin glue to ipywidgets: an image that is drawn again while a loop runs, and a slider through images."""
 
+import html
 import io
 from collections.abc import Sequence
 
@@ -27,19 +28,22 @@ class LiveImage(ipywidgets.Image):
         self.value = png(image)
 
 
-def slider(images: Tensor | Sequence[Tensor], titles: Sequence[str], *, label: str = "", width: str = "400px"):
+def slider(
+    images: Tensor | Sequence[Tensor], titles: Sequence[str], *, label: str = "", width: str = "400px"
+) -> ipywidgets.VBox:
     """A slider through images (N, 3, H, W), or a list of (1, 3, H, W), with a title under each."""
     pictures = [png(image) for image in (images.split(1) if isinstance(images, Tensor) else images)]
     if len(pictures) != len(titles) or not pictures:
         raise ValueError(f"{len(pictures)} images and {len(titles)} titles: there must be one title per image")
     choose = ipywidgets.IntSlider(0, 0, len(pictures) - 1, description=label, readout=False)
     choose.layout.width, choose.style.description_width = width, "initial"
-    screen = ipywidgets.Image(value=pictures[0], format="png", width=width.removesuffix("px"))
-    caption = ipywidgets.HTML(f"<b style='font-size: 18px'>{titles[0]}</b>")
+    screen = ipywidgets.Image(format="png", width=width.removesuffix("px"))
+    caption = ipywidgets.HTML()
 
-    def show(change: dict) -> None:
-        screen.value = pictures[change["new"]]
-        caption.value = f"<b style='font-size: 18px'>{titles[change['new']]}</b>"
+    def show(place: int) -> None:
+        screen.value = pictures[place]
+        caption.value = f"<b style='font-size: 18px'>{html.escape(titles[place])}</b>"
 
-    choose.observe(show, "value")
+    show(0)
+    choose.observe(lambda change: show(change["new"]), "value")
     return ipywidgets.VBox([choose, screen, caption])

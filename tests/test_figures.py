@@ -1,5 +1,6 @@
 import inspect
 import re
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from fooling_utils import figures, round_to_8bit
+from fooling_utils.evolution import Archive, Encoding
 from nets import NUMBERS, linear, random_images
 
 
@@ -51,6 +53,10 @@ EXAMPLES = {
     ),
     "gradient_picture": lambda model, images: figures.gradient_picture(images(), images(seed=1, low=-1, high=1)),
     "histogram": lambda model, images: figures.histogram([0.01, 0.02, 0.5], "probability", {"fooled": 0.9}),
+    "distributions": lambda model, images: figures.distributions(
+        {"noise": [0.1, 0.2], "photographs": [0.3, 0.9, 0.95]}, "probability", {"1/1000": 0.001}, percent=True
+    ),
+    "picture": lambda model, images: figures.picture(images(), "a title"),
 }
 
 
@@ -71,7 +77,7 @@ def test_a_figure_is_returned_can_be_drawn_and_is_not_left_open(name, sharp):
     assert (plt.get_fignums(), plt.rcParams) == state
 
 
-@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"curves", "histogram"}))
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"curves", "histogram", "distributions"}))
 def test_a_figure_modifies_no_image(name, sharp):
     made = []
 
@@ -218,3 +224,45 @@ def test_an_image_that_is_none_is_not_drawn(sharp, which):
     images[which] = images[which] * 2
     with pytest.raises(ValueError, match=rf"{which} must be in \[0, 1\]"):
         figures.triptych(sharp, **images)
+
+
+# distributions and walls
+
+
+def test_each_group_has_a_row_of_bars_that_adds_up_to_one():
+    groups = {"few": [0.1, 0.3, 0.3], "many": [0.9] * 50}
+    figure = figures.distributions(groups, "probability", {"here": 0.5})
+    for axes, (name, values) in zip(figure.axes, groups.items(), strict=True):
+        assert axes.get_ylabel() == name
+        heights = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in axes.patches if bar.get_height()}
+        assert sum(heights.values()) == pytest.approx(1)
+        assert sum(x * height for x, height in heights.items()) == pytest.approx(np.mean(values), abs=0.02)
+        assert axes.lines[0].get_xdata()[0] == 0.5
+
+
+def archive_of(shades: list[float], confidence: list[float], labels: int = 5) -> Archive:
+    return Archive(
+        labels=tuple(f"class {i}" for i in range(labels)), indices=tuple(range(labels)),
+        genomes=tuple(torch.full((3, 2, 2), shade) for shade in shades), confidence=torch.tensor(confidence),
+        born=torch.ones(labels), generations=1, evaluations=2, encoding="grey", random_state=torch.zeros(1),
+        fingerprint=torch.zeros(labels),
+    )  # fmt: skip
+
+
+def test_the_wall_has_a_place_per_class_as_bright_as_the_confidence():
+    painted = []
+
+    def render(genomes):
+        painted.append(len(genomes))
+        return genomes
+
+    wall = figures.ChampionWall(Encoding("grey", None, None, render), columns=3)
+    shades, confidence = [0.2, 0.4, 0.6, 0.8, 1.0], [1.0, 0.5, 0.0, 1.0, 0.25]
+    first = archive_of(shades, confidence)
+    drawn = wall.draw(first)
+    assert drawn.shape == (1, 3, 4, 6)
+    expected = [[0.2, 0.2, 0], [0.8, 0.25, 0]]  # shade times confidence; the last place is empty
+    torch.testing.assert_close(drawn[0, 0, ::2, ::2], torch.tensor(expected))
+    second = replace(first, genomes=(*first.genomes[:4], torch.zeros(3, 2, 2)))
+    assert wall.draw(second)[0, :, 2:, 2:4].max() == 0
+    assert painted == [5, 1], "only new champions are painted"
