@@ -5,8 +5,8 @@ import difflib
 import hashlib
 import importlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,45 +183,44 @@ class Classifier(nn.Module):
 
         layers: names out of `layers()`. The hooks that listen to them are gone when this returns or raises.
         """
-        outputs: dict[str, list[Tensor]] = {name: [] for name in layers}
-        with ExitStack() as hooks:
-            for name, parts in outputs.items():
-                # a copy, since the layer that follows may work in place
-                keep = self.net.get_submodule(name).register_forward_hook(
-                    lambda _, __, output, parts=parts: parts.append(output.clone())
-                )
-                hooks.callback(keep.remove)
+        with self._listening(layers) as outputs:
             logits = on_each_chunk(self, images)
         return logits, {name: torch.cat(parts) for name, parts in outputs.items()}
 
+    @contextmanager
+    def _listening(self, layers: Iterable[str]) -> Iterator[dict[str, list]]:
+        """Collect what the named layers give, call by call, as long as the block runs."""
+        outputs: dict[str, list] = {name: [] for name in layers}
+        with ExitStack() as hooks:
+            for name, calls in outputs.items():
+
+                def hear(_module, _input, output, calls=calls) -> None:
+                    # a copy, since the layer that follows may work in place
+                    calls.append(output.clone() if isinstance(output, Tensor) else output)
+
+                hooks.callback(self.net.get_submodule(name).register_forward_hook(hear).remove)
+            yield outputs
+
     def layers(self) -> dict[str, tuple[int, ...]]:
-        """The layers that can be named, in the order in which they answer, each with the shape of its output.
+        """The layers that can be named, in the order in which the network has them, each with the shape of its output.
 
         The shapes are those for one image of `input_shape`. Layers that are used more than once are left out.
         """
-        shapes: dict[str, list] = {}
-        with ExitStack() as hooks, torch.no_grad():
-            for name, module in self.net.named_modules():
-                if not isinstance(module, nn.Identity):
-                    keep = module.register_forward_hook(
-                        lambda _, __, output, name=name: shapes.setdefault(name, []).append(output)
-                    )
-                    hooks.callback(keep.remove)
+        names = [name for name, module in self.net.named_modules() if name and not isinstance(module, nn.Identity)]
+        with self._listening(names) as outputs, torch.no_grad():
             self(torch.zeros(1, *self.input_shape, device=self.device))
-        return {
-            name: tuple(outputs[0].shape)
-            for name, outputs in shapes.items()
-            if name and len(outputs) == 1 and isinstance(outputs[0], Tensor)
-        }
+        once = [(name, calls[0]) for name, calls in outputs.items() if len(calls) == 1]
+        return {name: tuple(output.shape) for name, output in once if isinstance(output, Tensor)}
 
-    def shape_of(self, layer: str) -> tuple[int, ...]:
-        """The shape of a layer's output for one image; ValueError for a layer that is not in `layers()`."""
+    def shapes_of(self, layers: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """The shapes of some layers' outputs for one image; ValueError for a layer that is not in `layers()`."""
         shapes = self.layers()
-        if layer not in shapes:
-            near = difflib.get_close_matches(str(layer), shapes, n=3) or list(shapes)[:3]
-            hint = f"did you mean {' or '.join(map(repr, near))}?"
-            raise ValueError(f"no layer is called {layer!r}: {hint} model.layers() lists them all")
-        return shapes[layer]
+        for layer in layers:
+            if layer not in shapes:
+                near = difflib.get_close_matches(str(layer), shapes, n=3) or list(shapes)[:3]
+                hint = f"did you mean {' or '.join(map(repr, near))}?"
+                raise ValueError(f"no layer is called {layer!r}: {hint} model.layers() lists them all")
+        return {layer: shapes[layer] for layer in layers}
 
     def probabilities(self, images: Tensor) -> Tensor:
         """The probability of every class, (N, classes), without gradient and in chunks that fit a laptop."""

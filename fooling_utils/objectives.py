@@ -155,7 +155,8 @@ def activation(layer: str, channel: int | None = None) -> Objective:
     """
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
-        channels = model.shape_of(layer)[1]
+        shape = model.shapes_of([layer])[layer]
+        channels = shape[1] if len(shape) > 1 else 0
         if channel is not None and not 0 <= channel < channels:
             raise ValueError(f"layer {layer!r} has no channel {channel}: the channels go from 0 to {channels - 1}")
 
@@ -182,8 +183,8 @@ def _likeness(image: Tensor, layers: Sequence[str], summary: Callable[[Tensor], 
     """Minus the squared distance between summaries of layers, relative to the summary of `image`, mean over layers."""
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
-        for layer in layers:
-            if len(shape := model.shape_of(layer)) != 4:
+        for layer, shape in model.shapes_of(layers).items():
+            if len(shape) != 4:
                 raise ValueError(f"layer {layer!r} gives {shape}: {name} needs a layer with channels, height and width")
         model.check(image, f"the image of {name}")
         with torch.no_grad():
