@@ -6,7 +6,6 @@ may go (constraint), say how to move (step).
 
 from .attacks import fgsm, lbfgs, lbfgs_frames, pgd
 from .constraints import both, inside_mask, l2_ball, linf_ball, pixel_range
-from .cppn import cppn, cppn_decode, cppn_weights, layered_genome
 from .evolution import direct, evolve, load_archive
 from .fourier import fourier_decode, fourier_encode, fourier_start
 from .images import (
@@ -23,6 +22,7 @@ from .images import (
 from .models import Classifier, load_model
 from .objectives import activation, away_from, content, distance_to, logit, style, total_variation, toward
 from .optimize import Frame, optimize_pixels, run_until
+from .painters import cppn, cppn_decode, cppn_weights, layered_genome
 from .pictures import PICTURES, load_image, photographs
 from .steps import adam_step, sign_step, unit_step
 from .views import random_views

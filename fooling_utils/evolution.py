@@ -2,7 +2,7 @@
 
 A child is a champion changed at random. It is compared with the champions of *all* classes, and takes the place of each
 that it beats. An `Encoding` says what a genome is: here `direct`, where every value of every pixel is a gene, and in
-`cppn.py` a small network that paints.
+`painters.py` a small network that paints.
 
 Source: Nguyen, Yosinski, Clune 2014, arXiv 1412.1897; the algorithm: Mouret and Clune 2015, arXiv 1504.04909.
 """

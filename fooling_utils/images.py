@@ -86,7 +86,8 @@ def from_uint8(images: Tensor) -> Tensor:
 
 def round_to_8bit(images: Tensor) -> Tensor:
     """The images as they are after they were saved as PNG and loaded again: what counts as a fooled image."""
-    return from_uint8(to_uint8(images))
+    check_images(images)
+    return (images * 255).round_().div_(255)  # as from_uint8(to_uint8(images)), in a third of the time
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -12,13 +12,13 @@ from tqdm import tqdm
 from . import drawings
 from .class_pictures import MEASURED, WALL, draw_classes, priors, recognised
 from .comparison import compare_methods
-from .cppn import cppn, cppn_decode, cppn_weights, layered_genome
 from .evolution import direct, evolve, load_archive
 from .from_noise import climb_from_noise, first_passes
 from .images import round_to_8bit, save_png, uniform_noise
 from .models import load_model
 from .objectives import toward
 from .optimize import optimize_pixels, run_until
+from .painters import cppn, cppn_decode, cppn_weights, layered_genome
 from .pictures import DATA, PHOTOGRAPHS, load_image
 from .steps import adam_step, unit_step
 
@@ -27,7 +27,7 @@ LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower",
 CHAMPIONS = DATA / "champions.npz"
 CHAMPION_GENERATIONS = 8000
 FROM_NOISE = ("robin", "cheetah", "armadillo", "ostrich", "school bus", "peacock")
-BY_PAINTERS = ("coil", "honeycomb", "window shade", "theater curtain", "barn spider", "parachute")
+BY_PAINTERS = ("king penguin", "peacock", "spider web", "digital clock", "coil", "zebra")
 IMAGES = DATA.parent.parent / "notebooks" / "images"
 
 
@@ -95,6 +95,8 @@ def champions() -> None:
     model = load_model(device="cpu")
     archive = load_archive(CHAMPIONS) if CHAMPIONS.exists() else None
     done = archive.generations if archive else 0
+    if done >= CHAMPION_GENERATIONS:
+        return
     runs = evolve(model, cppn(), generations=CHAMPION_GENERATIONS - done, archive=archive)
     begin = time.perf_counter()
     for archive in tqdm(runs, initial=done, total=CHAMPION_GENERATIONS):

@@ -11,7 +11,7 @@ node sees only nodes before it.
 Source: Stanley 2007, doi 10.1007/s10710-007-9028-8; as used by Nguyen, Yosinski, Clune 2014, arXiv 1412.1897.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -24,7 +24,7 @@ OUTPUTS = 3
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sine": torch.sin,
     "sigmoid": torch.tanh,
-    "Gaussian": lambda v: torch.exp(-v * v),
+    "Gaussian": lambda v: torch.exp((-v * v).clamp_min(-80)),  # numbers below e-80 are slow on many processors
     "linear": lambda v: v,
 }
 
@@ -108,30 +108,45 @@ def paint(genome: Tensor, size: int) -> Tensor:
     sources = [[k for k, weight in enumerate(row[1:]) if weight] for row in rows]
     values = dict(enumerate(_inputs(size, genome.device, genome.dtype)))
     functions = tuple(FUNCTIONS.values())
-    for row in _needed(sources, hidden):
-        if here := sources[row]:
-            total = genome[row, [1 + k for k in here]] @ torch.stack([values[k] for k in here])
-        else:
-            total = torch.zeros_like(values[0])
-        values[INPUTS + row] = functions[int(rows[row][0])](total)
+    for level in _levels(sources, hidden):
+        for row, total in zip(level, _totals(genome, level, sources, values), strict=True):
+            values[INPUTS + row] = functions[int(rows[row][0])](total)
     hue, lightness, saturation = (0.5 + 0.5 * values[INPUTS + hidden + i] for i in range(OUTPUTS))
     return _to_rgb(hue, lightness.clamp(0, 1), saturation.clamp(0, 1)).view(3, size, size)
 
 
-def _needed(sources: list[list[int]], hidden: int) -> list[int]:
-    """The rows that have a say in the picture, in the order in which they are computed."""
+def _totals(genome: Tensor, level: list[int], sources: list[list[int]], values: dict[int, Tensor]) -> Sequence[Tensor]:
+    """What each node of a group adds up: link by link, or as one matrix product where there are many links."""
+    if sum(len(sources[row]) for row in level) > 12:
+        seen = sorted({k for row in level for k in sources[row]})
+        return (genome[level][:, [1 + k for k in seen]] @ torch.stack([values[k] for k in seen])).unbind()
+    totals = []
+    for row in level:
+        total = torch.zeros_like(values[0]) if not sources[row] else None
+        for k in sources[row]:
+            weight = genome[row, 1 + k]
+            total = weight * values[k] if total is None else torch.addcmul(total, weight, values[k])
+        totals.append(total)
+    return totals
+
+
+def _levels(sources: list[list[int]], hidden: int) -> list[list[int]]:
+    """The rows that have a say in the picture, in groups: a group needs only groups before it."""
     needed = set(range(hidden, hidden + OUTPUTS))
     for row in reversed(range(hidden + OUTPUTS)):
         if row in needed:
             needed.update(k - INPUTS for k in sources[row] if k >= INPUTS)
-    return sorted(needed)
+    depth: dict[int, int] = {}
+    for row in sorted(needed):
+        depth[row] = 1 + max((depth[k - INPUTS] for k in sources[row] if k >= INPUTS), default=0)
+    return [[row for row in depth if depth[row] == level] for level in sorted(set(depth.values()))]
 
 
 def _to_rgb(hue: Tensor, lightness: Tensor, saturation: Tensor) -> Tensor:
     # HSL, as in CSS Color 3: red, green and blue see the circle of hues from 0, 8/12 and 4/12 of it
     turn = hue + torch.tensor([[0.0], [8 / 12], [4 / 12]]).to(hue)
-    distance = (12 * (turn - turn.floor()) - 6).abs()
-    return lightness - saturation * torch.minimum(lightness, 1 - lightness) * (3 - distance).clamp(-1, 1)
+    wave = turn.sub_(turn.floor()).sub_(0.5).abs_().mul_(-12).add_(3).clamp_(-1, 1)
+    return lightness - saturation * torch.minimum(lightness, 1 - lightness) * wave
 
 
 # ------------------------------------------------------------------------------------- random genomes and mutations
