@@ -23,14 +23,14 @@ INPUTS = 4
 OUTPUTS = 3
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sine": torch.sin,
-    "sigmoid": torch.tanh,
+    "sigmoid": torch.tanh,  # the sigmoid from -1 to 1
     "Gaussian": lambda v: torch.exp((-v * v).clamp_min(-80)),  # numbers below e-80 are slow on many processors
     "linear": lambda v: v,
 }
 
 
 def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
-    """Images (N, 3, size, size) painted by networks of up to `hidden` hidden nodes, which begin with a few."""
+    """Images (N, 3, size, size) painted by networks that begin with 16 hidden nodes and grow to at most `hidden`."""
     if size < 2 or hidden < 0:
         raise ValueError(f"size must be at least 2 and hidden at least 0, got {size} and {hidden}")
 
@@ -69,6 +69,8 @@ def layered_genome(width: int = 24, layers: int = 3, *, symmetric: bool = True, 
 
     width, layers: of the hidden nodes. symmetric: left and right are mirror images, since no node is told x.
     """
+    if width < OUTPUTS or layers < 1:
+        raise ValueError(f"width must be at least {OUTPUTS} and layers at least 1, got {width} and {layers}")
     generator = torch.Generator().manual_seed(seed)
     hidden = width * layers
     genome = torch.zeros(hidden + OUTPUTS, 1 + INPUTS + hidden)
@@ -205,6 +207,7 @@ def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
     chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
     size = 0.1 * 30 ** _chance(generator)  # from 0.1 to 3: small steps refine, large ones explore
     weights += chosen * size * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
+    weights.clamp_(-1000, 1000)  # waves as fine as the pixels; without a limit, lines of large steps would overflow
     return genome
 
 
@@ -223,12 +226,12 @@ def _split_connection(genome: Tensor, generator: torch.Generator) -> None:
     row, source = _one_of(connections, generator)
     weight = genome[row, 1 + source].item()
     new = min(row, used)  # its row: before the node that it feeds; those from there on move down
-    source_moved, row_moved = source + (source >= INPUTS + new), row + (row < hidden)
+    row_moved = row + (row < hidden)
     genome[new + 1 : hidden] = genome[new : hidden - 1].clone()
     genome[:, 1 + INPUTS + new + 1 :] = genome[:, 1 + INPUTS + new : -1].clone()
     genome[new] = 0
     genome[:, 1 + INPUTS + new] = 0
-    genome[row_moved, 1 + source_moved] = 0
+    genome[row_moved, 1 + source] = 0
     genome[new, 0] = _one_of(range(len(FUNCTIONS)), generator)
-    genome[new, 1 + source_moved] = weight
+    genome[new, 1 + source] = weight
     genome[row_moved, 1 + INPUTS + new] = 1 + 0.5 * _normal(generator)

@@ -176,6 +176,14 @@ def test_the_rate_is_the_largest_share_of_changed_genes():
     assert shares.mean() == pytest.approx(0.1, abs=0.01)
 
 
+def test_genes_grow_as_often_as_they_shrink():
+    parents = torch.full((50, *SHAPE), 0.5)
+    change = direct(SHAPE, rate=1).mutate(parents, torch.Generator().manual_seed(0)) - parents
+    changed = change[change != 0]
+    assert (changed > 0).float().mean() == pytest.approx(0.5, abs=0.05)
+    assert changed.mean() == pytest.approx(0, abs=0.01)
+
+
 def test_a_stronger_mutation_parameter_makes_smaller_changes():
     parents = torch.full((50, *SHAPE), 0.5)
     sizes = []
@@ -285,6 +293,23 @@ def test_other_files_are_no_archive(tmp_path):
     for name in ("text.npz", "array.npy", "pickle.npz"):
         with pytest.raises(ValueError, match=f"{name} is no archive"):
             load_archive(tmp_path / name)
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return open, (self.trace, "w")
+
+
+def test_a_file_that_would_run_code_is_not_run(tmp_path):
+    np.savez(tmp_path / "evil.npz", version=np.array([Evil(str(tmp_path / "trace"))], dtype=object))
+    with pytest.raises(ValueError, match="is no archive"):
+        load_archive(tmp_path / "evil.npz")
+    assert not (tmp_path / "trace").exists()
 
 
 def test_another_version_is_named(saved):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fooling_utils import adam_step, optimize_pixels, toward
 from fooling_utils.evolution import evolve
-from fooling_utils.painters import FUNCTIONS, INPUTS, OUTPUTS, cppn, cppn_decode, cppn_weights, paint
+from fooling_utils.painters import FUNCTIONS, INPUTS, OUTPUTS, cppn, cppn_decode, cppn_weights, layered_genome, paint
 from nets import random_linear
 
 SINE, SIGMOID, GAUSSIAN, LINEAR = range(4)
@@ -166,6 +166,46 @@ def test_evolution_of_networks_finds_every_class():
     assert (archive.confidence > 0.5).all()
     for genome in archive.genomes:
         assert_valid(genome, 6)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_layered_genome_is_valid_full_and_symmetric_if_wanted(symmetric):
+    genome = layered_genome(5, 3, symmetric=symmetric, seed=1)
+    assert_valid(genome, 15)
+    inputs = 3 if symmetric else 4
+    assert cppn_weights(genome).shape[1] == 5 * inputs + 2 * 5 * 5 + OUTPUTS * 5
+    image = paint(genome, 16)
+    assert torch.allclose(image, image.flip(2), atol=1e-5) is symmetric
+    assert torch.equal(genome, layered_genome(5, 3, symmetric=symmetric, seed=1))
+    assert not torch.equal(genome, layered_genome(5, 3, symmetric=symmetric, seed=2))
+
+
+@pytest.mark.parametrize(("width", "layers"), [(2, 3), (5, 0)])
+def test_a_layered_genome_names_a_bad_setting(width, layers):
+    with pytest.raises(ValueError, match=f"got {width} and {layers}"):
+        layered_genome(width, layers)
+
+
+def test_many_links_and_few_give_the_same_picture():
+    """Nodes are added up link by link or as one matrix product; a link of almost no weight changes the way only."""
+    few = genome_of(4, {
+        **{row: (SINE, {X: 1.0 + row, Y: 2.0 - row}) for row in range(4)},
+        4: (SINE, {FIRST: 1.0}), 5: (SINE, {SECOND: 1.0}), 6: (SINE, {SECOND + 1: 1.0, SECOND + 2: 1.0}),
+    })  # fmt: skip
+    many = few.clone()
+    many[:4, 1 + INPUTS - 2 : 1 + INPUTS] = 1e-9
+    many[4:, 1 + INPUTS :] += 1e-9
+    torch.testing.assert_close(paint(many, 9), paint(few, 9), atol=1e-5, rtol=0)
+
+
+def test_weights_stay_small_however_long_the_line():
+    encoding, generator = cppn(4, hidden=4), torch.Generator().manual_seed(0)
+    genomes = 900 * encoding.start(4, generator)
+    genomes[:, :, 0] = SINE
+    for _ in range(50):
+        genomes = encoding.mutate(genomes, generator)
+        assert genomes.abs().max() <= 1000
+    assert encoding.render(genomes).isfinite().all()
 
 
 @pytest.mark.parametrize("settings", [{"size": 1}, {"hidden": -1}])
