@@ -29,13 +29,13 @@ class LiveImage(ipywidgets.Image):
 
 
 def slider(
-    images: Tensor | Sequence[Tensor], titles: Sequence[str], *, label: str = "", width: str = "400px"
+    images: Tensor | Sequence[Tensor], titles: Sequence[str], *, description: str = "", width: str = "400px"
 ) -> ipywidgets.VBox:
     """A slider through images (N, 3, H, W), or a list of (1, 3, H, W), with a title under each."""
     pictures = [png(image) for image in (images.split(1) if isinstance(images, Tensor) else images)]
     if len(pictures) != len(titles) or not pictures:
         raise ValueError(f"{len(pictures)} images and {len(titles)} titles: there must be one title per image")
-    choose = ipywidgets.IntSlider(0, 0, len(pictures) - 1, description=label, readout=False)
+    choose = ipywidgets.IntSlider(0, 0, len(pictures) - 1, description=description, readout=False)
     choose.layout.width, choose.style.description_width = width, "initial"
     screen = ipywidgets.Image(format="png", width=width.removesuffix("px"))
     caption = ipywidgets.HTML()

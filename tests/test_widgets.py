@@ -27,7 +27,7 @@ def test_a_live_image_shows_the_last_image():
 
 def test_the_slider_shows_the_chosen_image_and_its_title():
     images = random_images(3)
-    choose, screen, caption = widgets.slider(images, ["one", "two", "three"], label="which").children
+    choose, screen, caption = widgets.slider(images, ["one", "two", "three"], description="which").children
     assert (choose.min, choose.max, choose.description) == (0, 2, "which")
     for place, title in [(0, "one"), (2, "three"), (1, "two")]:
         choose.value = place
