@@ -65,11 +65,11 @@ def plane_net(
         raise ValueError(f"no activation is called {activation!r}: choose from {', '.join(ACTIVATIONS)}")
     if hidden < 1 or depth < 1:
         raise ValueError(f"hidden and depth must be at least 1, got {hidden} and {depth}")
-    sizes = [2, *[hidden] * depth]
+    layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers = [layer for pair in zip(sizes, sizes[1:], strict=False)
-                  for layer in (nn.Linear(*pair), ACTIVATIONS[activation]())]  # fmt: skip
+        for size in [2, *[hidden] * (depth - 1)]:
+            layers += [nn.Linear(size, hidden), ACTIVATIONS[activation]()]
         return nn.Sequential(*layers, nn.Linear(hidden, classes))
 
 
