@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -19,9 +20,12 @@ from .evolution import Archive, Encoding
 from .images import check_images, per_image, round_to_8bit, to_uint8
 from .models import Classifier
 from .objectives import Label
+from .regions import Points, RegionMap
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; lines and bars differ in form as well
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B0B0B0"
+# what tells the classes of a map apart, besides their names; the first three are those of the plane
+REGIONS = (ORANGE, BLUE, GREEN, "#E69F00", PURPLE, "#56B4E9", "#8C6D31")
 LINES = ((ORANGE, "-", "o"), (BLUE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"), ("#333333", "-", "x"))
 
 STYLE = {
@@ -199,6 +203,126 @@ def distributions(
     return figure
 
 
+def region_maps(
+    maps: Mapping[str, RegionMap],
+    names: Sequence[str],
+    *,
+    points: Points | None = None,
+    paths: Sequence[Tensor] = (),
+    marks: Mapping[str, Tensor] | None = None,
+    images: Mapping[str, Tensor] | None = None,
+    unit: float = 1.0,
+    axis_labels: tuple[str, str] = ("", ""),
+    stretch: bool = False,
+) -> Figure:
+    """Maps of classes side by side, coloured by class, the stronger the higher the confidence, with the names in them.
+
+    names: of all classes, such as `model.labels`. points: training points, drawn in the shape of their class.
+    paths: walks (steps, 2), from a circle to a star. marks: named places (2,). images: named images, shown beside.
+    unit: what a length of 1 is called on the axes. stretch: let the axes differ in scale.
+    Classes with little area are grey and have no name; more than three maps are drawn without names and axes.
+    """
+    images = images or {}
+    small = len(maps) > 3  # no room for names and numbers
+    height = (12.0 / len(maps) + 0.1 if small else 12.0 / len(maps) - 0.4) if len(maps) > 1 else 5.8
+    widths = [*[3.0] * len(maps), *([1.0] if images else [])]
+    figure, axes = _figure(12.5 if len(maps) > 1 else 8.6, height, ncols=len(widths), width_ratios=widths)
+    colours = region_colours([found.labels for found in maps.values()])
+    for axis, (title, found) in zip(axes[0], maps.items(), strict=False):
+        extent = [unit * edge for edge in found.extent]
+        aspect = "auto" if stretch else "equal"
+        axis.imshow(
+            paint_regions(found, colours), origin="lower", extent=extent, aspect=aspect, interpolation="nearest"
+        )
+        if not small:
+            _name_regions(axis, found, names, colours, extent, [unit * place for place in (marks or {}).values()])
+        axis.set(title=title, xlabel=axis_labels[0], xlim=extent[:2], ylim=extent[2:])
+        if small:
+            axis.set(xticks=[], yticks=[])
+        if points:
+            _draw_points(axis, points, unit, 4 if small else 7)
+        for path in paths:
+            x, y = (unit * path).T.tolist()
+            for colour, width in (("white", 5), ("black", 2)):
+                axis.plot(x, y, color=colour, linewidth=width)
+            axis.plot(x[0], y[0], "o", color="white", markeredgecolor="black", markersize=10)
+            axis.plot(x[-1], y[-1], "*", color="white", markeredgecolor="black", markersize=18)
+        for i, (name, place) in enumerate((marks or {}).items()):
+            x, y = (unit * place).tolist()
+            axis.plot(x, y, "o", color="black", markeredgecolor="white", markersize=9)
+            above = (0, -21) if i % 2 else (0, 9)  # neighbours do not cover each other
+            axis.annotate(name, (x, y), above, textcoords="offset points", ha="center", fontsize=12, **HALO)
+    axes[0, 0].set_ylabel(axis_labels[1])
+    if images:
+        axes[0, -1].set_axis_off()
+        for row, (name, image) in enumerate(images.items()):
+            share = 1 / len(images)
+            _draw(axes[0, -1].inset_axes((0, 1 - (row + 0.92) * share, 1, 0.8 * share)), image, name)
+    return figure
+
+
+HALO = {"bbox": {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}}
+
+
+def region_colours(labels: Sequence[Tensor]) -> dict[int, str]:
+    """Colours for the classes that have the largest areas in these maps, {index: colour}."""
+    count = torch.cat([one.flatten() for one in labels]).bincount()
+    if len(count) <= 3:
+        return dict(enumerate(REGIONS[: len(count)]))
+    shown = count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist()
+    return {index: colour for index, colour in zip(shown, REGIONS, strict=False) if count[index]}
+
+
+def paint_regions(found: RegionMap, colours: Mapping[int, str]) -> np.ndarray:
+    """A map as colours (rows, columns, 3) in [0, 1]: from nearly white, not sure at all, to the colour of the class."""
+    pixels = np.full((*found.labels.shape, 3), to_rgb("#777777"))
+    for index, colour in colours.items():
+        pixels[(found.labels == index).numpy()] = to_rgb(colour)
+    strength = 0.12 + 0.6 * found.confidence.numpy()[..., None]
+    return 1 - strength * (1 - pixels)
+
+
+def _name_regions(
+    axes: Axes,
+    found: RegionMap,
+    names: Sequence[str],
+    colours: Mapping[int, str],
+    extent: Sequence[float],
+    marks: Sequence[Tensor],
+) -> None:
+    """Write the name of each large region where it is widest, and not over a mark."""
+    from scipy import ndimage
+
+    corner, far = np.array(extent[::2]), np.array(extent[1::2])
+    rows, columns = found.labels.shape
+    y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
+    free = np.ones((rows, columns), bool)
+    for mark in marks:
+        mark_x, mark_y = (mark.numpy() - corner) / (far - corner)
+        free &= (np.abs(x - mark_x) > 0.2) | (np.abs(y - mark_y) > 0.12)
+    for index in colours:
+        inside = np.pad((found.labels == index).numpy(), 1)
+        if inside.mean() < 0.02:
+            continue
+        depth = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
+        depth = np.where(free, depth, 0.1 * depth)
+        place = np.unravel_index(depth.argmax(), depth.shape)
+        place = corner + (far - corner) * (x[place], y[place])
+        axes.text(*place, _short(names[index]), ha="center", va="center", fontsize=12, **HALO)
+
+
+def _draw_points(axes: Axes, points: Points, unit: float, size: float) -> None:
+    far = axes.get_xlim()[1] > 3 * unit * points.places.abs().max()
+    for index, marker in zip(points.labels.unique().tolist(), "os^", strict=False):
+        x, y = (unit * points.places[points.labels == index]).T.tolist()
+        style = (
+            {"markersize": 2} if far else {"markersize": size, "markeredgecolor": "white", "markeredgewidth": size / 7}
+        )
+        axes.plot(x, y, marker, color=REGIONS[index], **style)
+    if far:
+        axes.plot([-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1], color="black", linewidth=1.5)
+
+
 def before_and_after(model: Classifier, originals: Tensor, fooled: Tensor, *, amplification: float = 20) -> Figure:
     """Three rows for N images: original, amplified change and result, each named by the network."""
     originals, fooled = round_to_8bit(originals), round_to_8bit(fooled)
@@ -220,6 +344,7 @@ def curves(
     *,
     percent: bool = True,
     log_x: bool = False,
+    log_y: bool = False,
     marks: Mapping[str, float] | None = None,
 ) -> Figure:
     """Named lines {name: (xs, ys)} in one plot, different in colour, dash and marker; `marks` are vertical lines."""
@@ -236,10 +361,12 @@ def curves(
         places = sorted({x for xs, _ in lines.values() for x in xs})
         axes.set_xticks(places, [f"{x:g}" for x in places])
         axes.minorticks_off()
+    if log_y:
+        axes.set_yscale("log")
     if percent:
         axes.set_ylim(-0.03, 1.03)
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
-    if all(isinstance(x, int) for xs, _ in lines.values() for x in xs):
+    if not log_x and all(isinstance(x, int) for xs, _ in lines.values() for x in xs):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#E5E5E5")
     axes.legend(fontsize=12)

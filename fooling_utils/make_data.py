@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
-from . import drawings
+from . import drawings, surveys
 from .class_pictures import MEASURED, WALL, draw_classes, priors, recognised
 from .comparison import compare_methods
 from .evolution import direct, evolve, load_archive
@@ -20,6 +21,7 @@ from .objectives import toward
 from .optimize import optimize_pixels, run_until
 from .painters import cppn, cppn_decode, cppn_weights, layered_genome
 from .pictures import DATA, PHOTOGRAPHS, load_image
+from .regions import on_plane, region_map
 from .steps import adam_step, unit_step
 
 LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
@@ -159,6 +161,45 @@ def nothing() -> None:
     figure.savefig(IMAGES / "nothing.jpg", dpi=100, pil_kwargs={"quality": 88})
 
 
+def maps() -> None:
+    """The three planes of lesson 4, 96 x 96 images each (eight minutes on two cores)."""
+    model = load_model(device="cpu")
+    found = {}
+    for name, survey in tqdm(surveys.planes(model).items()):
+        found[name] = region_map(on_plane(model, survey.plane), survey.extent, 96)
+    surveys.save_maps(found)
+
+
+def lines() -> None:
+    """Straight lines through the space of images, 100 of each kind with 200 places each (twelve minutes)."""
+    model = load_model(device="cpu")
+    arrays = {}
+    for kind in surveys.LINE_KINDS:
+        ends = surveys.line_ends(kind, 100)
+        found = [surveys.along_line(model, *(end[i : i + 1] for end in ends), 200) for i in tqdm(range(100), kind)]
+        labels, confidence = (torch.stack(part).numpy() for part in zip(*found, strict=True))
+        arrays |= {f"{kind}/labels": labels.astype("uint16"), f"{kind}/confidence": confidence.astype("float16")}
+    np.savez_compressed(surveys.LINES, **arrays)
+
+
+def space() -> None:
+    """The picture at the top of lesson 4, from the stored map around the bus (seconds)."""
+    from . import figures
+
+    model = load_model(device="cpu")
+    plane, _, images = surveys.planes(model)["around the bus"]
+    unit = surveys.grey_levels(plane.origin)
+    figure = figures.region_maps(
+        {"a cut through 150 528 dimensions": surveys.stored_maps()["around the bus"]},
+        model.labels,
+        marks=dict(zip(images, plane.coordinates(torch.cat(list(images.values()))), strict=True)),
+        images=images,
+        unit=unit,
+        axis_labels=("towards the fooled bus: grey levels (RMS)", "at random: grey levels"),
+    )
+    figure.savefig(IMAGES / "space.jpg", dpi=100, pil_kwargs={"quality": 88})
+
+
 def colours() -> torch.Tensor:
     """How red, green and blue vary together in the photographs of the course: `fourier.COLOURS`, printed (seconds)."""
     photographs = [load_image(name, device="cpu") for name in PHOTOGRAPHS]
@@ -181,6 +222,9 @@ TASKS: dict[str, Callable[[], object]] = {
     "nothing": nothing,
     "direct": direct_pixels,
     "painted": painted,
+    "maps": maps,
+    "lines": lines,
+    "space": space,
     "colours": colours,
 }
 

@@ -143,7 +143,7 @@ def refine_map(
     """Maps of the same place, coarse to fine; each is whole, the last has every point.
 
     predict: from points (N, 2) to probabilities (N, classes), such as `model.probabilities` or `on_plane(...)`.
-    coarse: the first map computes every `coarse`-th row and column; then half of that, and so on.
+    coarse: the first map computes every `coarse`-th row and column, the next one twice as many, down to all of them.
     sure: where four computed neighbours around a point agree and all have this probability, it is filled in from
         them and not computed; `None` computes everything.
     """
@@ -174,7 +174,7 @@ def _refine(
         nearest = lines[(torch.arange(size)[:, None] - lines).abs().argmin(1)]
         place = nearest[:, None], nearest
         yield RegionMap(labels[place], confidence[place], exact.clone(), extent)
-        stride //= 2
+        stride = stride // 2 if stride % 2 == 0 else min(stride - 1, 1)  # coarser lines stay among the finer
 
 
 def _fill(
@@ -220,7 +220,7 @@ class Plane:
     def coordinates(self, images: Tensor) -> Tensor:
         """The points (N, 2) of the plane that are nearest to images (N, 3, H, W)."""
         change = (images - self.origin).flatten(1).double()
-        return torch.stack([change @ axis.flatten().double() for axis in (self.across, self.up)], 1).float()
+        return torch.stack([change @ axis.flatten().double() for axis in (self.across, self.up)], 1).float().cpu()
 
 
 def plane_through(first: Tensor, second: Tensor, third: Tensor) -> Plane:

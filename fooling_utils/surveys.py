@@ -1,0 +1,111 @@
+"""What lesson 4 surveys in the space of images: three planes, straight lines, and what was stored of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .images import round_to_8bit, uniform_noise
+from .models import Classifier
+from .objectives import toward
+from .optimize import optimize_pixels, run_until
+from .pictures import DATA, load_image, photographs
+from .regions import Extent, Plane, RegionMap, plane_through
+
+MAPS, LINES = DATA / "maps.npz", DATA / "lines.npz"
+LINE_KINDS = ("corner to corner", "photograph to photograph")
+
+
+def grey_levels(image: Tensor) -> float:
+    """How many grey levels (RMS) an L2 distance of 1 is, for images of this shape."""
+    return 255 / image[0].numel() ** 0.5
+
+
+class Survey(NamedTuple):
+    """A plane, the part of it that is mapped (L2 units), and the images (1, 3, H, W) on it that have a name."""
+
+    plane: Plane
+    extent: Extent
+    images: dict[str, Tensor]
+
+
+def planes(model: Classifier) -> dict[str, Survey]:
+    """The three planes of lesson 4: through photographs, through a fooled bus and noise, and close around the bus."""
+    bus, robin, coffee = (load_image(name, device=model.device) for name in ("school_bus", "robin", "coffee"))
+    noise = uniform_noise(device=model.device)
+    fooled = round_to_8bit(run_until(optimize_pixels(model, bus, toward("ostrich")), "ostrich").image)
+    random = torch.randn(bus.shape, generator=torch.Generator().manual_seed(0)).to(bus)
+    random = bus + random * (fooled - bus).norm() / random.norm()
+    return {
+        "photographs": _survey((-12, 70, -12, 84), bus=bus, robin=robin, coffee=coffee),
+        "bus, fooled bus, noise": _survey((-3, 8, -20, 110), bus=bus, fooled=fooled, noise=noise),
+        "around the bus": _survey((-4, 10, -7, 7), **{"bus": bus, "fooled": fooled, "random change": random}),
+    }
+
+
+def _survey(extent_in_grey_levels: Extent, **images: Tensor) -> Survey:
+    plane = plane_through(*images.values())
+    left, right, bottom, top = (edge / grey_levels(plane.origin) for edge in extent_in_grey_levels)
+    return Survey(plane, (left, right, bottom, top), {name: image.clamp(0, 1) for name, image in images.items()})
+
+
+def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Where `count` straight lines begin and end, two batches (count, 3, 224, 224).
+
+    "corner to corner": every value is 0 or 1 at random, and the other one at the end; grey is in the middle.
+    "photograph to photograph": crops of two different photographs.
+    """
+    if kind not in LINE_KINDS:
+        raise ValueError(f"no kind of lines is called {kind!r}: choose from {', '.join(LINE_KINDS)}")
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "corner to corner":
+        begin = (torch.rand(count, 3, 224, 224, generator=generator) > 0.5).float()
+        return begin.to(device), 1 - begin.to(device)
+    crops = photographs(device=device)
+    per_photograph = 30
+    photographs_count = len(crops) // per_photograph
+    first = torch.randint(photographs_count, (count,), generator=generator)
+    second = (first + torch.randint(1, photographs_count, (count,), generator=generator)) % photographs_count
+    which = torch.randint(per_photograph, (2, count), generator=generator)
+    return crops[first * per_photograph + which[0]], crops[second * per_photograph + which[1]]
+
+
+def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -> tuple[Tensor, Tensor]:
+    """The top classes and their probabilities, (count,) each, at places from one image (1, ...) straight to another."""
+    shares = torch.linspace(0, 1, count, device=begin.device)
+    parts = [begin + (end - begin) * share.view(-1, 1, 1, 1) for share in shares.split(16)]
+    probabilities = torch.cat([model.probabilities(part.clamp(0, 1)) for part in parts])
+    confidence, labels = probabilities.max(1)
+    return labels.cpu(), confidence.cpu()
+
+
+def save_maps(maps: dict[str, RegionMap]) -> None:
+    """Store whole maps in one small file of plain arrays."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, found in maps.items():
+        arrays[f"{name}/labels"] = found.labels.numpy().astype(np.uint16)
+        arrays[f"{name}/confidence"] = found.confidence.numpy().astype(np.float16)
+        arrays[f"{name}/extent"] = np.array(found.extent)
+    np.savez_compressed(MAPS, **arrays)
+
+
+def stored_maps() -> dict[str, RegionMap]:
+    """The maps of 96 x 96 images that `python -m fooling_utils.make_data maps` made."""
+    with np.load(MAPS, allow_pickle=False) as file:
+        names = dict.fromkeys(key.rpartition("/")[0] for key in file.files)
+        found = {name: [torch.tensor(file[f"{name}/{part}"]) for part in ("labels", "confidence")] for name in names}
+        extents = {name: tuple(file[f"{name}/extent"].tolist()) for name in names}
+    return {
+        name: RegionMap(labels.long(), confidence.float(), torch.ones(labels.shape, dtype=torch.bool), extents[name])
+        for name, (labels, confidence) in found.items()
+    }
+
+
+def stored_lines() -> dict[str, tuple[Tensor, Tensor]]:
+    """Top classes and probabilities, (lines, places) each, of `python -m fooling_utils.make_data lines`."""
+    with np.load(LINES, allow_pickle=False) as file:
+        return {
+            kind: (torch.tensor(file[f"{kind}/labels"]).long(), torch.tensor(file[f"{kind}/confidence"]).float())
+            for kind in LINE_KINDS
+        }
