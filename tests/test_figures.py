@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from fooling_utils import figures, round_to_8bit
 from fooling_utils.evolution import Archive, Encoding
+from fooling_utils.regions import Points, RegionMap
 from nets import NUMBERS, linear, random_images
 
 
@@ -57,6 +58,7 @@ EXAMPLES = {
         {"noise": [0.1, 0.2], "photographs": [0.3, 0.9, 0.95]}, "probability", {"1/1000": 0.001}, percent=True
     ),
     "picture": lambda model, images: figures.picture(images(), "a title"),
+    "region_maps": lambda model, images: figures.region_maps({"one": two_regions()}, NAMES, images={"a": images()}),
 }
 
 
@@ -266,3 +268,73 @@ def test_the_wall_has_a_place_per_class_as_bright_as_the_confidence():
     second = replace(first, genomes=(*first.genomes[:4], torch.zeros(3, 2, 2)))
     assert wall.draw(second)[0, :, 2:, 2:4].max() == 0
     assert painted == [5, 1], "only new champions are painted"
+
+
+# ----------------------------------------------------------------------------------------------------------- regions
+
+
+def two_regions(size: int = 20) -> RegionMap:
+    """Class 0 on the left with little confidence, class 4 on the right with much; row 0 is at the bottom."""
+    labels = torch.zeros(size, size, dtype=torch.long)
+    labels[:, size // 2 :] = 4
+    confidence = torch.where(labels == 4, 1.0, 0.2)
+    return RegionMap(labels, confidence, labels > -1, (-1.0, 1.0, -2.0, 2.0))
+
+
+NAMES = ["bus", "ostrich", "robin", "cheetah", "a very long name of a class"]
+
+
+def test_a_map_is_painted_by_class_and_stronger_where_it_is_sure():
+    found = two_regions()
+    pixels = figures.paint_regions(found, {0: "#000000", 4: "#000000"})
+    assert pixels.shape == (20, 20, 3)
+    assert pixels[0, 0, 0] > 0.7 > 0.4 > pixels[0, -1, 0] > 0
+    grey = figures.paint_regions(found, {})
+    assert np.ptp(grey[0, 0]) == 0
+
+
+def test_only_the_largest_classes_have_a_colour_of_their_own():
+    labels = torch.arange(20).repeat_interleave(torch.arange(20) + 1)
+    colours = figures.region_colours([labels[:100], labels[100:]])
+    assert list(colours) == [19, 18, 17, 16, 15, 14, 13] and len(set(colours.values())) == 7
+    assert list(figures.region_colours([torch.tensor([1, 1, 0])])) == [0, 1]  # of the plane: always the same colours
+
+
+def test_a_map_has_its_names_marks_points_and_paths():
+    found = two_regions()
+    points = Points(torch.tensor([[-0.5, 0.0], [0.5, 1.0]]), torch.tensor([0, 1]))
+    path = torch.tensor([[0.0, 0.0], [0.1, 0.2], [0.3, 0.3]])
+    figure = figures.region_maps({"here": found}, NAMES, points=points, paths=[path], unit=10,
+                                 marks={"this bus": torch.tensor([-0.5, 0.0])}, images={"seen": random_images()},
+                                 axis_labels=("across", "up"))  # fmt: skip
+    axes, beside = figure.axes[:2]
+    texts = [text.get_text() for text in axes.texts]
+    assert {"bus", "this bus"} < set(texts) and any(text.startswith("a very long") for text in texts)
+    assert axes.get_xlim() == (-10, 10) and axes.get_ylim() == (-20, 20)
+    assert axes.get_title() == "here" and axes.get_xlabel() == "across" and axes.get_ylabel() == "up"
+    drawn_at = {tuple(np.round(line.get_xydata()[0], 3)) for line in axes.lines}
+    assert {(-5, 0), (5, 10), (0, 0), (3, 3)} <= drawn_at
+    assert [child.get_title() for child in beside.child_axes] == ["seen"]
+    assert axes.images[0].origin == "lower"
+
+
+def test_the_name_of_a_region_is_inside_it_and_not_on_a_mark():
+    found = two_regions()
+    figure = figures.region_maps({"here": found}, NAMES, marks={"x": torch.tensor([-0.5, 0.0])})
+    (name,) = [text for text in figure.axes[0].texts if text.get_text() == "bus"]
+    x, y = name.get_position()
+    assert -1 < x < 0 and abs(y) > 0.4
+
+
+def test_more_than_three_maps_are_drawn_without_names_and_numbers():
+    figure = figures.region_maps({str(i): two_regions() for i in range(4)}, NAMES)
+    assert all(len(axes.texts) == 0 and len(axes.get_xticks()) == 0 for axes in figure.axes)
+
+
+def test_a_logarithmic_axis_names_the_places_that_were_measured():
+    figure = figures.curves(
+        {"a": ([2, 10, 1000], [1.0, 0.1, 0.01])}, "d", "size", percent=False, log_x=True, log_y=True
+    )
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "10", "1000"]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")

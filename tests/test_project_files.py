@@ -101,6 +101,13 @@ def test_no_file_names_a_machine(name):
     assert REGISTRY.findall(text) == []
 
 
+def test_an_installed_package_has_every_file_of_the_library():
+    patterns = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["package-data"]["fooling_utils"]
+    inside = {str(path) for pattern in [*patterns, "**/*.py"] for path in LIBRARY.glob(pattern)}
+    needed = [ROOT / name for name in tracked_files() if name.startswith("fooling_utils/")]
+    assert [str(path) for path in needed if str(path) not in inside] == []
+
+
 # ----------------------------------------------------------------------------------------------------- the library
 
 
