@@ -8,6 +8,7 @@ const DECAYS = [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1];
 const SIZE = 100; // cells along each side of the picture
 const NEAR = 14; // pixels
 const PATIENCE = 5000; // milliseconds
+const NUDGE = 12, NUDGES = 6; // milliseconds, how many at most
 const REPLACEABLE = ["move", "set", "zoom"]; // of several that wait, only the last counts
 
 const STYLE = `
@@ -124,6 +125,17 @@ function render({ model, el }) {
       put(wrong, "Waiting for Python: another cell is running, or the kernel has stopped. If so, run this cell again.");
     }, PATIENCE);
     model.send({ ...next, id: mine.id, view, known: version });
+    nudge(mine, NUDGES);
+  }
+
+  // Jupyter's server leaves Nagle's algorithm on: behind the kernel's "busy", our answer would wait 40 ms and more for
+  // the browser's delayed acknowledgement. Anything that is sent brings it along.
+  function nudge(mine, left) {
+    setTimeout(() => {
+      if (underWay !== mine || closed || !left) return;
+      model.send({ ask: "nudge" });
+      nudge(mine, left - 1);
+    }, NUDGE);
   }
 
   function receive(answer, buffers) {

@@ -381,9 +381,11 @@ class PlaneCanvas(anywidget.AnyWidget):
             self.send(*self._state())
 
     def _receive(self, _widget, content: object, _buffers=None) -> None:
-        """Give one answer to every message, whatever is in it and whatever happens."""
+        """Give one answer to every question, whatever is in it and whatever happens."""
         content = content if isinstance(content, dict) else {}
         ask = content.get("ask")
+        if ask == "nudge":
+            return  # it only wakes the connection, see the front end
         answer = {key: content.get(key) for key in ("id", "view")}
         self._answering = True
         try:
