@@ -8,7 +8,7 @@ const DECAYS = [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1];
 const SIZE = 100; // cells along each side of the picture
 const NEAR = 14; // pixels
 const PATIENCE = 5000; // milliseconds
-const NUDGE = 12, NUDGES = 6; // milliseconds, how many at most
+const PER_ANSWER = 2; // pictures: Jupyter's server often holds an answer back for 40 ms (Nagle's algorithm)
 const REPLACEABLE = ["move", "set", "zoom"]; // of several that wait, only the last counts
 
 const STYLE = `
@@ -97,9 +97,9 @@ function render({ model, el }) {
   const view = Math.random().toString(36).slice(2);
   let state = { zoom: 1.25, settings: { classes: 3 }, path: null };
   let points = [], classes = null, strengths = null, version = -1;
-  let queue = [], underWay = null, questions = 0, answers = 0, closed = false;
+  let queue = [], underWay = null, questions = 0, painted = 0, closed = false;
   let playing = false, label = 0, fooling = false, cross = [0, 0], byKeys = false, pointer = null, dragged = -1;
-  let waits = 0, heardLater = 0, told = 0, drawing = false, newMarks = true, newRegions = false;
+  let waits = 0, heardLater = 0, told = 0, drawing = false, newMarks = true, coming = [], came = 0, gap = 0;
 
   // ---------------------------------------------------------------------------------------- questions and answers
 
@@ -116,7 +116,7 @@ function render({ model, el }) {
   function pump() {
     if (underWay || closed) return;
     if (!el.isConnected) playing = false; // nobody sees it
-    const next = queue.shift() || (playing && { ask: "frame", with: { play: true } });
+    const next = queue.shift() || (playing && { ask: "frame", with: { play: true, pictures: PER_ANSWER } });
     if (!next) return;
     const mine = (underWay = { id: ++questions, late: false });
     waits = setTimeout(() => {
@@ -125,17 +125,6 @@ function render({ model, el }) {
       put(wrong, "Waiting for Python: another cell is running, or the kernel has stopped. If so, run this cell again.");
     }, PATIENCE);
     model.send({ ...next, id: mine.id, view, known: version });
-    nudge(mine, NUDGES);
-  }
-
-  // Jupyter's server leaves Nagle's algorithm on: behind the kernel's "busy", our answer would wait 40 ms and more for
-  // the browser's delayed acknowledgement. Anything that is sent brings it along.
-  function nudge(mine, left) {
-    setTimeout(() => {
-      if (underWay !== mine || closed || !left) return;
-      model.send({ ask: "nudge" });
-      nudge(mine, left - 1);
-    }, NUDGE);
   }
 
   function receive(answer, buffers) {
@@ -153,10 +142,12 @@ function render({ model, el }) {
     const marks = Boolean(news || rest.path || state.path || rest.zoom !== state.zoom || !mine);
     if (rest.settings && state.settings && rest.settings.classes <= label) label = 0;
     state = { ...state, ...rest };
-    answers += 1;
-    if (buffers && buffers.length === 2) {
-      [classes, strengths] = buffers.map((part) => new Uint8Array(part.buffer || part, part.byteOffset || 0, SIZE * SIZE));
-      newRegions = true;
+    if (buffers && buffers.length >= 2) {
+      const parts = buffers.map((part) => new Uint8Array(part.buffer || part, part.byteOffset || 0, SIZE * SIZE));
+      coming = [];
+      for (let i = 0; i < parts.length; i += 2) coming.push([parts[i], parts[i + 1]]);
+      gap = Math.min(50, (performance.now() - came) / coming.length);
+      came = performance.now();
     }
     if (playing && (!state.trainable || state.path || state.problem)) playing = false;
     const behind = drawing;
@@ -395,11 +386,15 @@ function render({ model, el }) {
   }
 
   function draw() {
-    if (newRegions) paintRegions();
     if (newMarks) paintMarks();
-    newRegions = newMarks = false;
+    newMarks = false;
+    if (coming.length) {
+      [classes, strengths] = coming.shift();
+      paintRegions();
+      Object.assign(root.dataset, { version, drawn: ++painted });
+      if (coming.length) setTimeout(() => redraw(false), gap);
+    }
     put(readout, here(byKeys ? cross : pointer));
-    Object.assign(root.dataset, { drawn: answers, version });
   }
 
   function paintMarks() {

@@ -297,9 +297,13 @@ class PlaneCanvas(anywidget.AnyWidget):
             if time.perf_counter() > end:
                 break
 
-    def _frame(self, play: bool = False) -> None:
-        if play and self._trainable:
-            self._train(STEPS_PER_FRAME, FRAME_SECONDS)
+    def _frame(self, play: bool = False, pictures: int = 1) -> None:
+        """Train for some pictures, if it plays; the last one goes with the state, those before it are kept for it."""
+        for left in range(_whole(1, 4)("pictures", pictures), 0, -1):
+            if play and self._trainable:
+                self._train(STEPS_PER_FRAME, FRAME_SECONDS)
+                if left > 1:
+                    self._pictures += self._picture()
 
     # -------------------------------------------------------------------------------------------------- fooling it
 
@@ -384,10 +388,8 @@ class PlaneCanvas(anywidget.AnyWidget):
         """Give one answer to every question, whatever is in it and whatever happens."""
         content = content if isinstance(content, dict) else {}
         ask = content.get("ask")
-        if ask == "nudge":
-            return  # it only wakes the connection, see the front end
         answer = {key: content.get(key) for key in ("id", "view")}
-        self._answering = True
+        self._answering, self._pictures = True, []
         try:
             if ask != "frame":
                 self._problem = ""
@@ -398,21 +400,28 @@ class PlaneCanvas(anywidget.AnyWidget):
         finally:
             self._answering = False
         try:
-            state, field = self._state(content.get("known"))
+            state, picture = self._state(content.get("known"))
         except (Exception, KeyboardInterrupt) as error:
-            state, field = {"problem": _words(error)}, []
-        self.send({**answer, **state}, field)
+            state, picture = {"problem": _words(error)}, []
+        self.send({**answer, **state}, self._pictures + picture)
+
+    @one_thread()
+    def _picture(self) -> list[bytes]:
+        """A byte per cell for the class, and one for its probability, from the bottom left."""
+        edges = (-self._edge, self._edge, -self._edge, self._edge)
+        with torch.no_grad():
+            field = region_map(lambda grid: self._net(grid).softmax(1), edges, SIZE)
+        strength = (255 * field.confidence).nan_to_num().round()
+        return [part.to(torch.uint8).numpy().tobytes() for part in (field.labels, strength)]
 
     @one_thread()
     def _state(self, known: object = None) -> tuple[dict, list[bytes]]:
-        """What the page shows: the values, and a byte per cell for the class and one for its probability.
+        """What the page shows: the values, and the picture.
 
         known: the version of the points that the page has; these are not sent again.
         """
         places, labels = self._points
         with torch.no_grad():
-            edges = (-self._edge, self._edge, -self._edge, self._edge)
-            field = region_map(lambda grid: self._net(grid).softmax(1), edges, SIZE)
             logits = self._net(places)
             loss = nn.functional.cross_entropy(logits, labels).item()
             right = (logits.argmax(1) == labels).float().mean().item()
@@ -432,8 +441,7 @@ class PlaneCanvas(anywidget.AnyWidget):
         }
         if known != self._version:
             state["points"] = [[*place, label] for place, label in zip(_rounded(places), labels.tolist(), strict=True)]
-        strength = (255 * field.confidence).nan_to_num().round()
-        return state, [part.to(torch.uint8).numpy().tobytes() for part in (field.labels, strength)]
+        return state, self._picture()
 
 
 def _percent(probability: float) -> str:
