@@ -38,8 +38,7 @@ const STYLE = `
 .plane label > select { min-width: 0; }
 .plane input[type=range] { flex: 1; min-width: 60px; accent-color: var(--chosen); }
 .plane output { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.plane-under { display: flex; justify-content: space-between; gap: 4px 12px; flex-wrap: wrap; margin-top: 4px;
-  font-variant-numeric: tabular-nums; min-height: 22px; }
+.plane-under { margin-top: 4px; font-variant-numeric: tabular-nums; min-height: 22px; }
 .plane-hint { opacity: 0.85; min-height: 43px; }
 .plane-says { min-height: 48px; font-size: 18px; }
 .plane-wrong { border-left: 5px solid #D55E00; padding-left: 8px; }
@@ -169,7 +168,7 @@ function render({ model, el }) {
 
   function slider(text, most, act, name) {
     const range = make("input", { type: "range", min: 0, max: most, step: 1, "data-name": name });
-    const value = make("output");
+    const value = make("output", { "aria-live": "off" });
     range.addEventListener("input", () => act(Number(range.value)));
     return [range, value, make("label", {}, make("span", {}, text), range, value)];
   }
@@ -210,8 +209,8 @@ function render({ model, el }) {
   const heard = make("div", { class: "plane-heard", "aria-live": "polite" });
   const keys = make("dl", {}, ...KEYS.flatMap(([key, what]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)]));
   const help = make("details", {}, make("summary", {}, "Keys, when the plane has the focus"), keys);
-  const status = make("span");
-  const readout = make("span");
+  const status = make("div", { class: "plane-under" });
+  const readout = make("output", { "aria-live": "off" });
   const regions = make("canvas", { class: "plane-regions", width: SIZE, height: SIZE });
   const canvas = make("canvas", { // on top, and drawn again only when something on it has changed
     class: "plane-marks", tabindex: 0, role: "application",
@@ -220,13 +219,13 @@ function render({ model, el }) {
   const root = make("div", { class: "plane", "data-lm-suppress-shortcuts": "true" },
     make("style", {}, STYLE),
     make("div", { class: "plane-left" },
-      make("div", { class: "plane-view" }, regions, canvas), make("div", { class: "plane-under" }, status, readout)),
+      make("div", { class: "plane-view" }, regions, canvas), status),
     make("div", { class: "plane-right" },
       make("div", { class: "plane-row" }, playButton, stepButton, resetButton),
       make("div", { class: "plane-row", role: "group", "aria-label": "what a click does" }, editTool, foolTool),
       classRow, hint,
       make("div", { class: "plane-pair" }, presetLabel, countLabel, depthLabel, activationLabel),
-      hiddenLabel, decayLabel, zoomLabel,
+      hiddenLabel, decayLabel, zoomLabel, make("label", {}, "Here", readout),
       make("div", { class: "plane-says", "aria-live": "polite" }, wrong, said), help),
     heard);
 
@@ -315,7 +314,7 @@ function render({ model, el }) {
   }
 
   function paintAxes(context) {
-    const step = [0.5, 1, 2, 5, 10].find((s) => state.zoom / s <= 3.2);
+    const step = [0.5, 1, 2, 5, 10].find((s) => state.zoom / s <= 4.2);
     context.font = "16px sans-serif";
     context.lineWidth = 4;
     context.strokeStyle = "rgba(255,255,255,0.85)";
@@ -412,7 +411,7 @@ function render({ model, el }) {
   }
 
   function here(place) {
-    if (!place || !classes || place.some((v) => Math.abs(v) > state.zoom)) return "";
+    if (!place || !classes || place.some((v) => Math.abs(v) > state.zoom)) return "–";
     const [column, row] = place.map((v) => Math.round((v / state.zoom + 1) / 2 * (SIZE - 1)));
     const cell = row * SIZE + column;
     const [x, y] = place.map((v) => v.toFixed(2).replace("-", "−"));

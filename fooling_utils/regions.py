@@ -214,8 +214,9 @@ class Plane:
 
     def images(self, points: Tensor) -> Tensor:
         """The images (N, 3, H, W) at points (N, 2); distances are kept, and values may leave [0, 1]."""
-        x, y = (per_image(column, self.origin) for column in points.to(self.origin).T)
-        return self.origin + x * self.across + y * self.up
+        axes = torch.cat([self.across, self.up]).flatten(1)
+        images = torch.addmm(self.origin.flatten(1), points.to(self.origin), axes)
+        return images.view(-1, *self.origin.shape[1:])
 
     def coordinates(self, images: Tensor) -> Tensor:
         """The points (N, 2) of the plane that are nearest to images (N, 3, H, W)."""
@@ -253,7 +254,7 @@ def on_plane(model: Classifier, plane: Plane) -> Callable[[Tensor], Tensor]:
 
 
 def _legal(model: Classifier, images: Tensor) -> Tensor:
-    return images.clamp(*model.bounds) if model.bounds else images
+    return images.clamp_(*model.bounds) if model.bounds else images
 
 
 def boundary_distance(
