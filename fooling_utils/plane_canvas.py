@@ -16,7 +16,18 @@ from torch import Tensor, nn
 from .models import Classifier
 from .objectives import Label, toward
 from .optimize import optimize_pixels
-from .regions import ACTIVATIONS, PLANE_LABELS, PRESETS, Points, boundary_distance, plane_net, plane_points, region_map
+from .regions import (
+    ACTIVATIONS,
+    PLANE_LABELS,
+    PRESETS,
+    Points,
+    boundary_distance,
+    plane_classifier,
+    plane_net,
+    plane_points,
+    region_map,
+    train,
+)
 from .steps import unit_step
 
 SIZE = 100  # cells along each side of the picture
@@ -226,7 +237,7 @@ class PlaneCanvas(anywidget.AnyWidget):
     @property
     def model(self) -> Classifier:
         """A frozen copy of the network as it is now, for `optimize_pixels` and `boundary_distance`."""
-        return Classifier(self._net.eval(), PLANE_LABELS[: self._settings["classes"]], (2,), None)
+        return plane_classifier(self._net)
 
     @property
     def settings(self) -> dict:
@@ -284,16 +295,11 @@ class PlaneCanvas(anywidget.AnyWidget):
     def _train(self, count: int, seconds: float = math.inf) -> None:
         self._forget_path()
         end = time.perf_counter() + seconds
-        for _ in range(count):
-            # not `regions.train`, which begins with a new Adam: its memory outlives a point that is moved
-            with torch.enable_grad():
-                loss = nn.functional.cross_entropy(self._net(self._points.places), self._points.labels)
-                self._optimizer.zero_grad()
-                loss.backward()
-            if not loss.isfinite():
-                raise FloatingPointError("the loss is no finite number any more: press Reset")
-            self._optimizer.step()
+        # the optimizer outlives a point that is moved, and its memory with it
+        for _, loss in zip(range(count), train(self._net, self._points, optimizer=self._optimizer), strict=False):
             self._steps_taken += 1
+            if not math.isfinite(loss):
+                raise FloatingPointError("the loss is no finite number any more: press Reset")
             if time.perf_counter() > end:
                 break
 

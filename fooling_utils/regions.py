@@ -73,10 +73,18 @@ def plane_net(
         return nn.Sequential(*layers, nn.Linear(hidden, classes))
 
 
-def train(net: nn.Module, points: Points, *, rate: float = 0.01, weight_decay: float = 0.0) -> Iterator[float]:
-    """Train `net` in place on all points at once: after every step of Adam comes the loss, without an end.
+def train(
+    net: nn.Module,
+    points: Points,
+    *,
+    rate: float = 0.01,
+    weight_decay: float = 0.0,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> Iterator[float]:
+    """Train `net` in place on all points at once: with every step of Adam comes the loss before it, without an end.
 
     weight_decay: how strongly the squared weights are punished.
+    optimizer: one that has trained this network before, to go on with it; rate and weight_decay are then its own.
     Raises ValueError for no points, or for points of one class only.
     """
     if points.labels.unique().numel() < 2:
@@ -84,8 +92,7 @@ def train(net: nn.Module, points: Points, *, rate: float = 0.01, weight_decay: f
             f"there are {len(points.labels)} points of {points.labels.unique().numel()} classes: "
             "training needs points of two classes"
         )
-    optimizer = torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay)
-    return _train(net, points, optimizer)
+    return _train(net, points, optimizer or torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay))
 
 
 def _train(net: nn.Module, points: Points, optimizer: torch.optim.Optimizer) -> Iterator[float]:
@@ -107,9 +114,9 @@ def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, 
     return plane_classifier(net)
 
 
-def plane_classifier(net: nn.Module) -> Classifier:
-    """A copy of a network of points, frozen, for `optimize_pixels`: an "image" is a point of the plane, (N, 2)."""
-    return Classifier(net.eval(), PLANE_LABELS, (2,), None)
+def plane_classifier(net: nn.Sequential) -> Classifier:
+    """A copy of a `plane_net`, frozen, for `optimize_pixels`: an "image" is a point of the plane, (N, 2)."""
+    return Classifier(net.eval(), PLANE_LABELS[: net[-1].out_features], (2,), None)
 
 
 # -------------------------------------------------------------------------------------------------- maps of regions

@@ -82,6 +82,16 @@ def test_frames_train_only_while_it_plays(page):
     assert answer["loss"] < 0.7 * start["loss"]
 
 
+def test_an_answer_may_hold_several_pictures(page):
+    page.ask("frame", play=True, pictures=3)
+    parts = page.messages[-1][1]
+    assert [len(part) for part in parts] == 6 * [SIZE * SIZE]
+    assert len({bytes(part) for part in parts[1::2]}) == 3
+    page.ask("frame", pictures=3)
+    assert len(page.messages[-1][1]) == 2
+    assert "Pictures must be" in page.ask("frame", pictures=1000)["problem"]
+
+
 def test_a_slow_frame_takes_fewer_steps(page, monkeypatch):
     monkeypatch.setattr(plane_canvas, "FRAME_SECONDS", 0)
     assert page.ask("frame", play=True)["steps"] == 1

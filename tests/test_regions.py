@@ -101,6 +101,21 @@ def test_training_tells_the_loss_before_each_step_and_has_no_end():
     assert losses[-1] < 0.1 * losses[0]
 
 
+def test_training_goes_on_with_an_optimizer_that_is_given():
+    points = regions.plane_points()
+    once, twice = regions.plane_net(), regions.plane_net()
+    list(itertools.islice(regions.train(once, points), 20))
+    optimizer = torch.optim.Adam(twice.parameters(), 0.01)
+    for _ in range(2):
+        list(itertools.islice(regions.train(twice, points, optimizer=optimizer), 10))
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), twice.parameters(), strict=True))
+
+
+def test_a_network_of_two_classes_has_two_names():
+    model = regions.trained(regions.plane_points(classes=2), classes=2, steps=100)
+    assert model.labels == ("cheetah", "robin")
+
+
 @pytest.mark.parametrize(("labels", "message"), [([], "0 points of 0 classes"), ([1, 1], "2 points of 1 classes")])
 def test_training_needs_two_classes_and_says_so_at_the_call(labels, message):
     points = Points(torch.zeros(len(labels), 2), torch.tensor(labels, dtype=torch.long))
