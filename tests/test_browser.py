@@ -16,7 +16,22 @@ import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TOKEN = "for-this-test-only"
-CELLS = ["from fooling_utils.plane_canvas import PlaneCanvas\ncanvas = PlaneCanvas()\ncanvas", "canvas"]
+EXPLORER = """
+import torch
+from fooling_utils import Classifier, regions, surveys, widgets
+
+class Brightness(torch.nn.Module):
+    def forward(self, images):
+        return torch.stack([images.mean((1, 2, 3)), 0.5 + 0 * images.mean((1, 2, 3))], 1) * 50
+
+model = Classifier(Brightness().eval(), ["bright", "dark"], (3, 8, 8))
+ramp = torch.linspace(0, 1, 8).repeat(1, 3, 8, 1)
+images = {"black": torch.zeros(1, 3, 8, 8), "white": torch.ones(1, 3, 8, 8), "ramp": ramp}
+plane = regions.plane_through(*images.values())
+survey = surveys.Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
+widgets.PlaneExplorer(model, survey, regions.region_map(regions.on_plane(model, plane), survey.extent, 24))
+"""
+CELLS = ["from fooling_utils.plane_canvas import PlaneCanvas\ncanvas = PlaneCanvas()\ncanvas", "canvas", EXPLORER]
 SECONDS = 1000  # playwright counts in milliseconds
 READ = "() => document.querySelector('.plane').plane()"
 
@@ -281,6 +296,33 @@ def test_everything_works_with_the_keyboard_alone(plane):
     plane.until("s.steps === 0 && !s.path")
     assert plane.page.locator(".jp-Cell").count() == cells
     assert plane.page.locator(".jp-CodeCell").count() == cells  # "1" would make a heading of a cell
+
+
+# ---------------------------------------------------------------------------------------------------- the explorer
+
+
+def test_the_explorer_follows_the_pointer_and_the_arrow_keys(lab_page):
+    lab_page.locator(".jp-CodeCell .cm-content").nth(2).click()
+    lab_page.keyboard.press("Shift+Enter")
+    explorer = lab_page.locator(".plane-explorer")
+    explorer.locator(".row").first.wait_for(timeout=60 * SECONDS)
+    box = explorer.locator(".map").bounding_box()
+
+    def wait_for(label):
+        lab_page.wait_for_function(f"document.querySelector('.plane-explorer .row b').textContent === '{label}'")
+
+    middle = box["y"] + box["height"] / 2
+    lab_page.mouse.move(box["x"] + 0.9 * box["width"], middle)
+    wait_for("bright")
+    bright = explorer.locator("img").last.get_attribute("src")
+    lab_page.mouse.move(box["x"] + 0.1 * box["width"], middle)
+    wait_for("dark")
+    assert explorer.locator("img").last.get_attribute("src") != bright
+    explorer.locator(".map").focus()
+    for _ in range(9):
+        lab_page.keyboard.press("Shift+ArrowRight")
+    wait_for("bright")
+    assert explorer.locator(".mark").all_inner_texts() == ["black", "ramp"]  # white is outside of the map
 
 
 # --------------------------------------------------------------------------------------------- several views, Voila
