@@ -31,6 +31,13 @@ def test_a_preset_is_points_of_every_class_in_the_square(preset, classes):
     assert torch.equal(places, regions.plane_points(preset, 20, classes).places)
 
 
+@pytest.mark.parametrize(("preset", "classes"), [("blobs", 2), ("blobs", 3), ("spiral", 2), ("spiral", 3)])
+def test_classes_stand_around_the_middle(preset, classes):
+    places, labels = regions.plane_points(preset, 400, classes)
+    middles = torch.stack([places[labels == label].mean(0) for label in range(classes)])
+    assert middles.mean(0).norm() < 0.02 < 0.1 < middles.norm(dim=1).min()
+
+
 @pytest.mark.parametrize("preset", regions.PRESETS)
 def test_a_network_learns_each_preset(preset):
     points = regions.plane_points(preset)
@@ -228,6 +235,22 @@ def test_places_between_four_that_agree_are_filled_in_and_called_so():
     assert torch.equal(found.confidence[found.exact], whole.confidence[found.exact])
     # linear in x, so that filling in is exact
     assert torch.allclose(found.confidence, whole.confidence, atol=1e-6)
+
+
+@given(size=st.integers(2, 40), coarse=st.integers(1, 12))
+def test_what_was_filled_in_once_is_never_computed_nor_changed(size, coarse):
+    predict = Counting(striped)
+    filled = torch.zeros(size, size, dtype=torch.bool)
+    stride = min(coarse, size - 1)
+    for found in refine_map(predict, SQUARE, size, coarse=coarse, sure=0.9):
+        lines = torch.tensor([*range(0, size - 1, stride), size - 1])
+        on_lines = torch.zeros_like(filled)
+        on_lines[lines[:, None], lines] = True
+        assert not (filled & found.exact).any()
+        filled |= on_lines & ~found.exact
+        stride = stride // 2 if stride % 2 == 0 else 1
+    assert len(predict.places) == len(set(predict.places)) == found.exact.sum()
+    assert torch.equal(found.labels, region_map(striped, SQUARE, size).labels)
 
 
 def test_places_are_not_filled_in_where_the_network_is_not_sure_enough():

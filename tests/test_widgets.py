@@ -85,6 +85,15 @@ def test_the_explorer_answers_with_the_image_and_the_top_classes_of_a_place(expl
     assert [mark["name"] for mark in widget.marks] == ["a", "b", "c"]
 
 
+def test_the_explorer_clips_what_cannot_be_shown(explorer):
+    widget, answers = explorer
+    widget._corner, widget._size = torch.tensor([-50.0, -50.0]), torch.tensor([100.0, 100.0])
+    image = widget.image_at(1, 0)
+    assert (image.min(), image.max()) == (0, 1)
+    widget._answer(widget, {"x": 1, "y": 0}, [])
+    assert "top" in answers.pop()[0]
+
+
 @pytest.mark.parametrize("content", [{"x": 2, "y": 0}, {"x": "a", "y": 0}, {"x": float("nan"), "y": 0}, {}, "x", None])
 def test_the_explorer_says_what_is_wrong_and_goes_on(explorer, content):
     widget, answers = explorer
