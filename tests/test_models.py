@@ -70,8 +70,9 @@ def test_top_refuses_two_images(model, coffee):
         model.top(coffee.repeat(2, 1, 1, 1))
 
 
-def test_chunks_do_not_change_the_result():
-    images = random_images(37)
+@pytest.mark.parametrize(("size", "expected"), [(8, [16, 16, 5]), (3, [37]), (4, [21, 16])])
+def test_chunks_do_not_change_the_result(size, expected):
+    images = random_images(37, size)  # of 4 x 4 pixels 21 have about a thousand numbers
     sizes = []
 
     def remember_and_sum(chunk):
@@ -79,7 +80,7 @@ def test_chunks_do_not_change_the_result():
         return chunk.flatten(1).sum(1)
 
     assert torch.equal(on_each_chunk(remember_and_sum, images), images.flatten(1).sum(1))
-    assert sizes == [16, 16, 5]
+    assert sizes == expected
 
 
 def test_probabilities_of_a_large_batch_are_those_of_its_members(three_classes):
