@@ -1,5 +1,6 @@
 """What lesson 4 surveys in the space of images: three planes, straight lines, and what was stored of them."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -94,18 +95,19 @@ def stored_maps() -> dict[str, RegionMap]:
     """The maps of 96 x 96 images that `python -m fooling_utils.make_data maps` made."""
     with np.load(MAPS, allow_pickle=False) as file:
         names = dict.fromkeys(key.rpartition("/")[0] for key in file.files)
-        found = {name: [torch.tensor(file[f"{name}/{part}"]) for part in ("labels", "confidence")] for name in names}
-        extents = {name: tuple(file[f"{name}/extent"].tolist()) for name in names}
+        found = {name: (*_answers(file, name), tuple(file[f"{name}/extent"].tolist())) for name in names}
     return {
-        name: RegionMap(labels.long(), confidence.float(), torch.ones(labels.shape, dtype=torch.bool), extents[name])
-        for name, (labels, confidence) in found.items()
+        name: RegionMap(labels, confidence, torch.ones_like(labels, dtype=torch.bool), extent)
+        for name, (labels, confidence, extent) in found.items()
     }
 
 
 def stored_lines() -> dict[str, tuple[Tensor, Tensor]]:
     """Top classes and probabilities, (lines, places) each, of `python -m fooling_utils.make_data lines`."""
     with np.load(LINES, allow_pickle=False) as file:
-        return {
-            kind: (torch.tensor(file[f"{kind}/labels"]).long(), torch.tensor(file[f"{kind}/confidence"]).float())
-            for kind in LINE_KINDS
-        }
+        return {kind: _answers(file, kind) for kind in LINE_KINDS}
+
+
+def _answers(file: Mapping[str, np.ndarray], name: str) -> tuple[Tensor, Tensor]:
+    labels, confidence = file[f"{name}/labels"], file[f"{name}/confidence"]
+    return torch.tensor(labels.astype(np.int64)), torch.tensor(confidence.astype(np.float32))
