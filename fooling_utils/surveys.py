@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .images import round_to_8bit, uniform_noise
+from .images import uniform_noise
 from .models import Classifier
-from .objectives import toward
-from .optimize import optimize_pixels, run_until
 from .pictures import DATA, load_image, photographs
 from .regions import Extent, Plane, RegionMap, plane_through
 
 MAPS, LINES = DATA / "maps.npz", DATA / "lines.npz"
+FOOLED = DATA / "fooled_bus.png"  # stored, since the loop magnifies rounding and every machine would find another one
 LINE_KINDS = ("corner to corner", "photograph to photograph")
 
 
@@ -35,7 +34,7 @@ def planes(model: Classifier) -> dict[str, Survey]:
     """The three planes of lesson 4: through photographs, through a fooled bus and noise, and close around the bus."""
     bus, robin, coffee = (load_image(name, device=model.device) for name in ("school_bus", "robin", "coffee"))
     noise = uniform_noise(device=model.device)
-    fooled = round_to_8bit(run_until(optimize_pixels(model, bus, toward("ostrich")), "ostrich").image)
+    fooled = load_image(FOOLED, device=model.device)
     random = torch.randn(bus.shape, generator=torch.Generator().manual_seed(0)).to(bus)
     random = bus + random * (fooled - bus).norm() / random.norm()
     return {

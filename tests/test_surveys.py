@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fooling_utils import surveys
+from fooling_utils import regions, surveys
 from nets import linear, random_images
 
 
@@ -25,7 +25,8 @@ def test_the_planes_go_through_the_images_that_they_name(model):
             shown
         ) < 0.5
     fooled = planes["bus, fooled bus, noise"].images["fooled"]
-    assert model.top(fooled, 1)[0].label == "ostrich"
+    top = model.top(fooled, 1)[0]
+    assert top.label == "ostrich" and top.probability > 0.98
     assert planes["around the bus"].images["random change"].max() <= 1
 
 
@@ -41,6 +42,16 @@ def test_stored_maps_are_those_of_the_network(model):
         prediction = model.top(first, 1)[0]
         assert found.labels[row, column] == prediction.index
         assert found.confidence[row, column].item() == pytest.approx(prediction.probability, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["bus, fooled bus, noise", "around the bus"])
+def test_stored_maps_are_those_of_the_stored_fooled_bus(model, name):
+    (plane, extent, _), stored = surveys.planes(model)[name], surveys.stored_maps()[name]
+    grid = regions.grid_points(extent, 96)
+    rows, columns = torch.randint(96, (2, 32), generator=torch.Generator().manual_seed(0))
+    confidence, labels = regions.on_plane(model, plane)(grid[rows, columns]).max(1)
+    assert (labels == stored.labels[rows, columns]).float().mean() > 0.9
+    assert torch.allclose(confidence, stored.confidence[rows, columns], atol=0.01)
 
 
 def test_stored_lines_begin_where_the_command_begins(model):
