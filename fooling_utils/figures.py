@@ -290,7 +290,7 @@ def _name_regions(
     extent: Sequence[float],
     marks: Sequence[Tensor],
 ) -> None:
-    """Write the name of each large region where it is widest, and not over a mark."""
+    """Write the name of each large region where it is widest, and not over a mark or another name."""
     from scipy import ndimage
 
     corner, far = np.array(extent[::2]), np.array(extent[1::2])
@@ -298,21 +298,21 @@ def _name_regions(
     labels = found.labels.repeat_interleave(max(1, columns // rows), 0)  # so that strips are as high as they look
     rows = len(labels)
     y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
-    free = np.ones((rows, columns), bool)
-    for mark in marks:
-        mark_x, mark_y = (mark.numpy() - corner) / (far - corner)
-        free &= (np.abs(x - mark_x) > 0.2) | (np.abs(y - mark_y) > 0.12)
+    taken = [(*((mark.numpy() - corner) / (far - corner)), 0.12) for mark in marks]  # x, y and height, in shares
     for index in colours:
         inside = np.pad((labels == index).numpy(), 1)
         if inside.mean() < 0.02:
             continue
         depth = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
-        depth = np.where(free, depth, 0.1 * depth) * (1.2 - np.abs(x - 0.5))  # of equals the one in the middle
+        for there_x, there_y, height in taken:
+            depth = np.where((np.abs(x - there_x) < 0.2) & (np.abs(y - there_y) < height), 0.1 * depth, depth)
+        depth = depth * (1.2 - np.abs(x - 0.5))  # of equals the one in the middle
         place = np.unravel_index(depth.argmax(), depth.shape)
         name = _short(names[index])
         room = np.array([0.02 + 0.01 * len(name), 0.03])
-        place = corner + (far - corner) * np.clip((x[place], y[place]), room, 1 - room)
-        axes.text(*place, name, ha="center", va="center", fontsize=12, **HALO)
+        share = np.clip((x[place], y[place]), room, 1 - room)
+        taken.append((*share, 0.07))
+        axes.text(*(corner + (far - corner) * share), name, ha="center", va="center", fontsize=12, **HALO)
 
 
 def _draw_points(axes: Axes, points: Points, unit: float, size: float) -> None:
