@@ -1,21 +1,11 @@
 """The canvas in a real browser: JupyterLab in headless Chromium, with mouse and keyboard."""
 
 import importlib.util
-import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from contextlib import contextmanager
 
-import nbformat
 import pytest
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-TOKEN = "for-this-test-only"
+from browsing import SECONDS, chromium, served
+
 EXPLORER = """
 import torch
 from fooling_utils import Classifier, regions, surveys, widgets
@@ -31,77 +21,14 @@ plane = regions.plane_through(*images.values())
 survey = surveys.Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
 widgets.PlaneExplorer(model, survey, regions.region_map(regions.on_plane(model, plane), survey.extent, 24))
 """
-CELLS = ["from fooling_utils.plane_canvas import PlaneCanvas\ncanvas = PlaneCanvas()\ncanvas", "canvas", EXPLORER]
-SECONDS = 1000  # playwright counts in milliseconds
+CELLS = [
+    "from fooling_utils.widgets.plane_canvas import PlaneCanvas\ncanvas = PlaneCanvas()\ncanvas",
+    "canvas",
+    EXPLORER,
+]
 READ = "() => document.querySelector('.plane').plane()"
 
 # ------------------------------------------------------------------------------------------- a server and a browser
-
-
-@contextmanager
-def served(folder, cells=CELLS, app="jupyterlab"):
-    """A running Jupyter application that keeps all its files in `folder`; gives the address of a notebook."""
-    cells = [nbformat.v4.new_code_cell(source) for source in cells]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    (folder / "work").mkdir()
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "work/plane.ipynb")
-    places = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "RUNTIME")}
-    places |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
-    news = folder / "SETTINGS/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True)
-    news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = [
-        f"--IdentityProvider.token={TOKEN}",
-        f"--ServerApp.root_dir={folder / 'work'}",
-        "--ServerApp.ip=127.0.0.1",
-    ]
-    options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--no-browser", "--allow-root"]
-    if app == "voila":
-        options = [f"--port={port}", "--no-browser", str(folder / "work/plane.ipynb")]
-    with open(folder / "log.txt", "w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", app, *options], env={**os.environ, **places}, stdout=log, stderr=log, cwd=folder
-        )
-        address = f"http://127.0.0.1:{port}/"
-        try:
-            wait_for_server(address, server, folder / "log.txt")
-            yield address if app == "voila" else f"{address}lab/tree/plane.ipynb?token={TOKEN}"
-        finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def wait_for_server(address, server, log, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"the server does not answer:\n{log.read_text()[-2000:]}")
-
-
-@contextmanager
-def chromium():
-    """A headless Chromium: one that is installed, or playwright's own. Skips the test where there is none."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'"
-    )
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium that starts, on the PATH or by `playwright install chromium`: {error}"[:300])
-        yield browser
-        browser.close()
 
 
 def open_lab(browser, address, cells=2):
@@ -163,7 +90,7 @@ class Plane:
 
 @pytest.fixture(scope="module")
 def lab_page(tmp_path_factory):
-    with chromium() as browser, served(tmp_path_factory.mktemp("lab")) as address:
+    with chromium() as browser, served(tmp_path_factory.mktemp("lab"), CELLS) as address:
         page = open_lab(browser, address)
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))

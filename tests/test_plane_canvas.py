@@ -3,9 +3,9 @@ import json
 import pytest
 import torch
 
-from fooling_utils import plane_canvas
-from fooling_utils.plane_canvas import EDGE, MOST_POINTS, SIZE, PlaneCanvas
 from fooling_utils.regions import PLANE_LABELS, Points
+from fooling_utils.widgets import plane_canvas
+from fooling_utils.widgets.plane_canvas import EDGE, MOST_POINTS, SIZE, PlaneCanvas
 
 
 class Page:

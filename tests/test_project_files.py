@@ -22,7 +22,7 @@ else:
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "fooling_utils"
 CORE = ["models", "images", "objectives", "constraints", "steps", "optimize", "fourier", "views", "attacks"]
-FRONT = ["figures", "widgets", "plane_canvas", "make_data"]  # make_data is a command: nothing calls it
+FRONT = ["figures", "widgets", "lecture", "make_data"]  # make_data is a command: nothing calls it
 CORE_LINES = 1120
 LIBRARY_LINES = 4000
 COMMANDS = ["python -m pip install -r requirements.txt -e .", "python -m pytest"]

@@ -13,10 +13,10 @@ import anywidget
 import torch
 from torch import Tensor, nn
 
-from .models import Classifier
-from .objectives import Label, toward
-from .optimize import optimize_pixels
-from .regions import (
+from ..models import Classifier
+from ..objectives import Label, toward
+from ..optimize import optimize_pixels
+from ..regions import (
     ACTIVATIONS,
     PLANE_LABELS,
     PRESETS,
@@ -28,7 +28,7 @@ from .regions import (
     region_map,
     train,
 )
-from .steps import unit_step
+from ..steps import unit_step
 
 SIZE = 100  # cells along each side of the picture
 EDGE = 20.0  # as far out as one can look, and put a point

@@ -1,65 +1,20 @@
-"""Thin glue to ipywidgets: an image that is drawn again while a loop runs, a slider, a canvas, a map to explore."""
+"""A map of classes on a plane through images, and the image of each place on it."""
 
-import html
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import anywidget
-import ipywidgets
 import numpy as np
 import torch
 import traitlets
 from PIL import Image
 from torch import Tensor
 
-from .figures import paint_regions, region_colours
-from .images import to_pil
-from .models import Classifier
-from .plane_canvas import PlaneCanvas
-from .regions import RegionMap
-from .surveys import Survey, grey_levels
-
-__all__ = ["LiveImage", "PlaneCanvas", "PlaneExplorer", "png", "slider"]
-
-
-def png(image: Tensor) -> bytes:
-    """One image (1, 3, H, W) as the bytes of a PNG file."""
-    file = io.BytesIO()
-    to_pil(image).save(file, format="PNG")
-    return file.getvalue()
-
-
-class LiveImage(ipywidgets.Image):
-    """An image in the page that is replaced without flicker: `display(screen)` once, then `screen.show(image)`."""
-
-    def __init__(self, width: str = "100%"):
-        super().__init__(format="png", layout=ipywidgets.Layout(width=width, min_height="40px"))
-
-    def show(self, image: Tensor) -> None:
-        """Show one image (1, 3, H, W)."""
-        self.value = png(image)
-
-
-def slider(
-    images: Tensor | Sequence[Tensor], titles: Sequence[str], *, description: str = "", width: str = "400px"
-) -> ipywidgets.VBox:
-    """A slider through images (N, 3, H, W), or a list of (1, 3, H, W), with a title under each."""
-    pictures = [png(image) for image in (images.split(1) if isinstance(images, Tensor) else images)]
-    if len(pictures) != len(titles) or not pictures:
-        raise ValueError(f"{len(pictures)} images and {len(titles)} titles: there must be one title per image")
-    choose = ipywidgets.IntSlider(0, 0, len(pictures) - 1, description=description, readout=False)
-    choose.layout.width, choose.style.description_width = width, "initial"
-    screen = ipywidgets.Image(format="png", width=width.removesuffix("px"))
-    caption = ipywidgets.HTML()
-
-    def show(place: int) -> None:
-        screen.value = pictures[place]
-        caption.value = f"<b style='font-size: 18px'>{html.escape(titles[place])}</b>"
-
-    show(0)
-    choose.observe(lambda change: show(change["new"]), "value")
-    return ipywidgets.VBox([choose, screen, caption])
+from ..figures import paint_regions, region_colours
+from ..models import Classifier
+from ..regions import RegionMap
+from ..surveys import Survey, grey_levels
+from .base import png
 
 
 class PlaneExplorer(anywidget.AnyWidget):

@@ -1,0 +1,121 @@
+"""What the widgets share: the page asks, one question at a time, and Python answers; nothing runs when nobody asks."""
+
+import base64
+import io
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import TypeVar
+
+import anywidget
+import traitlets
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from ..images import check_images, to_pil, to_uint8
+
+HERE = Path(__file__).parent
+EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages say all that a student needs
+
+Answer = tuple[dict, list[bytes]]
+Kept = TypeVar("Kept")
+
+_kept: dict[Hashable, object] = {}
+
+
+def kept(key: Hashable, make: Callable[[], Kept]) -> Kept:
+    """What was made under this key before, or else what `make` gives: so state survives when a cell is run again."""
+    if key not in _kept:
+        _kept[key] = make()
+    return _kept[key]
+
+
+def forget() -> None:
+    """Forget what the widgets keep for a second run of their cells: settings, tallies, uploaded pictures."""
+    _kept.clear()
+
+
+def script(name: str) -> str:
+    """The JavaScript of a widget, after the kit that all of them share."""
+    return "\n".join((HERE / file).read_text(encoding="utf-8") for file in ("kit.js", f"{name}.js"))
+
+
+def png(image: Tensor) -> bytes:
+    """One image (1, 3, H, W) as the bytes of a PNG file."""
+    file = io.BytesIO()
+    to_pil(image).save(file, format="PNG")
+    return file.getvalue()
+
+
+def rgb(image: Tensor) -> bytes:
+    """One image (1, 3, H, W) as the page draws it: three bytes per pixel, row by row, rounded to 8 bit."""
+    check_images(image)
+    if len(image) != 1:
+        raise ValueError(f"rgb takes one image and got {len(image)}: use image[i : i + 1]")
+    return to_uint8(image)[0].permute(1, 2, 0).contiguous().cpu().numpy().tobytes()
+
+
+class AskedWidget(anywidget.AnyWidget):
+    """A widget whose page asks and whose Python answers: question "name" is answered by the method `answer_name`.
+
+    An answer is a dictionary, or one with a list of bytes. An error is an answer too: the page shows its message.
+    presets: dictionaries with a "title"; the page offers them as buttons and on the number keys.
+    """
+
+    presets = traitlets.List().tag(sync=True)
+
+    def __init__(self, **values: object):
+        super().__init__(**values)
+        self.on_msg(self._receive)
+
+    def twin(self) -> Figure | None:
+        """What a reader sees where no kernel runs, on a web page for instance."""
+        return None
+
+    def _receive(self, _widget: object, question: object, buffers: object = None) -> None:
+        """Give one answer to every question, whatever is in it and whatever happens."""
+        question = question if isinstance(question, dict) else {}
+        head, content = {"id": question.get("id")}, []
+        try:
+            answer = self._answer(question, buffers or [])
+            body, content = answer if isinstance(answer, tuple) else (answer, [])
+        except (Exception, KeyboardInterrupt) as error:  # what is raised in a callback is seen by nobody
+            body = {"error": words(error)}
+        self.send({**head, **(body or {})}, content)
+
+    def _answer(self, question: dict, buffers: list) -> Answer | dict | None:
+        name = question.get("ask")
+        method = getattr(self, f"answer_{name}", None) if isinstance(name, str) else None
+        if method is None:
+            raise ValueError(f"there is no answer to {name!r}")
+        arguments = dict(question.get("with") or {})
+        if buffers:
+            arguments["content"] = bytes(buffers[0])
+        return method(**arguments)
+
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict] | None:
+        found = super()._repr_mimebundle_(**options)
+        twin = self.twin() if found else None
+        if twin is None:
+            return found
+        file = io.BytesIO()
+        twin.savefig(file, format="png", facecolor="white")
+        data, metadata = found
+        return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
+
+
+def words(error: BaseException) -> str:
+    """An error as a sentence for the page."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted."
+    if isinstance(error, EXPECTED) and str(error):
+        text = str(error)
+        return text[:1].upper() + text[1:]
+    return f"Something went wrong in Python: {type(error).__name__}: {error}"
+
+
+def small_png(pixels: object) -> bytes:
+    """An array (H, W, 3) of uint8 as the bytes of a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()

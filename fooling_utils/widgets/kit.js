@@ -1,0 +1,300 @@
+// What the widgets share. Each widget's own file follows this one and ends with `export default { render: ... }`.
+const STYLE = `
+.fool { --ink: var(--fool-ink, var(--jp-ui-font-color1, #222)); --paper: var(--fool-paper, var(--jp-layout-color0, #fff));
+  --soft: var(--fool-soft, var(--jp-layout-color2, #eee)); --line: var(--fool-line, var(--jp-border-color1, #bbb));
+  --accent: var(--fool-accent, var(--jp-brand-color1, #0072B2)); --warm: var(--fool-warm, #D55E00);
+  --picture: var(--fool-picture, 200px);
+  font: var(--fool-size, 15px)/1.3 system-ui, sans-serif; color: var(--ink); padding: 4px; outline-offset: 2px;
+  display: flex; flex-direction: column; gap: .5em; max-width: 100%; box-sizing: border-box; }
+.fool:focus-visible { outline: 2px solid var(--accent); }
+[data-lecture] .fool:focus-visible { outline: none; }
+.fool *, .fool *::before { box-sizing: border-box; }
+.fool .row { display: flex; flex-wrap: wrap; gap: .5em .8em; align-items: center; }
+.fool .row.top { align-items: flex-start; }
+.fool button, .fool select, .fool input { font: inherit; color: var(--ink); background: var(--soft);
+  border: 1px solid var(--line); border-radius: .3em; padding: .15em .55em; margin: 0; min-height: 1.8em; }
+.fool button { cursor: pointer; }
+.fool button:hover:not(:disabled) { border-color: var(--accent); }
+.fool button:disabled { opacity: .45; cursor: default; }
+.fool button[aria-pressed="true"], .fool button.main { background: var(--accent); border-color: var(--accent);
+  color: var(--paper); }
+.fool :is(button, select, input):focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
+.fool input[type="range"] { padding: 0; min-width: 6em; flex: 1 1 8em; accent-color: var(--accent);
+  border: 0; background: transparent; }
+.fool label { display: inline-flex; align-items: center; gap: .4em; }
+.fool label.wide { flex: 1 1 14em; }
+.fool output { font-variant-numeric: tabular-nums; min-width: 3.2em; }
+.fool figure { margin: 0; width: var(--picture); }
+.fool figure canvas, .fool figure img { width: 100%; aspect-ratio: 1; display: block; background: var(--soft);
+  image-rendering: auto; }
+.fool figcaption { min-height: 1.3em; text-align: center; padding-top: .15em; }
+.fool .bars { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .18em .5em; flex: 1 1 11em;
+  min-width: 11em; max-width: 26em; }
+.fool .bars .name { position: relative; padding: .05em .4em; overflow: hidden; white-space: nowrap;
+  text-overflow: ellipsis; z-index: 0; }
+.fool .bars .name::before { content: ""; position: absolute; inset: 0 auto 0 0; width: var(--share);
+  background: var(--soft); border-bottom: 3px solid var(--line); z-index: -1; }
+.fool .bars .own::before { background: color-mix(in srgb, var(--accent) 45%, transparent);
+  border-color: var(--accent); }
+.fool .bars .target::before { background: repeating-linear-gradient(135deg,
+  color-mix(in srgb, var(--warm) 60%, transparent) 0 6px, color-mix(in srgb, var(--warm) 40%, transparent) 6px 12px);
+  border-color: var(--warm); }
+.fool .bars .share { text-align: right; font-variant-numeric: tabular-nums; padding: .05em 0; }
+.fool .bars .heading { grid-column: 1 / -1; font-weight: 600; }
+.fool .problem { color: var(--warm); font-weight: 600; }
+.fool .problem:empty { display: none; }
+.fool .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.fool .search { position: relative; }
+.fool .search input { width: 12em; }
+.fool .search ul { position: absolute; z-index: 10; top: 100%; left: 0; margin: 2px 0 0; padding: 0; list-style: none;
+  background: var(--paper); border: 1px solid var(--line); min-width: 100%; white-space: nowrap; }
+.fool .search li { padding: .15em .6em; cursor: pointer; }
+.fool .search li[aria-selected="true"] { background: var(--accent); color: var(--paper); }`;
+
+const PATIENCE = 15000; // ms without an answer before the page says so
+
+function make(tag, parent, attributes = {}, text = "") {
+  const element = parent.appendChild(document.createElement(tag));
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text) element.textContent = text;
+  return element;
+}
+
+const percent = (share) => (share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`);
+const reducedMotion = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// The root of a widget, and the ways in which it talks: to Python, to the keyboard and to a screen reader.
+function begin({ model, el }, name, label) {
+  const root = make("div", el, {
+    class: `fool ${name}`, tabindex: "0", role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true",
+  });
+  make("style", root).textContent = STYLE;
+  const body = make("div", root, { style: "display: contents" });
+  const problem = make("div", root, { class: "problem", role: "alert" });
+  const heard = make("div", root, { class: "heard", "aria-live": "polite" });
+  const say = (text) => { heard.textContent = text; };
+  const fail = (text) => { problem.textContent = text; };
+
+  // One question is under way; of those that wait, a newer one replaces an older one of the same name.
+  const mine = Math.random().toString(36).slice(2);
+  let count = 0;
+  let under = null;
+  let late = 0;
+  let waiting = [];
+  function ask(question, values = {}, content = null) {
+    return new Promise((resolve) => {
+      waiting = waiting.filter((one) => one.question !== question || one.resolve(null));
+      waiting.push({ question, values, content, resolve });
+      send();
+    });
+  }
+  function send() {
+    if (under || !waiting.length) return;
+    under = { ...waiting.shift(), id: `${mine} ${++count}` };
+    model.send({ id: under.id, ask: under.question, with: under.values }, undefined, under.content ? [under.content] : []);
+    late = setTimeout(() => fail("No answer from Python yet: is the kernel busy, or gone? Run the cell again."), PATIENCE);
+    root.dataset.busy = "1";
+  }
+  function receive(message, buffers) {
+    if (!under || message.id !== under.id) return; // an answer to another view of this widget
+    const { resolve } = under;
+    under = null;
+    clearTimeout(late);
+    delete root.dataset.busy;
+    fail(message.error || "");
+    resolve(message.error ? null : { ...message, buffers });
+    root.dataset.answers = count;
+    send();
+  }
+  model.on("msg:custom", receive);
+
+  // `keys`: rows of [key, what it does, function]; the number keys are the presets'.
+  const actions = {};
+  function keys(rows) {
+    const told = rows.map(([key, what]) => [key === " " ? "space" : key, what]);
+    for (const [key, , act] of rows) actions[key] = act;
+    root.dataset.keys = JSON.stringify([...JSON.parse(root.dataset.keys || "[]"), ...told]);
+  }
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // Jupyter has shortcuts for the same keys
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { target } = event;
+    const typing = target.matches("input:not([type=range]), select, textarea");
+    if (event.key === "Escape" && target !== root) return root.focus();
+    if (typing || (target.matches("button") && (event.key === " " || event.key === "Enter"))) return;
+    if (target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
+    const act = actions[event.key] || actions[event.key.toLowerCase()];
+    if (!act) return;
+    event.preventDefault();
+    act(event);
+  });
+  root.addEventListener("pointerdown", (event) => {
+    if (!event.target.closest("button, input, select, label, [tabindex]:not(.fool)")) root.focus({ preventScroll: true });
+  });
+
+  // The presets, as a row of buttons and on the number keys.
+  function presets(apply) {
+    const row = make("div", body, { class: "row presets", role: "group", "aria-label": "presets" });
+    const all = model.get("presets").map((preset, place) => {
+      const act = () => {
+        buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(k === place)));
+        root.dataset.preset = place + 1;
+        say(preset.title);
+        return apply(preset);
+      };
+      return [preset, act];
+    });
+    const buttons = all.map(([preset, act], place) => button(row, `${place + 1}  ${preset.title}`, act));
+    keys(all.map(([preset, act], place) => [String(place + 1), preset.title, act]));
+    return row;
+  }
+
+  const endings = [];
+  return {
+    root, body, ask, say, fail, keys, presets,
+    onEnd: (act) => endings.push(act),
+    end: () => {
+      clearTimeout(late);
+      model.off("msg:custom", receive);
+      waiting = [];
+      endings.forEach((act) => act());
+    },
+  };
+}
+
+function button(parent, text, act, attributes = {}) {
+  const one = make("button", parent, { type: "button", ...attributes }, text);
+  one.addEventListener("click", act);
+  return one;
+}
+
+// A slider with its name before it and its value after it: {min, max, step, value, show(value)}.
+function slider(parent, name, { min, max, step, value, show = String }, act) {
+  const label = make("label", parent, { class: "wide" });
+  make("span", label, {}, name);
+  const input = make("input", label, { type: "range", min, max, step });
+  const output = make("output", label);
+  const set = (number) => {
+    input.value = number;
+    output.textContent = show(Number(input.value));
+    input.setAttribute("aria-valuetext", output.textContent);
+  };
+  set(value);
+  input.addEventListener("input", () => { set(input.value); act(Number(input.value)); });
+  const limit = (more) => { for (const [key, to] of Object.entries(more)) input[key] = to; };
+  return { set, limit, input, get value() { return Number(input.value); } };
+}
+
+function choose(parent, name, options, act) {
+  const label = make("label", parent);
+  make("span", label, {}, name);
+  const select = make("select", label, { "aria-label": name });
+  const fill = (names) => {
+    const before = select.value;
+    select.replaceChildren();
+    names.forEach((one) => make("option", select, { value: one }, one.replaceAll("_", " ")));
+    if (names.includes(before)) select.value = before;
+  };
+  fill(options);
+  select.addEventListener("change", () => act(select.value));
+  return { fill, set: (value) => { select.value = value; }, get value() { return select.value; }, select };
+}
+
+// Type to search among many names; arrow keys and Enter, or a click, choose one.
+function search(parent, name, names, act) {
+  const label = make("label", parent, { class: "search" });
+  make("span", label, {}, name);
+  const input = make("input", label, {
+    type: "text", role: "combobox", "aria-label": `${name}: type to search`, "aria-autocomplete": "list",
+    "aria-expanded": "false", autocomplete: "off", spellcheck: "false",
+  });
+  const list = make("ul", label, { role: "listbox", hidden: "" });
+  let found = [];
+  let place = 0;
+  let chosen = "";
+  const close = () => { list.hidden = true; input.setAttribute("aria-expanded", "false"); };
+  const take = (value) => {
+    [chosen, input.value] = [value, value];
+    close();
+    act(value);
+  };
+  const rank = (one, part) => {
+    const low = one.toLowerCase();
+    if (low === part) return 0;
+    if (low.startsWith(part)) return 1;
+    if (low.split(/[\s-]/).some((word) => word.startsWith(part))) return 2;
+    return low.includes(part) ? 3 : 9;
+  };
+  const fill = () => {
+    const part = input.value.trim().toLowerCase();
+    found = names.filter((one) => rank(one, part) < 9).sort((a, b) => rank(a, part) - rank(b, part)).slice(0, 8);
+    place = Math.min(place, Math.max(0, found.length - 1));
+    list.replaceChildren();
+    if (!found.length) make("li", list, { "aria-disabled": "true" }, `nothing is called "${input.value}"`);
+    found.forEach((one, k) => {
+      const item = make("li", list, { role: "option", "aria-selected": String(k === place) }, one);
+      item.addEventListener("pointerdown", (event) => { event.preventDefault(); take(one); });
+    });
+    list.hidden = false;
+    input.setAttribute("aria-expanded", "true");
+  };
+  input.addEventListener("focus", () => input.select());
+  input.addEventListener("input", () => { place = 0; fill(); });
+  input.addEventListener("blur", () => { close(); input.value = chosen; });
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      place = (place + (event.key === "ArrowDown" ? 1 : -1) + found.length) % Math.max(1, found.length);
+      fill();
+    } else if (event.key === "Enter" && !list.hidden && found.length) take(found[place]);
+    else return;
+    event.preventDefault();
+  });
+  return { set: (value) => { [chosen, input.value] = [value, value]; }, input, get value() { return chosen; } };
+}
+
+// A square picture with a caption. `draw` takes three bytes per pixel, or four values of an ImageData.
+function picture(parent, caption) {
+  const figure = make("figure", parent);
+  const canvas = make("canvas", figure, { role: "img", "aria-label": caption });
+  const text = make("figcaption", figure, {}, caption);
+  const draw = (bytes) => {
+    const side = Math.round(Math.sqrt(bytes.length / 3));
+    if (canvas.width !== side) canvas.width = canvas.height = side;
+    const image = new ImageData(side, side);
+    for (let from = 0, to = 0; from < bytes.length; to += 4) {
+      image.data[to] = bytes[from++];
+      image.data[to + 1] = bytes[from++];
+      image.data[to + 2] = bytes[from++];
+      image.data[to + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  };
+  const title = (words) => { text.textContent = words; canvas.setAttribute("aria-label", words); };
+  return { figure, canvas, draw, title };
+}
+
+const asBytes = (buffer) => (buffer instanceof Uint8Array ? buffer
+  : new Uint8Array(buffer.buffer || buffer, buffer.byteOffset || 0, buffer.byteLength));
+
+// The change between two pictures, `times` as large, around grey.
+function amplified(before, after, times) {
+  const out = new Uint8ClampedArray(before.length);
+  for (let k = 0; k < out.length; k++) out[k] = 127.5 + times * (after[k] - before[k]);
+  return out;
+}
+
+// The most probable classes as bars; `marks` says by name which bar is the picture's own class and which the target.
+function bars(parent, heading = "") {
+  const box = make("div", parent, { class: "bars", role: "img" });
+  return (top, marks = {}) => {
+    box.replaceChildren();
+    if (heading) make("div", box, { class: "heading" }, heading);
+    for (const { label, probability } of top) {
+      const kind = label === marks.target ? "target" : label === marks.own ? "own" : "";
+      const name = make("div", box, { class: `name ${kind}`, title: label }, label);
+      name.style.setProperty("--share", `${100 * probability}%`);
+      make("div", box, { class: "share" }, percent(probability));
+    }
+    box.setAttribute("aria-label", top.map((one) => `${one.label} ${percent(one.probability)}`).join(", "));
+  };
+}

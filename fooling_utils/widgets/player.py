@@ -1,0 +1,2 @@
+class FoolingPlayer:
+    pass
