@@ -110,7 +110,7 @@ def words(error: BaseException) -> str:
         return "Interrupted."
     if isinstance(error, EXPECTED) and str(error):
         text = str(error)
-        return text[:1].upper() + text[1:]
+        return text if text.startswith("http") else text[:1].upper() + text[1:]
     return f"Something went wrong in Python: {type(error).__name__}: {error}"
 
 

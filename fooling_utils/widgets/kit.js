@@ -23,6 +23,7 @@ const STYLE = `
   border: 0; background: transparent; }
 .fool label { display: inline-flex; align-items: center; gap: .4em; }
 .fool label.wide { flex: 1 1 14em; }
+.fool ::placeholder { color: var(--ink); opacity: .65; }
 .fool output { font-variant-numeric: tabular-nums; min-width: 3.2em; }
 .fool figure { margin: 0; width: var(--picture); }
 .fool figure canvas, .fool figure img { width: 100%; aspect-ratio: 1; display: block; background: var(--soft);

@@ -1,2 +1,236 @@
-class FoolingPlayer:
-    pass
+"""The loop, played: choose a picture, a target and a method, and watch the pixels change."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import traitlets
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..constraints import Constraint, linf_ball
+from ..figures import triptych
+from ..images import blank, check_images, round_to_8bit, uniform_noise
+from ..models import Classifier, Prediction
+from ..objectives import toward
+from ..optimize import Frame, optimize_pixels
+from ..pictures import PICTURES, download, load_image
+from ..steps import Step, adam_step, sign_step, unit_step
+from .base import Answer, AskedWidget, kept, rgb, script
+
+LEVEL = 1 / 255
+LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers cut the connection at a message of 10 MB
+STEPS = 10_000  # of one run, far more than anybody watches
+
+
+class Method(NamedTuple):
+    """A way to move: a step rule for a size, the size's unit and range, and where the image must stay."""
+
+    rule: Callable[[float], Step]
+    unit: str
+    size: float
+    smallest: float
+    largest: float
+    constraint: Callable[[Tensor], Constraint] | None = None
+
+
+METHODS = {
+    "unit step": Method(unit_step, "L2", 0.3, 0.03, 3.0),
+    "sign step": Method(lambda size: sign_step(size * LEVEL), "grey levels", 0.25, 0.05, 4.0),
+    "PGD within 8 grey levels": Method(
+        lambda size: sign_step(size * LEVEL), "grey levels", 1.0, 0.05, 4.0, lambda start: linf_ball(start, 8 * LEVEL)
+    ),
+    "Adam": Method(lambda size: adam_step(size * LEVEL), "grey levels", 0.25, 0.05, 4.0),
+}
+STARTS: dict[str, Callable[..., Tensor]] = {"noise": uniform_noise, "grey": lambda **where: blank(0.5, **where)}
+PRESETS = (
+    {"title": "bus → ostrich", "picture": "school_bus", "target": "ostrich"},
+    {"title": "coffee → goldfish", "picture": "coffee", "target": "goldfish"},
+    {"title": "cat → pizza", "picture": "cat", "target": "pizza"},
+    {"title": "noise → robin", "picture": "noise", "target": "robin", "size": 1.0},
+    {"title": "bus, PGD", "picture": "school_bus", "target": "ostrich", "method": "PGD within 8 grey levels"},
+)
+
+
+class _State:
+    """What a player keeps when its cell is run again: pictures of the student's, the settings, the run so far."""
+
+    def __init__(self, model: Classifier):
+        self.model = model  # its identity is part of the key, so it must live as long
+        self.own_pictures: dict[str, Tensor] = {}
+        self.settings: dict = {}
+
+
+class FoolingPlayer(AskedWidget):
+    """Play the loop: image, change, result and the top five move together.
+
+    picture: the name of a built-in picture (see `PICTURES`), "noise", "grey", or a name in `pictures`.
+    target: a class, by name or index. method: one of `METHODS`. size: the size of a step, in the method's unit.
+    pictures: more images (1, 3, size, size) by name, size being the model's `input_size`.
+    until: it pauses where the target's probability is more than this.
+    presets: dictionaries with a title and any of picture, target, method and size.
+    Raises ValueError for a name that does not exist, or an image that does not fit the model.
+    """
+
+    _esm = script("player")
+    names = traitlets.List().tag(sync=True)
+    methods = traitlets.Dict().tag(sync=True)
+    until = traitlets.Float().tag(sync=True)
+    largest_upload = traitlets.Int(LARGEST_UPLOAD).tag(sync=True)
+
+    def __init__(
+        self,
+        model: Classifier,
+        picture: str = "school_bus",
+        target: str | int = "ostrich",
+        *,
+        method: str = "unit step",
+        size: float | None = None,
+        pictures: Mapping[str, Tensor] | None = None,
+        until: float = 0.99,
+        presets: Sequence[Mapping] = PRESETS,
+    ):
+        self.model, self._pictures = model, dict(pictures or {})
+        for name, image in self._pictures.items():
+            check_images(image, name=f"pictures[{name!r}]")
+            if tuple(image.shape) != (1, *model.input_shape):
+                raise ValueError(
+                    f"pictures[{name!r}] must have the shape {(1, *model.input_shape)}, got {tuple(image.shape)}"
+                )
+        double = {name for name, count in Counter(model.labels).items() if count > 1}
+        names = [f"{label} ({i})" if label in double else label for i, label in enumerate(model.labels)]
+        given = (picture, target, method, size, tuple(self._pictures), until, str(presets))
+        self._state = kept(("FoolingPlayer", id(model), *given), lambda: _State(model))
+        super().__init__(
+            names=names,
+            methods={name: one._asdict() | {"rule": None, "constraint": None} for name, one in METHODS.items()},
+            until=until,
+            presets=[dict(preset) for preset in presets],
+        )
+        if not self._state.settings:
+            self.start(picture, target, method, size)
+
+    @property
+    def frame(self) -> Frame:
+        """The frame that is shown."""
+        return self._state.frame
+
+    @property
+    def original(self) -> Tensor:
+        """The picture of the start (1, 3, size, size)."""
+        return self._state.original
+
+    @property
+    def picture_names(self) -> list[str]:
+        """Every picture that can be chosen."""
+        return [*self._state.own_pictures, *self._pictures, *STARTS, *PICTURES]
+
+    def start(self, picture: str, target: str | int, method: str = "unit step", size: float | None = None) -> None:
+        """Begin again with these settings, at frame 0."""
+        if method not in METHODS:
+            raise ValueError(f"no method is called {method!r}: choose from {', '.join(METHODS)}")
+        rule, index = METHODS[method], self._index(target)
+        size = rule.size if size is None else float(size)
+        image = self._image(picture)
+        constraint = rule.constraint(image) if rule.constraint else None
+        frames = optimize_pixels(
+            self.model, image, toward(index), step=rule.rule(size), constraint=constraint, steps=STEPS
+        )
+        state = self._state
+        state.settings = {"picture": picture, "target": index, "method": method, "size": size}
+        state.original, state.frames, state.frame, state.saved = image, frames, next(frames), None
+        state.own = self._top(state.frame, 1)[0].label
+
+    def step(self) -> None:
+        """Go on by one frame."""
+        self._state.frame = next(self._state.frames, self._state.frame)
+
+    def rewind(self) -> None:
+        """Back to frame 0."""
+        settings = self._state.settings
+        self.start(settings["picture"], settings["target"], settings["method"], settings["size"])
+
+    def add(self, name: str, source: bytes) -> str:
+        """Add a picture from the bytes of a file, and return the name under which it can be chosen."""
+        if len(source) > LARGEST_UPLOAD:
+            size, most = len(source) / 1e6, LARGEST_UPLOAD // 10**6
+            raise ValueError(f"{name} has {size:.1f} MB, and {most} MB is the most: save a smaller copy")
+        name = name[:40] if name[:40] not in (*self._pictures, *STARTS, *PICTURES) else f"my {name[:40]}"
+        self._state.own_pictures[name] = load_image(source, self.model.input_size, device=self.model.device)
+        return name
+
+    def _image(self, name: str) -> Tensor:
+        for images in (self._state.own_pictures, self._pictures):
+            if name in images:
+                return images[name]
+        where = {"size": self.model.input_size, "device": self.model.device}
+        if name in STARTS:
+            return round_to_8bit(STARTS[name](**where))
+        if name not in PICTURES:  # what a page asks for must never be taken for a file or an address
+            raise ValueError(f"no picture is called {name!r}: choose from {', '.join(self.picture_names)}")
+        return load_image(name, **where)
+
+    def _index(self, target: str | int) -> int:
+        return self.names.index(target) if target in self.names else self.model.index(target)
+
+    def _top(self, frame: Frame, count: int = 5) -> list[Prediction]:
+        values, indices = frame.logits[0].softmax(0).topk(min(count, len(self.names)))
+        return [Prediction(self.names[i], p, i) for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
+
+    # ------------------------------------------------------------------------------------------ what the page asks
+
+    def answer_begin(self) -> Answer:
+        """The settings, and the frame with the original."""
+        settings = self._state.settings | {"target": self.names[self._state.settings["target"]]}
+        facts, pixels = self._shown()
+        chosen = {"settings": settings, "pictures": self.picture_names, "own": self._state.own}
+        return {**facts, **chosen}, [*pixels, rgb(self.original)]
+
+    def answer_start(self, **settings: object) -> Answer:
+        """Begin with other settings; those that are not named stay, and a method brings its own size."""
+        if "method" in settings:
+            settings = {"size": None} | settings
+        self.start(**{**self._state.settings, **settings})
+        return self.answer_begin()
+
+    def answer_frame(self, wait: bool = False) -> Answer:
+        """The next frame; or the same one, if the player waits at the target and has arrived."""
+        if not (wait and self._probability() > self.until):
+            self.step()
+        return self._shown()
+
+    def answer_saved(self) -> dict:
+        """What the network says to the result once it was saved as a PNG file, which rounds it to 8 bit."""
+        top = self.model.top(round_to_8bit(self.frame.image), 1)[0]
+        survives = top.index == self._state.settings["target"]
+        self._state.saved = {"index": self.frame.index, "survives": survives}
+        return {"saved": {**self._state.saved, "label": self.names[top.index], "probability": top.probability}}
+
+    def answer_upload(self, name: str, content: bytes) -> Answer:
+        """Start with a picture of the student's."""
+        return self.answer_start(picture=self.add(name, content))
+
+    def answer_address(self, address: str) -> Answer:
+        """Start with the picture behind a public http(s) address."""
+        content = download(address.strip(), public_only=True)
+        return self.answer_start(picture=self.add(address.rpartition("/")[2] or "picture", content))
+
+    def _probability(self) -> float:
+        return self.frame.probability(self._state.settings["target"])
+
+    def _shown(self) -> Answer:
+        frame = self.frame
+        change = frame.image - self.original
+        facts = {
+            "index": frame.index,
+            "top": [one._asdict() for one in self._top(frame)],
+            "probability": self._probability(),
+            "l2": change.norm().item(),
+            "rms": 255 * change.square().mean().sqrt().item(),
+            "largest": 255 * change.abs().max().item(),
+        }
+        return facts, [rgb(frame.image)]
+
+    def twin(self) -> Figure:
+        """The bus, or what was chosen, before and after as many frames as are shown."""
+        return triptych(self.model, self.original, self.frame.image, self._state.settings["target"])

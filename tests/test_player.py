@@ -1,0 +1,316 @@
+"""The fooling player without a browser: what the page may ask, and what it is answered."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fooling_utils import blank, linf_ball, load_image, optimize_pixels, round_to_8bit, sign_step, toward, unit_step
+from fooling_utils.widgets import FoolingPlayer, base, forget
+from fooling_utils.widgets.player import LARGEST_UPLOAD, METHODS, PRESETS
+from nets import linear, random_images, random_linear
+
+
+class Page:
+    """Asks a widget as its page does, and takes its answers."""
+
+    def __init__(self, widget):
+        self.widget, self.answers = widget, []
+        widget.send = lambda content, buffers=None: self.answers.append((content, buffers))
+
+    def ask(self, question, content=None, **values):
+        sent = [memoryview(content)] if content is not None else []
+        self.widget._receive(self.widget, {"id": "page 7", "ask": question, "with": values}, sent)
+        (answer,) = self.answers
+        self.answers.clear()
+        assert answer[0].pop("id") == "page 7"
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def small():
+    """A linear network with three classes on images of 4 x 4 pixels."""
+    return random_linear(3)
+
+
+def levels(image):
+    return (255 * round_to_8bit(image))[0].permute(1, 2, 0).round().to(torch.uint8).numpy().tobytes()
+
+
+def player_of(model, **options):
+    image = random_images(1)
+    return FoolingPlayer(model, "mine", 2, pictures={"mine": image}, **options), image
+
+
+# ------------------------------------------------------------------------------------------------------ the same loop
+
+
+def test_it_plays_the_loop(small):
+    player, image = player_of(small)
+    page = Page(player)
+    facts, (shown, original) = page.ask("begin")
+    assert (shown, original) == (levels(image), levels(image))
+    assert facts["settings"] == {"picture": "mine", "target": small.labels[2], "method": "unit step", "size": 0.3}
+    frames = optimize_pixels(small, image, toward(2), step=unit_step(0.3))
+    for frame, asked in zip(frames, ["begin", "frame", "frame", "frame"], strict=False):
+        facts, buffers = page.ask(asked)
+        assert facts["index"] == frame.index
+        assert buffers[0] == levels(frame.image)
+        assert facts["probability"] == pytest.approx(frame.probability(2), abs=1e-6)
+        assert facts["l2"] == pytest.approx((frame.image - image).norm().item(), abs=1e-6)
+        assert facts["rms"] == pytest.approx(255 * (frame.image - image).square().mean().sqrt().item(), abs=1e-4)
+        assert facts["largest"] == pytest.approx(255 * (frame.image - image).abs().max().item(), abs=1e-4)
+        best = [one["probability"] for one in facts["top"]]
+        assert best == sorted(best, reverse=True)
+        assert facts["top"][0]["label"] == small.top(frame.image)[0].label
+
+
+def test_pgd_stays_in_its_ball(small):
+    player, image = player_of(small, method="PGD within 8 grey levels", size=4.0)
+    page = Page(player)
+    for _ in range(5):
+        _, (shown,) = page.ask("frame")
+    expected = image
+    for frame in optimize_pixels(
+        small, image, toward(2), step=sign_step(4 / 255), constraint=linf_ball(image, 8 / 255), steps=5
+    ):
+        expected = frame.image
+    assert shown == levels(expected)
+    assert 255 * (player.frame.image - image).abs().max() == pytest.approx(8, abs=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_climbs(small, method):
+    player, _ = player_of(small, method=method)
+    page = Page(player)
+    before = player.frame.probability(2)
+    for _ in range(10):
+        page.ask("frame")
+    assert player.frame.probability(2) > before
+
+
+def test_it_waits_at_the_target_and_goes_on_when_told(small):
+    player, _ = player_of(small, until=0.5)
+    page = Page(player)
+    for _ in range(200):
+        facts, _ = page.ask("frame", wait=True)
+    arrived = facts["index"]
+    assert arrived < 200
+    assert facts["probability"] > 0.5
+    assert page.ask("frame", wait=True)[0]["index"] == arrived
+    assert page.ask("frame")[0]["index"] == arrived + 1
+
+
+def test_the_picture_saved_as_png_is_judged_for_itself():
+    # 100.4 grey levels round down: bright enough for class 1 as floats, not after saving
+    model = linear(torch.stack([torch.zeros(48), torch.full((48,), 20.0)]), torch.tensor([0, -20 * 48 * 100.3 / 255]))
+    player = FoolingPlayer(model, "mine", 1, pictures={"mine": torch.full((1, 3, 4, 4), 100.4 / 255)})
+    page = Page(player)
+    assert player.frame.probability(1) > 0.5
+    saved = page.ask("saved")[0]["saved"]
+    assert (saved["survives"], saved["label"], saved["index"]) == (False, model.labels[0], 0)
+    for _ in range(3):
+        page.ask("frame")
+    assert page.ask("saved")[0]["saved"] | {"probability": 1} == {
+        "survives": True, "label": model.labels[1], "index": 3, "probability": 1,
+    }  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------- settings and pictures
+
+
+def test_settings_start_again_and_the_others_stay(small):
+    player, _ = player_of(small)
+    page = Page(player)
+    page.ask("frame")
+    facts, (shown, original) = page.ask("start", target=small.labels[0])
+    assert facts["settings"] == {"picture": "mine", "target": small.labels[0], "method": "unit step", "size": 0.3}
+    assert facts["index"] == 0
+    assert shown == original
+    facts, _ = page.ask("start", method="Adam")
+    assert facts["settings"]["size"] == METHODS["Adam"].size
+    assert facts["settings"]["target"] == small.labels[0]
+    assert page.ask("start", size=0.5)[0]["settings"]["size"] == 0.5
+
+
+def test_grey_noise_and_the_built_in_pictures_can_be_chosen(small):
+    player, _ = player_of(small)
+    page = Page(player)
+    assert page.ask("start", picture="grey")[1][1] == levels(blank(0.5, size=4))
+    assert page.ask("start", picture="coffee")[1][1] == levels(load_image("coffee", 4))
+    noise = page.ask("start", picture="noise")[1][1]
+    assert noise == page.ask("start", picture="noise")[1][1]
+    assert len(set(noise)) > 20
+    assert {"mine", "grey", "noise", "coffee"} <= set(player.picture_names)
+
+
+def png_bytes(size=(8, 8), colour="red"):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, format="PNG")
+    return file.getvalue()
+
+
+def test_an_upload_becomes_a_picture(small):
+    page = Page(player_of(small)[0])
+    facts, buffers = page.ask("upload", png_bytes(), name="hand.png")
+    assert facts["settings"]["picture"] == "hand.png"
+    assert "hand.png" in facts["pictures"]
+    assert buffers[1] == bytes([255, 0, 0]) * 16
+
+
+def test_an_upload_never_replaces_a_built_in_picture(small):
+    page = Page(player_of(small)[0])
+    for name in ("coffee", "mine", "noise"):
+        assert page.ask("upload", png_bytes(), name=name)[0]["settings"]["picture"] == f"my {name}"
+    assert page.ask("start", picture="coffee")[1][1] == levels(load_image("coffee", 4))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no picture at all", "no picture that can be read"),
+        (b"", "no picture that can be read"),
+        (png_bytes()[:45], "damaged or cut short"),
+        (b"0" * (LARGEST_UPLOAD + 1), "8 MB is the most"),
+    ],
+    ids=["text", "nothing", "cut short", "too large"],
+)
+def test_a_bad_upload_says_why_and_loses_nothing(small, content, message):
+    player, _ = player_of(small)
+    page = Page(player)
+    page.ask("frame")
+    answer, _ = page.ask("upload", content, name="bad.png")
+    assert message in answer["error"]
+    assert page.ask("frame")[0]["index"] == 2
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(small, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    answer, _ = Page(player_of(small)[0]).ask("upload", png_bytes((100, 100)), name="bomb.png")
+    assert "too large to be opened safely" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1/a.png", "http://localhost/a.png", "file:///etc/hosts", "a.png"]
+)
+def test_an_address_of_this_machine_is_refused(small, address):
+    answer, _ = Page(player_of(small)[0]).ask("address", address=address)
+    assert "error" in answer
+    assert "private network" in answer["error"] or "must begin with http" in answer["error"]
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../README.md", "http://127.0.0.1/", "", None, 3])
+def test_the_page_cannot_ask_for_files(small, name):
+    answer, _ = Page(player_of(small)[0]).ask("start", picture=name)
+    assert "no picture is called" in answer["error"].lower()
+
+
+# ------------------------------------------------------------------------------------------------- errors and re-runs
+
+
+@pytest.mark.parametrize(
+    ("question", "values", "message"),
+    [
+        ("start", {"target": "no such class"}, "o class is called"),
+        ("start", {"method": "magic"}, "choose from unit step"),
+        ("start", {"size": -1}, "-1"),
+        ("start", {"size": "wide"}, "wide"),
+        ("frame", {"unknown": 1}, "unknown"),
+        ("nothing", {}, "there is no answer to 'nothing'"),
+        (None, {}, "there is no answer to None"),
+        ("__init__", {}, "there is no answer"),
+    ],
+)
+def test_an_error_is_an_answer_and_loses_nothing(small, question, values, message):
+    player, _ = player_of(small)
+    page = Page(player)
+    page.ask("frame")
+    assert message.lower() in page.ask(question, **values)[0]["error"].lower()
+    assert page.ask("frame")[0]["index"] == 2
+
+
+def test_an_error_in_a_callback_is_shown(small, monkeypatch):
+    player, _ = player_of(small)
+    monkeypatch.setattr(player, "step", lambda: 1 / 0)
+    assert "ZeroDivisionError: division by zero" in Page(player).ask("frame")[0]["error"]
+
+
+@pytest.mark.parametrize("question", [None, "frame", 3, [], {"ask": ["frame"]}, {"ask": "frame", "with": 3}])
+def test_a_question_of_any_shape_is_answered(small, question):
+    player, _ = player_of(small)
+    answers = []
+    player.send = lambda content, buffers=None: answers.append(content)
+    player._receive(player, question, None)
+    assert "error" in answers[0]
+
+
+def test_the_state_survives_a_second_run_of_the_cell(small):
+    picture = random_images(1)
+    first = Page(FoolingPlayer(small, "mine", 2, pictures={"mine": picture}))
+    first.ask("upload", png_bytes(), name="hand.png")
+    first.ask("start", target=small.labels[0])
+    first.ask("frame")
+    second = Page(FoolingPlayer(small, "mine", 2, pictures={"mine": picture}))
+    facts, _ = second.ask("begin")
+    assert facts["settings"]["target"] == small.labels[0]
+    assert facts["settings"]["picture"] == "hand.png"
+    assert facts["index"] == 1
+    other = Page(FoolingPlayer(small, "mine", 1, pictures={"mine": picture}))
+    assert other.ask("begin")[0]["settings"]["target"] == small.labels[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"picture": "no such picture"}, "no picture is called 'no such picture'"),
+        ({"target": 7}, "there is no class 7"),
+        ({"method": "magic"}, "no method is called 'magic'"),
+        ({"size": 0.0}, "0"),
+        ({"pictures": {"large": torch.zeros(1, 3, 8, 8)}}, "(1, 3, 8, 8)"),
+    ],
+)
+def test_the_arguments_are_checked_at_the_call(small, options, message):
+    with pytest.raises(ValueError) as error:
+        FoolingPlayer(small, **{"picture": "coffee", "target": 0, **options})
+    assert message in str(error.value)
+
+
+def test_classes_of_one_name_can_be_told_apart():
+    twice = linear(torch.randn(3, 48), labels=["crane", "crane", "pin"])
+    page = Page(FoolingPlayer(twice, "coffee", 1))
+    facts, _ = page.ask("begin")
+    assert facts["settings"]["target"] == "crane (1)"
+    assert page.ask("start", target="crane (0)")[0]["settings"]["target"] == "crane (0)"
+
+
+def test_the_presets_exist(model):
+    player = FoolingPlayer(model)
+    page = Page(player)
+    for preset in PRESETS:
+        settings = {name: value for name, value in preset.items() if name != "title"}
+        facts, _ = page.ask("start", **settings)
+        assert facts["settings"].items() >= settings.items()
+
+
+def test_a_reader_without_a_kernel_sees_a_picture(small):
+    player, _ = player_of(small)
+    data, _ = player._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as twin:
+        assert min(twin.size) > 300
+        assert np.asarray(twin.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_rgb_takes_one_image():
+    with pytest.raises(ValueError, match="one image and got 2"):
+        base.rgb(random_images(2))
