@@ -76,19 +76,21 @@ function begin({ model, el }, name, label) {
   const say = (text) => { heard.textContent = text; };
   const fail = (text) => { problem.textContent = text; };
 
-  // One question is under way; of those that wait, a newer one replaces an older one of the same name.
+  // One question is under way. Of those that wait, a newer `ask` replaces an older one of the same name; a `tell` stays.
   const mine = Math.random().toString(36).slice(2);
   let count = 0;
   let under = null;
   let late = 0;
   let waiting = [];
-  function ask(question, values = {}, content = null) {
-    return new Promise((resolve) => {
-      waiting = waiting.filter((one) => one.question !== question || one.resolve(null));
-      waiting.push({ question, values, content, resolve });
-      send();
-    });
+  function ask(question, values = {}) {
+    waiting = waiting.filter((one) => one.stays || one.question !== question || one.resolve(null));
+    return enqueue({ question, values });
   }
+  const tell = (question, values = {}, content = null) => enqueue({ question, values, content, stays: true });
+  const enqueue = (one) => new Promise((resolve) => {
+    waiting.push({ ...one, resolve });
+    send();
+  });
   function send() {
     if (under || !waiting.length) return;
     under = { ...waiting.shift(), id: `${mine} ${++count}` };
@@ -152,7 +154,7 @@ function begin({ model, el }, name, label) {
 
   const endings = [];
   return {
-    root, body, ask, say, fail, keys, presets,
+    root, body, ask, tell, say, fail, keys, presets,
     onEnd: (act) => endings.push(act),
     end: () => {
       clearTimeout(late);

@@ -25,7 +25,7 @@ function player(context) {
   let times = 20;
   let saved = null;
 
-  const start = (change) => ui.ask("start", change).then(begun);
+  const start = (change) => ui.tell("start", change).then(begun);
 
   const choices = make("div", ui.body, { class: "row" });
   const pictures = choose(choices, "picture", [], (name) => { play(false); start({ picture: name }); });
@@ -58,7 +58,7 @@ function player(context) {
       ui.fail(`${one.name} has ${(one.size / 1e6).toFixed(1)} MB, and ${model.get("largest_upload") / 1e6} MB is the most: save a smaller copy.`);
       return;
     }
-    begun(await ui.ask("upload", { name: one.name }, await one.arrayBuffer()));
+    begun(await ui.tell("upload", { name: one.name }, await one.arrayBuffer()));
   });
   const address = make("input", own, {
     type: "url", class: "address", placeholder: "or paste https://… and press Enter", "aria-label": "address of a picture",
@@ -66,7 +66,7 @@ function player(context) {
   address.addEventListener("keydown", async (event) => {
     if (event.key !== "Enter" || !address.value) return;
     play(false);
-    const answer = await ui.ask("address", { address: address.value });
+    const answer = await ui.tell("address", { address: address.value });
     if (answer) address.value = "";
     begun(answer);
   });
@@ -74,7 +74,8 @@ function player(context) {
   const presets = ui.presets(async ({ title, ...change }) => {
     play(false);
     const rest = { method: Object.keys(methods)[0], size: null, ...change };
-    if (begun(await ui.ask("start", rest))) play(true);
+    const run = ++runs;
+    if (begun(await ui.tell("start", rest)) && run === runs) play(true);
   });
 
   const view = make("div", ui.body, { class: "row top" });
@@ -171,6 +172,7 @@ function player(context) {
 
   function rewind() {
     play(false);
+    runs++; // a preset on its way does not play any more
     return start({});
   }
 
