@@ -25,6 +25,12 @@ WALL = (
 )  # fmt: skip
 
 
+STRIPS = {  # the pictures of lessons 1 and 3 that go from a full prior to none
+    "lesson 1": ("waves and views", "waves", "total variation", "L2 decay", "none"),
+    "lesson 3": ("d = 1.3", "d = 0.7", "d = 0, no views", "pixels", "from noise"),
+}
+
+
 def priors(
     labels: Sequence[Label], size: int = 128, *, rate: float = 0.1, device: str | torch.device | None = None
 ) -> dict[str, dict]:
@@ -83,6 +89,17 @@ def recognised(first: Classifier, second: Classifier, images: Tensor, labels: Se
 
 def load_wall(device: str | torch.device | None = None) -> Tensor:
     """The stored pictures of the classes in `WALL`, (12, 3, 224, 224), made by `make_data wall`."""
-    pixels = torch.from_numpy(np.array(Image.open(DATA / "wall.png"))).permute(2, 0, 1)[None]
-    rows = from_uint8(pixels).split(224, 2)
-    return torch.cat([image for row in rows for image in row.split(224, 3)]).to(device or default_device())
+    return _squares("wall.png", 224).to(device or default_device())
+
+
+def load_strip(lesson: str, device: str | torch.device | None = None) -> dict[str, Tensor]:
+    """Robins from a full prior to none, one of `STRIPS`: images (1, 3, 128, 128) by name (`make_data strips`)."""
+    if lesson not in STRIPS:
+        raise ValueError(f"there is no strip of {lesson!r}: choose from {', '.join(STRIPS)}")
+    images = _squares(f"robins {lesson}.png".replace(" ", "_"), 128).to(device or default_device())
+    return dict(zip(STRIPS[lesson], images.split(1), strict=True))
+
+
+def _squares(file: str, size: int) -> Tensor:
+    pixels = torch.from_numpy(np.array(Image.open(DATA / file))).permute(2, 0, 1)[None]
+    return torch.cat([image for row in from_uint8(pixels).split(size, 2) for image in row.split(size, 3)])

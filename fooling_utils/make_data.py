@@ -11,18 +11,20 @@ import torch
 from tqdm import tqdm
 
 from . import drawings, surveys
-from .class_pictures import MEASURED, WALL, draw_classes, priors, recognised
+from .class_pictures import MEASURED, STRIPS, WALL, draw_classes, priors, recognised
 from .comparison import compare_methods
 from .evolution import direct, evolve, load_archive
+from .fourier import fourier_decode, fourier_start
 from .from_noise import climb_from_noise, first_passes
-from .images import round_to_8bit, save_png, uniform_noise
+from .images import blank, round_to_8bit, save_png, uniform_noise
 from .models import load_model
-from .objectives import toward
+from .objectives import logit, toward
 from .optimize import optimize_pixels, run_until
 from .painters import cppn, cppn_decode, cppn_weights, layered_genome
 from .pictures import DATA, PHOTOGRAPHS, load_image
 from .regions import on_plane, region_map
 from .steps import adam_step, unit_step
+from .views import random_views
 
 LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
 
@@ -80,6 +82,28 @@ def wall() -> None:
     rows = [torch.cat(list(row.split(1)), 3) for row in images.split(6)]
     save_png(torch.cat(rows, 2), DATA / "wall.png")
     figures.grid_of_images(images, WALL).savefig(IMAGES / "classes.jpg", dpi=100, pil_kwargs={"quality": 88})
+
+
+def strips() -> None:
+    """The robins of lessons 1 and 3 from a full prior to none, for their lecture pages (half a minute)."""
+    model = load_model(device="cpu")
+    ways = {name: {**choices, "steps": 96} for name, choices in priors(["robin"]).items()}
+    rates = {
+        "d = 1.3": (1.3, 0.1, random_views()),
+        "d = 0.7": (0.7, 0.05, random_views()),
+        "d = 0, no views": (0, 0.05, None),
+    }
+    for name, (decay, rate, view) in rates.items():
+        waves = {"start": fourier_start(size=128), "decode": fourier_decode(128, decay=decay)}
+        ways[name] = waves | {"objective": logit("robin"), "step": adam_step(rate), "view": view, "steps": 64}
+    for name, start in {"pixels": blank(0.5, size=128), "from noise": uniform_noise(size=128)}.items():
+        ways[name] = {"start": start, "objective": logit("robin"), "step": unit_step(2.0), "steps": 64}
+    for lesson, names in STRIPS.items():
+        images = []
+        for name in names:
+            *_, last = optimize_pixels(model, **ways[name])
+            images.append(last.image)
+        save_png(torch.cat(images, 3), DATA / f"robins {lesson}.png".replace(" ", "_"))
 
 
 def noise() -> None:
@@ -219,6 +243,7 @@ TASKS: dict[str, Callable[[], object]] = {
     "title": title,
     "classes": classes,
     "wall": wall,
+    "strips": strips,
     "noise": noise,
     "champions": champions,
     "nothing": nothing,

@@ -124,3 +124,19 @@ def test_classes_are_drawn_in_batches_and_rounded(model):
     batches = list(class_pictures.draw_classes(model, list(range(17)), "waves and views", size=32, steps=1))
     assert [len(batch) for batch in batches] == [16, 1]
     assert torch.equal(batches[0], round_to_8bit(batches[0]))
+
+
+@pytest.mark.parametrize("lesson", class_pictures.STRIPS)
+def test_the_stored_robins_go_from_a_full_prior_to_none(model, lesson):
+    second = load_model("efficientnet_lite1")
+    strip = class_pictures.load_strip(lesson, model.device)
+    assert tuple(strip) == class_pictures.STRIPS[lesson]
+    robin = model.index("robin")
+    agreed = [second.probabilities(image)[0, robin].item() > 0.5 for image in strip.values()]
+    assert all(model.probabilities(image)[0, robin] > 0.99 for image in strip.values())
+    assert agreed == [True, True, False, False, False]
+
+
+def test_an_unknown_strip_is_refused():
+    with pytest.raises(ValueError, match="'lesson 2': choose from lesson 1, lesson 3"):
+        class_pictures.load_strip("lesson 2")

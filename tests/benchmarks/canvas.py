@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from test_browser import Plane, chromium, open_lab, served
+from browsing import chromium, served
+from test_browser import CELLS, Plane, open_lab
 
 GOAL_FRAMES, GOAL_CLICK = 20, 100  # per second, milliseconds
 
@@ -42,7 +43,7 @@ def clicks(plane: Plane, count: int, y: float) -> list[float]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser, served(Path(folder)) as address:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser, served(Path(folder), CELLS) as address:
         plane = Plane(open_lab(browser, address, cells=1))
         plane.page.evaluate(WATCH)
         rest = clicks(plane, 20, -1.1)
