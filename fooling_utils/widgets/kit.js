@@ -27,7 +27,7 @@ const STYLE = `
 .fool output { font-variant-numeric: tabular-nums; min-width: 3.2em; }
 .fool figure { margin: 0; width: var(--picture); }
 .fool figure canvas, .fool figure img { width: 100%; aspect-ratio: 1; display: block; background: var(--soft);
-  image-rendering: auto; }
+  object-fit: contain; image-rendering: auto; }
 .fool figcaption { min-height: 1.3em; text-align: center; padding-top: .15em; }
 .fool .bars { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .18em .5em; flex: 1 1 11em;
   min-width: 11em; max-width: 26em; }
@@ -138,10 +138,13 @@ function begin({ model, el }, name, label) {
   // The presets, as a row of buttons and on the number keys.
   function presets(apply) {
     const row = make("div", body, { class: "row presets", role: "group", "aria-label": "presets" });
+    const press = (place) => {
+      buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(k === place)));
+      root.dataset.preset = place + 1;
+    };
     const all = model.get("presets").map((preset, place) => {
       const act = () => {
-        buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(k === place)));
-        root.dataset.preset = place + 1;
+        press(place);
         say(preset.title);
         return apply(preset);
       };
@@ -149,7 +152,7 @@ function begin({ model, el }, name, label) {
     });
     const buttons = all.map(([preset, act], place) => button(row, `${place + 1}  ${preset.title}`, act));
     keys(all.map(([preset, act], place) => [String(place + 1), preset.title, act]));
-    return row;
+    return Object.assign(row, { press }); // press(-1) where a preset does not hold any more
   }
 
   const endings = [];
@@ -255,15 +258,15 @@ function search(parent, name, names, act) {
   return { set: (value) => { [chosen, input.value] = [value, value]; }, input, get value() { return chosen; } };
 }
 
-// A square picture with a caption. `draw` takes three bytes per pixel, or four values of an ImageData.
+// A picture with a caption. `draw` takes three bytes per pixel, and the width in pixels where it is not a square.
 function picture(parent, caption) {
   const figure = make("figure", parent);
   const canvas = make("canvas", figure, { role: "img", "aria-label": caption });
   const text = make("figcaption", figure, {}, caption);
-  const draw = (bytes) => {
-    const side = Math.round(Math.sqrt(bytes.length / 3));
-    if (canvas.width !== side) canvas.width = canvas.height = side;
-    const image = new ImageData(side, side);
+  const draw = (bytes, width = Math.round(Math.sqrt(bytes.length / 3))) => {
+    const height = bytes.length / 3 / width;
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const image = new ImageData(width, height);
     for (let from = 0, to = 0; from < bytes.length; to += 4) {
       image.data[to] = bytes[from++];
       image.data[to + 1] = bytes[from++];

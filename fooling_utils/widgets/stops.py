@@ -1,0 +1,363 @@
+"""Images along a way, one stop after the other: the size of a change from nothing to plenty, a prior from all to none."""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import traitlets
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..figures import curves, grid_of_images
+from ..images import check_images, round_to_8bit
+from ..models import Classifier, Prediction
+from ..objectives import Label
+from .base import Answer, AskedWidget, kept, rgb, script
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AT_ONCE = 4  # sizes per answer: a question in between waits for so many
+TOLERANCE = 1e-4  # of a size: how exactly a change is scaled to it
+SIZES = 25
+SIZE_PRESETS = (
+    {"title": "no change", "size": 0.0},
+    {"title": "just enough", "enough": True},
+    {"title": "one grey level RMS", "levels": 1.0},
+    {"title": "eight grey levels", "levels": 8.0},
+)
+
+
+class _Stops(AskedWidget):
+    """A widget with a row of stops, one of which is shown; which one is kept for a second run of the cell."""
+
+    _esm = script("stops")
+    kind = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, state: dict, count: int, **values: object):
+        self._state, self._count = state, count
+        super().__init__(**values)
+
+    @property
+    def place(self) -> int:
+        """The stop that is shown, from 0."""
+        return self._state["place"]
+
+    def answer_stop(self, place: int) -> Answer:
+        """Go to a stop."""
+        if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < self._count:
+            raise ValueError(f"there is no stop {place!r}: they go from 0 to {self._count - 1}")
+        answer = self._stop(place)
+        self._state["place"] = place
+        return answer
+
+    def _stop(self, place: int) -> Answer:
+        raise NotImplementedError
+
+
+class EpsilonExplorer(_Stops):
+    """What a change does as it grows: the network's answer over its size, beside random noise of the same size.
+
+    image: (1, 3, H, W). change: (1, 3, H, W), a direction; only its sizes are changed. target: a class.
+    own: a class, by default the network's first for `image`. seed: of the noise, which is Gaussian.
+    sizes: L2 of the change, increasing; by default 25 from 0 to 3 times that of `change`, the thirteenth that of
+        `change` itself, denser near 0, and 1 and 8 grey levels RMS among them where they are within.
+    presets: dictionaries with a title and one of size (L2), levels (grey levels RMS), and enough (the smallest size at
+        which the target is the top class).
+    Every size is measured on what the network sees, after cutting off at black and white and rounding to 8 bit, which
+    erase much of a small change: change and noise are scaled until what is left of them has the size.
+    Raises ValueError for a shape that does not fit, an unknown class, a change of zero, and sizes out of reach.
+    """
+
+    titles = traitlets.List().tag(sync=True)
+
+    def __init__(
+        self,
+        model: Classifier,
+        image: Tensor,
+        change: Tensor,
+        *,
+        own: Label | None = None,
+        target: Label,
+        sizes: Sequence[float] | None = None,
+        seed: int = 0,
+        presets: Sequence[Mapping] | None = None,
+    ):
+        model.check(image)
+        check_images(change, bounds=None, name="change")
+        if image.shape != change.shape or image.shape[:2] != (1, 3):
+            raise ValueError(
+                "image and change must be one image each of the same shape (1, 3, H, W), got "
+                f"{tuple(image.shape)} and {tuple(change.shape)}"
+            )
+        if not change.any():
+            raise ValueError("change is 0 everywhere, which is no direction: use fooled - image")
+        self.model, self.image = model, round_to_8bit(image)
+        self.target = model.index(target)
+        self.own = model.top(self.image, 1)[0].index if own is None else model.index(own)
+        if self.own == self.target:
+            raise ValueError(f"own and target are both {model.labels[self.own]!r}: choose another target")
+        noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
+        ways = {"change": change, "noise": noise}
+        self._ways = {name: (way / way.norm()).to(image.device) for name, way in ways.items()}
+        self._level = math.sqrt(image.numel()) / 255  # L2 of one grey level RMS
+        self.sizes = _default_sizes(change.norm().item(), self._level) if sizes is None else _checked(sizes)
+        for name in self._ways:
+            self._scale(name, self.sizes[-1])  # raises where it cannot be reached
+        key = ("EpsilonExplorer", id(model), fingerprint(image, change), self.own, self.target, *self.sizes, seed)
+        # the model's identity is part of the key, so it must live as long
+        state = kept(key, lambda: {"model": model, "place": self._near(change.norm().item()), "rows": {}})
+        if presets is None:
+            presets = [one for one in SIZE_PRESETS if one.get("levels", 0) * self._level <= 1.001 * self.sizes[-1]]
+        super().__init__(
+            state,
+            len(self.sizes),
+            kind="sizes",
+            titles=[f"L2 {size:.3g}, {size / self._level:.2f} grey levels" for size in self.sizes],
+            presets=[self._preset(dict(preset)) for preset in presets],
+        )
+
+    def image_at(self, place: int, way: str = "change") -> Tensor:
+        """The image (1, 3, H, W) of a stop, as it was classified. way: "change" or "noise"."""
+        return self._at(way, self._row(place)[way]["scale"])
+
+    def enough(self) -> int:
+        """The first stop where the target is the top class; ValueError if there is none."""
+        for place in range(len(self.sizes)):
+            if self._row(place)["change"]["index"] == self.target:
+                return place
+        raise ValueError(
+            f"{self.model.labels[self.target]!r} is the top class at no size up to {self.sizes[-1]:.3g}: "
+            "give larger sizes, or a change that leads to it"
+        )
+
+    def table(self) -> "pd.DataFrame":
+        """What is measured at every size, as a table with a row per stop; it measures what is missing."""
+        import pandas as pd
+
+        self._measure(range(len(self.sizes)))
+        own, target = self.model.labels[self.own], self.model.labels[self.target]
+        rows = []
+        for place in range(len(self.sizes)):
+            row = {}
+            for way in self._ways:
+                one = self._row(place)[way]
+                if way == "change":
+                    row |= {"size, L2": one["size"], "RMS, grey levels": one["size"] / self._level}
+                row |= {f"{own}, {way}": one["own"], f"{target}, {way}": one["target"], f"top, {way}": one["label"]}
+            rows.append(row | {"size of the noise, L2": one["size"]})
+        return pd.DataFrame(rows)
+
+    def twin(self) -> Figure:
+        """The curves, from every third size: the others are left for the page to ask about."""
+        places = range(0, len(self.sizes), 1 if len(self.sizes) < 9 else 3)
+        self._measure(places)
+        lines = {}
+        for way in self._ways:
+            rows = [self._row(place)[way] for place in places]
+            for name in ("target", "own"):
+                label = self.model.labels[getattr(self, name)]
+                lines[f"{label}, {way}"] = ([row["size"] for row in rows], [row[name] for row in rows])
+        return curves(lines, "size of the change, L2", "probability")
+
+    # ------------------------------------------------------------------------------------------ what the page asks
+
+    def answer_begin(self) -> dict:
+        """The sizes, the two classes, and where to begin."""
+        labels = {"own": self.model.labels[self.own], "target": self.model.labels[self.target]}
+        return {"place": self.place, "sizes": self.sizes, "level": self._level, **labels}
+
+    def answer_measure(self) -> dict:
+        """Some more sizes, and all that was measured so far; when nothing is missing, that is all."""
+        rows = self._state["rows"]
+        self._measure([place for place in range(self._count) if place not in rows][:AT_ONCE])
+        return {"rows": [[place, rows[place]] for place in sorted(rows)]}
+
+    def answer_enough(self) -> Answer:
+        """Go to the first stop where the target is the top class."""
+        return self.answer_stop(self.enough())
+
+    def _stop(self, place: int) -> Answer:
+        pictures = [rgb(self.image_at(place, way)) for way in self._ways]
+        return {"place": place, "row": self._row(place), "width": self.image.shape[3]}, pictures
+
+    # --------------------------------------------------------------------------------------------- how it is measured
+
+    def _row(self, place: int) -> dict:
+        self._measure([place])
+        return self._state["rows"][place]
+
+    def _measure(self, places: Sequence[int]) -> None:
+        """Classify the images of these stops, change and noise in one batch, unless that was done before."""
+        rows = self._state["rows"]
+        missing = [(place, way) for place in places if place not in rows for way in self._ways]
+        if not missing:
+            return
+        scales = [self._scale(way, self.sizes[place]) for place, way in missing]
+        images = [self._at(way, scale) for (_, way), scale in zip(missing, scales, strict=True)]
+        found = [
+            {
+                "scale": scale,
+                "size": self._size(image),
+                "own": answer[self.own].item(),
+                "target": answer[self.target].item(),
+                **_best(self.model, answer)[0]._asdict(),
+            }
+            for scale, image, answer in zip(scales, images, self.model.probabilities(torch.cat(images)), strict=True)
+        ]
+        for (place, _), change, noise in zip(missing[::2], found[::2], found[1::2], strict=True):
+            rows[place] = {"change": change, "noise": noise}
+
+    def _at(self, way: str, scale: float) -> Tensor:
+        return round_to_8bit((self.image + scale * self._ways[way]).clamp(0, 1))
+
+    def _size(self, image: Tensor) -> float:
+        return (image - self.image).norm().item()
+
+    def _scale(self, way: str, size: float) -> float:
+        """How far to go so that the change has this L2 size, after clipping and rounding; it grows with the scale."""
+        low, high = 0.0, size
+        while (reached := self._size(self._at(way, high))) < (1 - TOLERANCE) * size:
+            low, high = high, 2 * high
+            if high > 1e6 * size:
+                raise ValueError(
+                    f"the size {size:.4g} is out of reach: at {reached:.4g} the {way} is black and white everywhere. "
+                    "Give smaller sizes"
+                )
+        for _ in range(40):
+            if reached <= (1 + TOLERANCE) * size:
+                break
+            middle = (low + high) / 2
+            at_middle = self._size(self._at(way, middle))
+            if at_middle < (1 - TOLERANCE) * size:
+                low = middle
+            else:
+                high, reached = middle, at_middle
+        return high
+
+    def _near(self, size: float) -> int:
+        return min(range(len(self.sizes)), key=lambda place: abs(self.sizes[place] - size))
+
+    def _preset(self, preset: dict) -> dict:
+        """A preset with the stop that it means, where that is known without measuring."""
+        if preset.get("enough"):
+            return preset
+        size = preset["size"] if "size" in preset else preset.get("levels", math.nan) * self._level
+        if not 0 <= size <= 1.001 * self.sizes[-1]:
+            raise ValueError(
+                f"the preset {preset.get('title')!r} must have enough=True, or a size from 0 to {self.sizes[-1]:.4g} "
+                f"or levels from 0 to {self.sizes[-1] / self._level:.4g}, got {preset}"
+            )
+        return preset | {"place": self._near(size)}
+
+
+def _default_sizes(natural: float, level: float) -> list[float]:
+    """From 0 to 3 times the natural size, half of them up to it; those next to 1 and 8 grey levels are moved there."""
+    sizes = [3 * natural * (k / (SIZES - 1)) ** math.log2(3) for k in range(SIZES)]
+    fixed = {0: 0.0, SIZES // 2: natural, SIZES - 1: 3 * natural}
+    for size in (level, 8 * level):
+        near = min(range(SIZES), key=lambda k: abs(sizes[k] - size))
+        if near not in fixed:
+            fixed[near] = size
+    return [fixed.get(k, size) for k, size in enumerate(sizes)]
+
+
+def _checked(sizes: Sequence[float]) -> list[float]:
+    sizes = [float(size) for size in sizes]
+    increasing = all(a < b for a, b in itertools.pairwise(sizes))
+    if len(sizes) < 2 or not increasing or not 0 <= sizes[0] or not math.isfinite(sizes[-1]):
+        raise ValueError(f"sizes must be two or more L2 sizes, from 0 on and increasing, got {sizes}")
+    return sizes
+
+
+def _best(model: Classifier, answer: Tensor, k: int = 1) -> list[Prediction]:
+    values, indices = answer.topk(min(k, len(model.labels)))
+    return [Prediction(model.labels[i], p, i) for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
+
+
+def fingerprint(*images: Tensor) -> str:
+    """A short text that differs where the numbers of these tensors differ."""
+    found = hashlib.sha256()
+    for image in images:
+        found.update(str(tuple(image.shape)).encode() + image.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+class PriorExplorer(_Stops):
+    """Images in a row, from a full prior to none, one at a time, with the top five of one network or of two.
+
+    images: (N, 3, H, W), or a list of (1, 3, H, W), of any sizes that the networks take. titles: one per image.
+    models: {name: network}, one or two. label: a class that is marked, and shown where it is not among the five.
+    description: the name of the slider. presets: dictionaries with a title and a stop, from 0; by default the first
+    nine stops with their titles.
+    Raises ValueError where the numbers of images and titles differ, for an unknown class or an impossible stop.
+    """
+
+    titles = traitlets.List().tag(sync=True)
+    description = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        images: Tensor | Sequence[Tensor],
+        titles: Sequence[str],
+        models: Mapping[str, Classifier],
+        *,
+        label: Label | None = None,
+        description: str = "prior → none",
+        presets: Sequence[Mapping] | None = None,
+    ):
+        images = list(images.split(1) if isinstance(images, Tensor) else images)
+        if len(images) != len(titles) or not images:
+            raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
+        if not isinstance(models, Mapping) or len(models) not in (1, 2):
+            raise ValueError(f"models must be one or two networks by name, such as {{'first': model}}, got {models!r}")
+        for model, (place, image) in itertools.product(models.values(), enumerate(images)):
+            model.check(image, f"images[{place}]")
+            if len(image) != 1:
+                raise ValueError(f"images[{place}] must have the shape (1, 3, H, W), got {tuple(image.shape)}")
+        if presets is None:
+            presets = [{"title": title.split("\n")[0], "place": place} for place, title in enumerate(titles[:9])]
+        for preset in presets:
+            if preset.get("place") not in range(len(images)):
+                raise ValueError(f"a preset needs a place from 0 to {len(images) - 1}, got {dict(preset)}")
+        self.images, self.models = [round_to_8bit(image) for image in images], dict(models)
+        self._labels = {name: None if label is None else model.index(label) for name, model in models.items()}
+        self._answers: dict[int, list[dict]] = {}
+        super().__init__(
+            kept(("PriorExplorer", fingerprint(*images), *titles, *models), lambda: {"place": 0}),
+            len(images),
+            kind="priors",
+            titles=list(titles),
+            description=description,
+            presets=[dict(preset) for preset in presets],
+        )
+
+    def answers(self, place: int) -> list[dict]:
+        """For each network its name, its top five of the image of a stop, and where the marked class is."""
+        if place not in self._answers:
+            self._answers[place] = [self._judged(name, self.images[place]) for name in self.models]
+        return self._answers[place]
+
+    def _judged(self, name: str, image: Tensor) -> dict:
+        model, index = self.models[name], self._labels[name]
+        answer = model.probabilities(image)[0]
+        judged = {"name": name, "top": [one._asdict() for one in _best(model, answer, 5)], "marked": None}
+        if index is not None:
+            rank = 1 + (answer > answer[index]).sum().item()
+            judged["marked"] = {"label": model.labels[index], "probability": answer[index].item(), "rank": rank}
+        return judged
+
+    def answer_begin(self) -> dict:
+        """Where to begin."""
+        return {"place": self.place}
+
+    def _stop(self, place: int) -> Answer:
+        image = self.images[place]
+        return {"place": place, "answers": self.answers(place), "width": image.shape[3]}, [rgb(image)]
+
+    def twin(self) -> Figure:
+        """All images with their titles."""
+        return grid_of_images(self.images, self.titles, columns=min(6, max(3, len(self.images))))
