@@ -1,0 +1,149 @@
+"""The lecture pages, served by Voila: python -m fooling_utils.lecture
+
+A contents page, and nothing else but the pages in notebooks/lecture. Code is neither shown nor taken from a viewer.
+"""
+
+import argparse
+import html
+import json
+import os
+import secrets
+import socket
+import sys
+import webbrowser
+from collections.abc import Sequence
+from importlib.util import find_spec
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+PAGES = HERE.parent.parent / "notebooks" / "lecture"
+TEMPLATE = HERE / "voila" / "templates" / "lecture"
+PORT = 8866
+
+
+class Page(NamedTuple):
+    """A lecture page: its file's name, its title, and a sentence."""
+
+    file: str
+    title: str
+    sentence: str
+
+
+def find_pages(folder: Path) -> list[Page]:
+    """The pages in a folder, in the order of their names.
+
+    Raises FileNotFoundError where there are none, as for a package that was installed without the repository.
+    """
+    pages = []
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
+        lines = [line.strip() for line in "".join(first).splitlines() if line.strip()]
+        sentence = lines[1] if len(lines) > 1 and lines[1][0] not in "#|-" else ""
+        pages.append(Page(path.name, *(text.replace("*", "") for text in (lines[0].lstrip("# "), sentence))))
+    if not pages:
+        raise FileNotFoundError(
+            f"there are no lecture pages in {folder}: run this in the folder of the repository, or name their folder "
+            "with --folder"
+        )
+    return pages
+
+
+def contents(pages: Sequence[Page], base_url: str) -> str:
+    """The contents page, as HTML."""
+    rows = "".join(
+        f'<li><a href="{base_url}voila/render/{page.file}"><b>{html.escape(page.title)}</b>'
+        f"<span>{html.escape(page.sentence)}</span></a></li>"
+        for page in pages
+    )
+    style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("lecture.css", "lecture.js"))
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Fooling networks: contents</title>'
+        f'<link rel="icon" href="data:;base64,="><style>{style}</style></head>'
+        f'<body class="contents"><h1>Fooling deep convolutional networks</h1><ol start="0">{rows}</ol>'
+        "<p>Number keys open a page. In a page, ? lists the keys.</p>"
+        f"<script>{script}</script></body></html>"
+    )
+
+
+def is_loopback(ip: str) -> bool:
+    """Tell whether an address to listen on can be reached from this machine only."""
+    try:
+        return ip == "localhost" or ip_address(ip).is_loopback
+    except ValueError:
+        return False
+
+
+def token_for(token: str | None, no_token: bool) -> str:
+    """The secret that a viewer needs: the given one, or a new one; none only if that was asked for by name.
+
+    Raises ValueError for an empty token, which would switch it off silently.
+    """
+    if no_token:
+        return ""
+    if token is not None and not token.strip():
+        raise ValueError("the token is empty: leave --token out for a random one, or use --no-token on purpose")
+    return token or secrets.token_urlsafe(18)
+
+
+def free_port(ip: str, port: int, tries: int = 20) -> int:
+    """The first free port from `port` on."""
+    for candidate in range(port, port + tries):
+        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((ip, candidate))
+            except PermissionError as error:
+                raise OSError(f"port {candidate} may not be used here: choose one above 1023 with --port") from error
+            except OSError:
+                continue
+            return candidate
+    raise OSError(f"the ports from {port} to {port + tries - 1} of {ip} are taken: choose another with --port")
+
+
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m fooling_utils.lecture", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=PAGES, help="where the pages are")
+    parser.add_argument("--ip", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other machines as well")
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--viewers", type=int, default=1, help="warm kernels per page: who comes first needs not wait")
+    parser.add_argument("--idle-minutes", type=float, default=60, help="a kernel that did nothing for so long is ended")
+    parser.add_argument("--token", help="the secret in the address; a random one unless given")
+    parser.add_argument("--no-token", action="store_true", help="let in everybody who can reach this address")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve the pages until Ctrl-C."""
+    chosen = options(arguments)
+    if find_spec("voila") is None:
+        sys.exit("the lecture pages need Voila: python -m pip install -r requirements.txt -e .")
+    try:
+        pages = find_pages(chosen.folder.resolve())
+        token, port = token_for(chosen.token, chosen.no_token), free_port(chosen.ip, chosen.port)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    if not token:
+        reach = "on this machine" if is_loopback(chosen.ip) else f"who reaches {chosen.ip}, and that may be many"
+        print(f"WARNING: --no-token: the pages are open to everybody {reach}.", flush=True)
+    host = "127.0.0.1" if chosen.ip in ("0.0.0.0", "::") else chosen.ip
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
+
+    # Voila looks for templates on Jupyter's path; kernels inherit both settings.
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("JUPYTER_PATH")]))
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work leave the core to the browser
+    from .server import serve
+
+    def ready() -> None:
+        print(f"All {len(pages)} pages are warm.", flush=True)
+
+    print(f"The lecture: {address}\nCtrl-C ends it. Warming up ...", flush=True)
+    if not chosen.no_browser:
+        webbrowser.open(address)
+    serve(
+        chosen.folder.resolve(), pages, ip=chosen.ip, port=port, token=token, viewers=chosen.viewers,
+        idle_minutes=chosen.idle_minutes, ready=ready,
+    )  # fmt: skip

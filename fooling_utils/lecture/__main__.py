@@ -1,0 +1,5 @@
+"""python -m fooling_utils.lecture"""
+
+from . import main
+
+main()

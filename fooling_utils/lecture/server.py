@@ -1,0 +1,108 @@
+"""Voila with everything closed that a viewer of the lecture pages does not need."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado import web
+from traitlets.config import Config
+from voila.app import Voila
+
+from . import Page, contents
+
+CULL_EVERY = 60  # seconds
+# what a page fetches besides itself: Voila's script, and the widget manager that is a JupyterLab extension
+OPEN = (
+    r"/voila/static/",
+    r"/voila/templates/",
+    r"/voila/labextensions/",
+    r"/voila/api/themes/",
+    r"/voila/api/shutdown/",
+    r"/voila/query/",
+)
+KERNELS, RENDER, LOGIN = r"/api/kernels/", r"/voila/render/(.*)", (r"/login", r"/logout")
+
+
+class Kernels(AsyncMappingKernelManager):
+    """Ends kernels that are idle, but never one that still waits for its first viewer."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self._viewed: set[str] = set()
+
+    def notify_connect(self, kernel_id: str) -> None:
+        self._viewed.add(kernel_id)
+        super().notify_connect(kernel_id)
+
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        if kernel_id in self._viewed:
+            await super().cull_kernel_if_idle(kernel_id)
+
+
+class Contents(JupyterHandler):
+    """The page at the root."""
+
+    def initialize(self, pages: Sequence[Page]) -> None:
+        self.pages = pages
+
+    @web.authenticated
+    def get(self) -> None:
+        self.set_header("Cache-Control", "no-store")
+        self.finish(contents(self.pages, self.base_url))
+
+
+class Lecture(Voila):
+    """Voila, with our contents page instead of a list of files, and only the pages that were named."""
+
+    name = "voila"
+    pages: Sequence[Page] = ()
+    when_ready: Callable[[], None] = staticmethod(lambda: None)
+    config_file_paths: Sequence[str] = ()  # a voila.json of somebody's must not open what is closed here
+
+    def init_handlers(self) -> list:
+        asyncio.get_event_loop().create_task(self._tell_when_ready())
+        kept = [(f"{self.server_url.rstrip('/')}/", Contents, {"pages": self.pages})]
+        names = "|".join(page.file.replace(".", r"\.") for page in self.pages)
+        for pattern, *rest in super().init_handlers():
+            if any(part in pattern for part in (KERNELS, *OPEN)) or pattern.endswith(LOGIN):
+                kept.append((pattern, *rest))
+            elif pattern.endswith(RENDER):
+                kept.append((pattern.replace("(.*)", f"({names})"), *rest))
+        return kept
+
+    async def _tell_when_ready(self) -> None:
+        for pool in list(self.kernel_manager._pools.values()):
+            for starting in list(pool):
+                await (await starting)["task"]  # the notebook, run to its end
+        self.when_ready()
+
+
+def settings(folder: Path, *, ip: str, port: int, token: str, viewers: int, idle_minutes: float) -> Config:
+    """What Voila is told."""
+    return Config(
+        {
+            "Voila": {
+                "root_dir": str(folder), "ip": ip, "port": port, "port_retries": 0, "open_browser": False,
+                "token": token,
+            },
+            "VoilaConfiguration": {
+                "template": "lecture", "theme": "light", "allow_template_override": "NO",
+                "allow_theme_override": "NO", "strip_sources": True, "show_tracebacks": False, "file_allowlist": [],
+                "preheat_kernel": True, "default_pool_size": viewers, "multi_kernel_manager_class": Kernels,
+            },
+            "MappingKernelManager": {
+                "cull_idle_timeout": round(60 * idle_minutes), "cull_interval": CULL_EVERY,
+                "cull_connected": True,  # a page that was left open all night counts as connected
+            },
+        }
+    )  # fmt: skip
+
+
+def serve(folder: Path, pages: Sequence[Page], *, ready: Callable[[], None], **choices) -> None:
+    """Serve the pages in a folder until Ctrl-C."""
+    app = Lecture(config=settings(folder, **choices), log_level="WARN")
+    app.pages, app.when_ready = pages, ready
+    app.initialize([])
+    app.start()

@@ -1,0 +1,138 @@
+// The page is a row of scenes: a markdown cell that begins with a heading, and all cells until the next one.
+(() => {
+  const root = document.documentElement;
+  root.dataset.lecture = "1";
+  const asked = new URLSearchParams(location.search).get("theme");
+  const prefersDark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  const stored = (() => { try { return localStorage.getItem("lecture-theme"); } catch { return null; } })();
+  const known = (theme) => (theme === "dark" || theme === "light" ? theme : null);
+  root.dataset.theme = known(asked) || known(stored) || (prefersDark ? "dark" : "light");
+
+  const KEYS = [
+    ["Page Down, Page Up", "next scene, the one before"], ["t", "dark or light"], ["c", "contents"], ["?", "these keys"],
+  ];
+  const typing = (target) => target.matches?.("input:not([type=range]), select, textarea");
+  let scenes = [];
+  let now = 0;
+
+  function theme() {
+    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+    try { localStorage.setItem("lecture-theme", root.dataset.theme); } catch { /* a private window keeps nothing */ }
+  }
+
+  const base = () => (document.body.dataset.baseUrl || "/voila/").replace(/voila\/$/, "");
+  const contents = () => { location.href = base(); };
+
+  // The part of a scene that takes the keys: a widget of the kit, or the canvas of points.
+  const widget = () => {
+    for (const cell of scenes[now]?.cells || []) {
+      const found = cell.querySelector(".fool") || cell.querySelector(".plane-marks");
+      if (found) return found;
+    }
+    return null;
+  };
+
+  function show(next) {
+    now = Math.max(0, Math.min(scenes.length - 1, next));
+    scenes.forEach(({ cells }, k) => cells.forEach((cell) => cell.classList.toggle("now", k === now)));
+    history.replaceState(null, "", `#${now + 1}`);
+    document.querySelector("#bar output").textContent = `${now + 1} / ${scenes.length}`;
+    document.querySelector("#before").disabled = now === 0;
+    document.querySelector("#after").disabled = now === scenes.length - 1;
+    document.querySelector(".said").textContent = `${scenes[now].title}, ${now + 1} of ${scenes.length}`;
+    root.dataset.scene = now + 1;
+    widget()?.focus({ preventScroll: true });
+    window.dispatchEvent(new Event("resize"));
+  }
+
+  function help() {
+    const open = document.getElementById("keys");
+    if (open) return open.remove();
+    const box = document.createElement("div");
+    box.id = "keys";
+    box.setAttribute("role", "dialog");
+    box.setAttribute("aria-label", "keys");
+    const list = document.createElement("dl");
+    const holder = widget()?.closest("[data-keys]");
+    for (const [key, what] of [...JSON.parse(holder?.dataset.keys || "[]"), ...KEYS]) {
+      list.append(Object.assign(document.createElement("dt"), { textContent: key }));
+      list.append(Object.assign(document.createElement("dd"), { textContent: what }));
+    }
+    box.append(list);
+    document.body.append(box);
+  }
+
+  const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), t: theme, c: contents, "?": help };
+
+  window.addEventListener("keydown", (event) => {
+    if (!event.isTrusted || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const links = document.querySelectorAll("body.contents a");
+    if (links.length) {
+      if (event.key === "t") theme();
+      else links[event.key]?.click();
+      return;
+    }
+    if (!scenes.length) return;
+    if (event.key === "Escape" && document.getElementById("keys")) return help();
+    if (acts[event.key]) {
+      event.preventDefault();
+      event.stopPropagation();
+      acts[event.key]();
+      return;
+    }
+    const taker = widget();
+    if (!taker || taker.contains(event.target) || event.target.closest?.("#bar")) return;
+    const { key, shiftKey } = event;
+    const copy = new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true });
+    if (!taker.dispatchEvent(copy)) event.preventDefault();
+  }, true);
+
+  function bar() {
+    const box = document.createElement("div");
+    box.id = "bar";
+    const button = (id, text, label, act) => {
+      const one = Object.assign(document.createElement("button"), { id, textContent: text, type: "button", onclick: act });
+      one.setAttribute("aria-label", label);
+      box.append(one);
+    };
+    button("help", "?", "keys", help);
+    button("theme", "◐", "dark or light", theme);
+    button("home", "☰", "contents", contents);
+    button("before", "‹", "the scene before", () => show(now - 1));
+    box.append(document.createElement("output"));
+    button("after", "›", "next scene", () => show(now + 1));
+    const said = Object.assign(document.createElement("div"), { className: "said" });
+    said.setAttribute("aria-live", "polite");
+    document.body.append(box, said);
+  }
+
+  // Voila shows its cells when all of them are there; the widgets follow.
+  function begin() {
+    for (const cell of document.querySelectorAll("#rendered_cells [cell-index]")) {
+      const heading = cell.querySelector("h1");
+      if (heading) scenes.push({ title: heading.textContent, cells: [] });
+      scenes.at(-1)?.cells.push(cell);
+    }
+    if (!scenes.length) return;
+    bar();
+    show((parseInt(location.hash.slice(1), 10) || 1) - 1);
+    const widgets = () => document.querySelectorAll(".fool[data-answers], .plane[data-drawn]").length;
+    const wanted = document.querySelectorAll('#rendered_cells .jp-OutputArea-output[data-mime-type*="widget-view"]').length;
+    const wait = setInterval(() => {
+      if (widgets() < Math.max(wanted, 0)) return;
+      clearInterval(wait);
+      root.dataset.ready = "1";
+      root.dataset.readyMs = Math.round(performance.now());
+      widget()?.focus({ preventScroll: true });
+    }, 50);
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const cells = document.getElementById("rendered_cells");
+    if (!cells) return;
+    const shown = () => cells.style.display !== "none";
+    const watch = new MutationObserver(() => { if (shown()) { watch.disconnect(); begin(); } });
+    watch.observe(cells, { attributes: true, attributeFilter: ["style"] });
+    if (shown()) { watch.disconnect(); begin(); }
+  });
+})();

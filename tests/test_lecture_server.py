@@ -1,0 +1,334 @@
+"""What is served with the lecture pages, and above all what is not."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from fooling_utils import lecture
+
+pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
+websocket = pytest.importorskip("websocket", reason="websocket-client comes with Jupyter")
+
+TOKEN = "for-this-test-only"
+PAGES = {
+    "01_first.ipynb": ["# First *page*\n\nA sentence.", "secret_source = 6 * 7\nprint('answer', secret_source)"],
+    "02_broken.ipynb": ["# Second page", "secret_list = [1]\nsecret_list[7]", "print('after')"],
+    "notes.ipynb": ["# Not a page", "print('private notes')"],
+    "deeper/03_third.ipynb": ["# In a folder below", "print('deeper')"],
+}
+
+
+def write(path, cells):
+    heading, *code = cells
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell(heading), *map(nbformat.v4.new_code_cell, code)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+class Served:
+    """A running lecture, asked as a viewer with the token or as somebody without."""
+
+    def __init__(self, process, address, lines):
+        self.process, self.address, self.lines = process, address, lines
+
+    def ask(self, path, token=TOKEN, method="GET", data=None):
+        """The status and the text of an answer; redirections are not followed."""
+        headers = {"Authorization": f"token {token}"} if token else {}
+        request = urllib.request.Request(self.address + path, headers=headers, method=method, data=data)
+        opener = urllib.request.build_opener(NoRedirection)
+        try:
+            with opener.open(request, timeout=30) as answer:
+                return answer.status, answer.read().decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode(errors="replace")
+
+    def page(self, name="01_first.ipynb"):
+        status, text = self.ask(f"voila/render/{name}")
+        assert status == 200
+        return text
+
+    def kernel(self):
+        return re.search(r'"kernelId": "([\w-]+)"', self.page())[1]
+
+    def socket(self, kernel, token=TOKEN):
+        address = f"{self.address.replace('http', 'ws')}api/kernels/{kernel}/channels?session_id={uuid.uuid4()}"
+        header = [f"Authorization: token {token}"] if token else []
+        return websocket.create_connection(address, header=header, timeout=20)
+
+
+class NoRedirection(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
+
+def start(folder, *options):
+    """A lecture as the README starts it; gives it once every page is warm."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
+    command = [sys.executable, "-m", "fooling_utils.lecture", "--folder", str(folder), "--no-browser", *options]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder
+    )
+    lines = []
+    watchdog = threading.Timer(120, process.kill)
+    watchdog.start()
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if "pages are warm" in line:
+            break
+    watchdog.cancel()
+    found = re.search(r"The lecture: (http://\S+/)", "\n".join(lines))
+    assert found, "\n".join(lines)
+    assert process.poll() is None, "\n".join(lines)
+    threading.Thread(target=lambda: [lines.append(line.rstrip()) for line in process.stdout], daemon=True).start()
+    return Served(process, found[1], lines)
+
+
+def stop(served):
+    served.process.terminate()
+    try:
+        served.process.wait(20)
+    except subprocess.TimeoutExpired:
+        served.process.kill()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lecture")
+    for name, cells in PAGES.items():
+        write(folder / name, cells)
+    (folder / "secret.txt").write_text("private text")
+    (folder / "secret.png").write_text("private picture")
+    (folder / "secret.py").write_text("private_code = 1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    served = start(folder, "--token", TOKEN, "--port", "8870")
+    yield served
+    stop(served)
+
+
+# ---------------------------------------------------------------------------------------------------- what is served
+
+
+def test_the_contents_page_lists_the_pages_in_order(served):
+    status, text = served.ask("")
+    assert status == 200
+    titles = re.findall(r"<b>(.*?)</b>", text)
+    assert titles == ["First page", "Second page"]
+    assert "A sentence." in text
+    assert "notes" not in text
+
+
+def test_a_page_shows_what_its_code_gives_and_not_its_code(served):
+    text = served.page()
+    assert "answer 42" in text
+    assert "secret_source" not in text
+
+
+def test_an_error_is_shown_without_the_code_around_it(served):
+    text = served.page("02_broken.ipynb")
+    assert "secret_list" not in text
+    assert "rror" in text
+
+
+def test_nothing_comes_from_another_host(served):
+    for text in (served.ask("")[1], served.page()):
+        assert re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=.(?:https?:)?//[^\"']*", text) == []
+        assert re.findall(r"(?:@import|from)\s*[\"'(]+https?://[^\"']*", text) == []
+
+
+def test_every_viewer_has_a_kernel_of_their_own(served):
+    assert served.kernel() != served.kernel()
+
+
+def test_a_kernel_ends_with_its_page(served):
+    kernel = served.kernel()
+    assert served.ask(f"api/kernels/{kernel}")[0] == 200
+    assert served.ask(f"voila/api/shutdown/{kernel}", method="POST", data=b"")[0] in (200, 204)
+    assert served.ask(f"api/kernels/{kernel}")[0] == 404
+
+
+# ------------------------------------------------------------------------------------------------ what is not served
+
+CLOSED = [
+    "notes.ipynb", "secret.txt", "secret.png", "secret.py", "01_first.ipynb",
+    "voila/render/notes.ipynb", "voila/render/deeper/03_third.ipynb", "voila/render/secret.txt",
+    "voila/render/../notes.ipynb", "voila/render/%2e%2e/notes.ipynb", "voila/render/..%2fnotes.ipynb",
+    "voila/render/01_first.ipynb/../notes.ipynb", "voila/render//etc/hostname", "voila/render/",
+    "voila/tree", "voila/tree/", "voila/tree/deeper", "voila/tree/..",
+    "voila/files/secret.txt", "voila/files/secret.png", "voila/files/01_first.ipynb", "voila/files/secret.py",
+    "voila/api/contents", "voila/api/contents/secret.txt", "api/contents", "api/contents/secret.txt",
+    "api/kernels", "api/kernelspecs", "api/sessions", "api/terminals", "api/config/x", "terminals/1", "lab", "tree",
+    "files/secret.txt", "edit/secret.py", "nbconvert/html/01_first.ipynb", "metrics",
+    "voila/static/../../../../etc/hostname", "voila/static/%2e%2e/%2e%2e/%2e%2e/etc/hostname",
+    "voila/templates/lab/static/%2e%2e/index.html.j2", "voila/templates/../../secret.txt",
+    "voila/labextensions/%2e%2e/%2e%2e/secret.txt",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_nothing_else_is_served(served, path):
+    status, text = served.ask(path)
+    assert status in (400, 403, 404, 405, 500) or (status in (301, 302) and "/login" not in text)
+    assert "private" not in text
+    assert "secret_" not in text
+
+
+def test_no_kernel_is_started_by_a_viewer(served):
+    assert served.ask("api/kernels", method="POST", data=b'{"name": "python3"}')[0] in (403, 404, 405)
+
+
+def message(kind, content, channel="shell"):
+    header = {
+        "msg_id": uuid.uuid4().hex,
+        "msg_type": kind,
+        "username": "",
+        "session": "x",
+        "version": "5.3",
+        "date": "",
+    }
+    return json.dumps(
+        {"channel": channel, "header": header, "parent_header": {}, "metadata": {}, "content": content, "buffers": []}
+    )
+
+
+def wait_for(connection, kind):
+    while True:
+        answer = json.loads(connection.recv())
+        if answer["header"]["msg_type"] == kind:
+            return answer
+
+
+@pytest.mark.parametrize("channel", ["shell", "control"])
+def test_code_of_a_viewer_is_not_executed(served, folder, channel):
+    connection = served.socket(served.kernel())
+    trace = folder / f"trace {channel}"
+    code = {"code": f"open({str(trace)!r}, 'w')", "silent": False, "store_history": False, "allow_stdin": False}
+    connection.send(message("execute_request", code, channel))
+    connection.send(message("kernel_info_request", {}))
+    wait_for(connection, "kernel_info_reply")  # what was sent before has been dealt with
+    connection.send(message("comm_info_request", {}))
+    wait_for(connection, "comm_info_reply")
+    connection.close()
+    assert not trace.exists()
+
+
+# ------------------------------------------------------------------------------------------------------------ tokens
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+@pytest.mark.parametrize("path", ["", "voila/render/01_first.ipynb", "api/kernels/{kernel}"])
+def test_without_the_token_nothing_is_shown(served, path, token):
+    status, text = served.ask(path.format(kernel=served.kernel() if "kernel" in path else ""), token)
+    assert status in (302, 401, 403)
+    assert "answer 42" not in text
+    assert "First" not in text
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+def test_without_the_token_no_kernel_answers(served, token):
+    kernel = served.kernel()
+    with pytest.raises(websocket.WebSocketBadStatusException):
+        served.socket(kernel, token)
+    assert served.ask(f"voila/api/shutdown/{kernel}", token, method="POST", data=b"")[0] in (302, 401, 403)
+    assert served.ask(f"api/kernels/{kernel}")[0] == 200
+
+
+def test_a_token_is_made_unless_it_is_given():
+    first, second = (lecture.token_for(None, no_token=False) for _ in range(2))
+    assert first != second
+    assert len(first) > 20
+    assert lecture.token_for("mine", no_token=False) == "mine"
+
+
+@pytest.mark.parametrize("token", ["", " "])
+def test_an_empty_token_is_refused(token):
+    with pytest.raises(ValueError, match="--no-token on purpose"):
+        lecture.token_for(token, no_token=False)
+
+
+def test_no_token_says_so_aloud(folder):
+    served = start(folder, "--no-token", "--port", "8880")
+    try:
+        assert "WARNING: --no-token: the pages are open to everybody on this machine." in served.lines
+        assert served.ask("", token=None)[0] == 200
+    finally:
+        stop(served)
+
+
+@pytest.mark.parametrize(("ip", "own"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])
+def test_is_loopback(ip, own):
+    assert lecture.is_loopback(ip) == own
+
+
+def test_the_warning_names_who_is_let_in(monkeypatch, capsys, folder):
+    monkeypatch.setattr("fooling_utils.lecture.server.serve", lambda *_, **__: None)
+    lecture.main(["--folder", str(folder), "--ip", "0.0.0.0", "--no-token", "--no-browser", "--port", "8890"])
+    assert "who reaches 0.0.0.0, and that may be many" in capsys.readouterr().out
+
+
+# -------------------------------------------------------------------------------------------- kernels, folders, ports
+
+
+def test_idle_kernels_are_ended_but_not_the_ones_that_wait_for_a_viewer(monkeypatch):
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+    from fooling_utils.lecture.server import Kernels
+
+    asked = []
+
+    async def cull(_self, kernel_id):
+        asked.append(kernel_id)
+
+    monkeypatch.setattr(AsyncMappingKernelManager, "cull_kernel_if_idle", cull)
+    kernels = Kernels()
+    kernels.notify_connect("viewed")
+    for kernel_id in ("viewed", "waiting"):
+        asyncio.run(kernels.cull_kernel_if_idle(kernel_id))
+    assert asked == ["viewed"]
+
+
+def test_the_settings_end_idle_kernels_and_keep_the_sources():
+    from fooling_utils.lecture.server import settings
+
+    config = settings(Path("x"), ip="127.0.0.1", port=1, token="t", viewers=3, idle_minutes=2)
+    assert config.MappingKernelManager.cull_idle_timeout == 120
+    assert config.MappingKernelManager.cull_connected
+    assert config.VoilaConfiguration.strip_sources
+    assert not config.VoilaConfiguration.show_tracebacks
+    assert config.VoilaConfiguration.default_pool_size == 3
+    assert config.Voila.token == "t"
+
+
+def test_a_folder_without_pages_is_explained(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="run this in the folder of the repository"):
+        lecture.find_pages(tmp_path)
+    with pytest.raises(SystemExit, match="no lecture pages"):
+        lecture.main(["--folder", str(tmp_path), "--no-browser"])
+
+
+def test_the_repository_has_a_page_for_every_lesson():
+    lessons = [path.name for path in sorted(lecture.PAGES.parent.glob("[0-9][0-9]_*.ipynb"))]
+    assert [page.file for page in lecture.find_pages(lecture.PAGES)] == lessons
+
+
+def test_a_taken_port_is_passed_over(served):
+    assert lecture.free_port("127.0.0.1", 8870) > 8870
+    with pytest.raises(OSError, match="choose another with --port"):
+        lecture.free_port("127.0.0.1", 8870, tries=1)
