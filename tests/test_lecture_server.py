@@ -304,10 +304,37 @@ def test_idle_kernels_are_ended_but_not_the_ones_that_wait_for_a_viewer(monkeypa
     assert asked == ["viewed"]
 
 
+def test_a_kernel_without_a_page_is_ended_after_a_moment(monkeypatch):
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+    from fooling_utils.lecture.server import Kernels
+
+    ended = []
+
+    async def shut_down(_self, kernel_id):
+        ended.append(kernel_id)
+
+    monkeypatch.setattr(AsyncMappingKernelManager, "shutdown_kernel", shut_down)
+    monkeypatch.setattr(AsyncMappingKernelManager, "__contains__", lambda *_: True)
+
+    async def watch():
+        kernels = Kernels(grace=0.05)
+        kernels._kernel_connections.update(left=0, back=0)
+        for kernel_id in ("left", "back"):
+            kernels.notify_connect(kernel_id)
+            kernels.notify_disconnect(kernel_id)
+        kernels.notify_connect("back")
+        assert ended == []
+        await asyncio.sleep(0.2)
+
+    asyncio.run(watch())
+    assert ended == ["left"]
+
+
 def test_the_settings_end_idle_kernels_and_keep_the_sources():
     from fooling_utils.lecture.server import settings
 
-    config = settings(Path("x"), ip="127.0.0.1", port=1, token="t", viewers=3, idle_minutes=2)
+    config = settings(Path("x"), ip="127.0.0.1", port=1, token="t", viewers=3, idle_minutes=2, grace=30)
     assert config.MappingKernelManager.cull_idle_timeout == 120
     assert config.MappingKernelManager.cull_connected
     assert config.VoilaConfiguration.strip_sources

@@ -110,6 +110,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--viewers", type=int, default=1, help="warm kernels per page: who comes first needs not wait")
     parser.add_argument("--idle-minutes", type=float, default=60, help="a kernel that did nothing for so long is ended")
+    parser.add_argument("--grace", type=float, default=30, help="seconds until the kernel of a closed page is ended")
     parser.add_argument("--token", help="the secret in the address; a random one unless given")
     parser.add_argument("--no-token", action="store_true", help="let in everybody who can reach this address")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -145,5 +146,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         webbrowser.open(address)
     serve(
         chosen.folder.resolve(), pages, ip=chosen.ip, port=port, token=token, viewers=chosen.viewers,
-        idle_minutes=chosen.idle_minutes, ready=ready,
+        idle_minutes=chosen.idle_minutes, grace=chosen.grace, ready=ready,
     )  # fmt: skip

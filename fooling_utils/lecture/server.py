@@ -7,6 +7,7 @@ from pathlib import Path
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado import web
+from traitlets import Float
 from traitlets.config import Config
 from voila.app import Voila
 
@@ -26,7 +27,9 @@ KERNELS, RENDER, LOGIN = r"/api/kernels/", r"/voila/render/(.*)", (r"/login", r"
 
 
 class Kernels(AsyncMappingKernelManager):
-    """Ends kernels that are idle, but never one that still waits for its first viewer."""
+    """Ends kernels that are idle or whose page is gone, but never one that still waits for its first viewer."""
+
+    grace = Float(30, config=True, help="seconds after which a kernel without a page is ended")
 
     def __init__(self, **settings):
         super().__init__(**settings)
@@ -35,6 +38,15 @@ class Kernels(AsyncMappingKernelManager):
     def notify_connect(self, kernel_id: str) -> None:
         self._viewed.add(kernel_id)
         super().notify_connect(kernel_id)
+
+    def notify_disconnect(self, kernel_id: str) -> None:
+        super().notify_disconnect(kernel_id)
+        asyncio.get_event_loop().create_task(self._end_if_left(kernel_id))
+
+    async def _end_if_left(self, kernel_id: str) -> None:
+        await asyncio.sleep(self.grace)  # a page that lost its connection comes back
+        if kernel_id in self and not self._kernel_connections.get(kernel_id):
+            await self.shutdown_kernel(kernel_id)
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         if kernel_id in self._viewed:
@@ -79,7 +91,9 @@ class Lecture(Voila):
         self.when_ready()
 
 
-def settings(folder: Path, *, ip: str, port: int, token: str, viewers: int, idle_minutes: float) -> Config:
+def settings(
+    folder: Path, *, ip: str, port: int, token: str, viewers: int, idle_minutes: float, grace: float
+) -> Config:
     """What Voila is told."""
     return Config(
         {
@@ -92,6 +106,7 @@ def settings(folder: Path, *, ip: str, port: int, token: str, viewers: int, idle
                 "allow_theme_override": "NO", "strip_sources": True, "show_tracebacks": False, "file_allowlist": [],
                 "preheat_kernel": True, "default_pool_size": viewers, "multi_kernel_manager_class": Kernels,
             },
+            "Kernels": {"grace": grace},
             "MappingKernelManager": {
                 "cull_idle_timeout": round(60 * idle_minutes), "cull_interval": CULL_EVERY,
                 "cull_connected": True,  # a page that was left open all night counts as connected

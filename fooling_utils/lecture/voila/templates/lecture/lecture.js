@@ -14,6 +14,7 @@
   const typing = (target) => target.matches?.("input:not([type=range]), select, textarea");
   let scenes = [];
   let now = 0;
+  let wanted = 0; // widgets
 
   function theme() {
     root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
@@ -117,9 +118,8 @@
     bar();
     show((parseInt(location.hash.slice(1), 10) || 1) - 1);
     const widgets = () => document.querySelectorAll(".fool[data-answers], .plane[data-drawn]").length;
-    const wanted = document.querySelectorAll('#rendered_cells .jp-OutputArea-output[data-mime-type*="widget-view"]').length;
     const wait = setInterval(() => {
-      if (widgets() < Math.max(wanted, 0)) return;
+      if (widgets() < wanted) return;
       clearInterval(wait);
       root.dataset.ready = "1";
       root.dataset.readyMs = Math.round(performance.now());
@@ -130,6 +130,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     const cells = document.getElementById("rendered_cells");
     if (!cells) return;
+    const outputs = [...document.querySelectorAll('script[type="application/vnd.voila.cell-output+json"]')];
+    wanted = outputs.filter((one) => one.textContent.includes("jupyter.widget-view")).length;
     const shown = () => cells.style.display !== "none";
     const watch = new MutationObserver(() => { if (shown()) { watch.disconnect(); begin(); } });
     watch.observe(cells, { attributes: true, attributeFilter: ["style"] });

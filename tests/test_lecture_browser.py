@@ -1,0 +1,183 @@
+"""The lecture pages in a real browser: scenes, keys, themes, and every widget of every page at 1280 x 720."""
+
+import pytest
+
+from browsing import SECONDS, chromium
+from fooling_utils import lecture
+
+pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
+
+from test_browser_player import CELL, Player
+from test_lecture_server import TOKEN, start, stop, write
+
+PAGES = {
+    "01_widgets.ipynb": ["# The player\n\nPress 1.", CELL, "from fooling_utils import widgets\nwidgets.PlaneCanvas()"],
+    "02_broken.ipynb": ["# Broken", "1 / 0"],
+}
+SMALL_TEXT = """() => [...document.querySelectorAll('.now *, #bar *')].filter(e => e.checkVisibility()
+    && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.getBoundingClientRect().height > 2
+    && !e.closest('svg[viewBox]') && parseFloat(getComputedStyle(e).fontSize) < 23.9)
+    .map(e => `${e.tagName}.${e.className}: ${e.textContent.slice(0, 40)}`)"""
+CUT_OFF = """() => [...document.querySelectorAll('.now :is(button, canvas, img, input, select, svg, p, h1, output)')]
+    .filter(e => e.checkVisibility() && !e.closest('.heard, ul[role=listbox]'))
+    .map(e => [e, e.getBoundingClientRect()]).filter(([, b]) => b.width && (b.bottom > 721 || b.right > 1281))
+    .map(([e, b]) => `${e.tagName} ${e.textContent.slice(0, 30)} ${Math.round(b.right)} ${Math.round(b.bottom)}`)"""
+
+
+def open_page(browser, served, name, theme="light"):
+    """A page whose widgets are there, and the list of requests that it made."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.asked, page.broken = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.broken.append(str(error)))
+    page.set_default_timeout(60 * SECONDS)
+    page.goto(f"{served.address}?token={TOKEN}")
+    page.goto(f"{served.address}voila/render/{name}?theme={theme}")
+    page.wait_for_selector("html[data-ready]")
+    page.set_default_timeout(20 * SECONDS)
+    return page
+
+
+def scene(page):
+    return int(page.evaluate("document.documentElement.dataset.scene"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lecture")
+    for name, (heading, *cells) in PAGES.items():
+        write(folder / name, [heading, *cells])
+    # a second scene needs a second heading
+    import nbformat
+
+    path = folder / "01_widgets.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(2, nbformat.v4.new_markdown_cell("# The canvas"))
+    nbformat.write(notebook, path)
+    served = start(folder, "--token", TOKEN, "--port", "8900", "--grace", "0.5")
+    yield served
+    stop(served)
+
+
+def test_a_lecturer_needs_no_mouse(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    player, keys = Player(page), page.keyboard
+    assert page.get_by_role("heading").all_inner_texts()[0] == "The player"
+    keys.press("1")  # nobody has clicked anywhere
+    player.until("!s.playing && s.probability > 0.99 && s.settings.picture === 'coffee' && s.saved")
+    keys.press("r")
+    player.until("s.index === 0")
+    keys.press("PageDown")
+    assert scene(page) == 2
+    assert page.locator(".fool.player").is_hidden()
+    keys.press("5")  # the canvas takes the keys now
+    page.wait_for_function("document.querySelector('.plane').plane().preset === 'moons'")
+    assert player.state()["index"] == 0
+    keys.press("Space")
+    page.wait_for_function("document.querySelector('.plane').plane().steps > 20")
+    keys.press("Space")
+    keys.press("PageUp")
+    assert scene(page) == 1
+    keys.press("PageUp")
+    assert scene(page) == 1
+    assert page.broken == []
+
+
+def test_keys_that_are_typed_stay_where_they_are_typed(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    before = page.evaluate("document.documentElement.dataset.theme")
+    page.get_by_role("combobox", name="target").fill("")
+    page.keyboard.type("tc?1")
+    assert page.get_by_role("combobox", name="target").input_value() == "tc?1"
+    assert page.evaluate("document.documentElement.dataset.theme") == before
+
+
+def test_dark_and_light_are_kept(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.keyboard.press("t")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.goto(f"{served.address}voila/render/01_widgets.ipynb#2")
+    page.wait_for_selector("html[data-ready]", timeout=60 * SECONDS)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert scene(page) == 2
+    page.get_by_role("button", name="dark or light").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+def test_the_keys_are_listed(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.keyboard.press("?")
+    text = page.get_by_role("dialog").inner_text()
+    for word in ("play or pause", "coffee, green", "next scene", "dark or light"):
+        assert word in text
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_the_contents_page_opens_a_page_by_its_number(browser, served):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(f"{served.address}?token={TOKEN}")
+    assert page.get_by_role("link").count() == 2
+    page.keyboard.press("0")
+    page.wait_for_url("**/voila/render/01_widgets.ipynb")
+    page.wait_for_selector("html[data-ready]", timeout=60 * SECONDS)
+    page.keyboard.press("c")
+    page.wait_for_url(served.address)
+
+
+def test_an_error_is_seen(browser, served):
+    page = open_page(browser, served, "02_broken.ipynb")
+    assert "error" in page.locator(".now").last.inner_text().lower()
+
+
+def test_nothing_is_asked_of_another_host(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    assert [url for url in page.asked if not url.startswith((served.address, "data:", "blob:"))] == []
+
+
+def test_a_page_that_is_closed_ends_its_kernel(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    kernel = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+    assert served.ask(f"api/kernels/{kernel}")[0] == 200
+    page.goto("about:blank")
+    for _ in range(100):
+        if served.ask(f"api/kernels/{kernel}")[0] == 404:
+            break
+        page.wait_for_timeout(100)
+    assert served.ask(f"api/kernels/{kernel}")[0] == 404
+
+
+# ----------------------------------------------------------------------------------------------- the pages themselves
+
+
+@pytest.fixture(scope="module")
+def lectures():
+    served = start(lecture.PAGES, "--token", TOKEN, "--port", "8910")
+    yield served
+    stop(served)
+
+
+@pytest.mark.parametrize("file", [page.file for page in lecture.find_pages(lecture.PAGES)])
+def test_every_scene_fits_the_projector_and_can_be_read_from_the_last_row(browser, lectures, file):
+    page = open_page(browser, lectures, file)
+    count = page.evaluate("new Set([...document.querySelectorAll('#rendered_cells h1')]).size")
+    for theme in ("light", "dark"):
+        for number in range(1, count + 1):
+            assert scene(page) == number
+            page.wait_for_timeout(300)
+            assert page.evaluate(SMALL_TEXT) == []
+            assert page.evaluate(CUT_OFF) == []
+            page.keyboard.press("PageDown")
+        for _ in range(count):
+            page.keyboard.press("PageUp")
+        if theme == "light":
+            page.keyboard.press("t")
+    assert page.locator(".problem").all_inner_texts() == [""] * page.locator(".problem").count()
+    assert page.broken == []
