@@ -1,95 +1,175 @@
-// The blink comparator. After the first answer everything is drawn here; only the verdicts are asked for.
+// Two images in turns. Everything is drawn here: Python is asked once, for the images and the numbers.
 const BLINK = `
-.fool.blink .large { width: calc(1.3 * var(--picture)); }
-.fool.blink label.wide span { white-space: nowrap; }
-.fool.blink figcaption { font-weight: 600; }
-.fool.blink .side { flex: 1 1 14em; display: flex; flex-direction: column; gap: .5em; }
-.fool.blink .verdict { min-height: 2.7em; white-space: pre-line; }`;
+.fool.blink .large { width: calc(1.6 * var(--picture)); max-width: 100%; }
+.fool.blink .letter { font-size: 1.3em; font-weight: 600; padding: 0; }
+.fool.blink .beside { flex: 1 1 20em; min-width: 0; display: flex; flex-direction: column; gap: .5em; }
+.fool.blink .facts { flex: 1 1 9em; display: flex; flex-direction: column; gap: .6em; }
+.fool.blink .numbers { display: grid; grid-template-columns: auto 1fr; gap: .1em .8em; }
+.fool.blink .numbers b { font-variant-numeric: tabular-nums; }
+.fool.blink .verdict { border-left: 4px solid var(--accent); padding: 0 .4em; overflow-wrap: anywhere; }
+.fool.blink .verdict.fooled { border-left: 4px dashed var(--warm); }
+.fool.blink .verdict span { display: block; }
+.fool.blink label span { white-space: nowrap; }`;
 
-const FASTEST = 3; // images a second
+const LOUDER = [1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200];
+const CALM = 0.5; // images per second at most, where the reader prefers less motion
+const STEPS = 24; // of the slider of rates
 
 function blink(context) {
   const { model } = context;
   const ui = begin(context, "blink", "Blink comparator");
   make("style", ui.root).textContent = BLINK;
+  const [slowest, fastest] = model.get("rates");
   let images = null;
+  let facts = null;
   let shown = 0;
   let timer = 0;
-  let rate = model.get("rate");
+  let playing = false;
+  let hidden = false;
+  let revealed = false;
   let times = 20;
-  let changes = 0;
+  let rate = model.get("rate");
 
-  ui.presets(({ show: which, rate: fast, times: by }) => {
-    if (which !== undefined) { alternate(false); show(which); }
-    if (by !== undefined) { amplify.set(Math.log10(by)); difference(); }
-    if (fast !== undefined) { speed.set(fast); rate = fast; alternate(true); }
-  });
   const view = make("div", ui.body, { class: "row top" });
-  const place = picture(view, "A");
-  place.figure.classList.add("large");
-  const second = picture(view, "B − A");
-  second.figure.classList.add("large");
-  const side = make("div", view, { class: "side" });
-  const numbers = make("div", side);
-  const verdict = make("div", side, { class: "verdict" });
-  const controls = make("div", ui.body, { class: "row" });
-  const playButton = button(controls, "▶ alternate", () => alternate(!timer), { class: "main" });
-  button(controls, "show the other", () => { alternate(false); show(1 - shown); });
-  const answers = button(side, "what does the network say?", reveal);
-  const speed = slider(controls, "images a second", { min: 0.25, max: FASTEST, step: 0.25, value: rate, show: (v) => v.toFixed(2) },
-    (value) => { rate = value; if (timer) alternate(true); });
-  const amplify = slider(controls, "difference ×", { min: 0, max: Math.log10(200), step: 0.01, value: Math.log10(times), show: (v) => Math.round(10 ** v) },
-    difference);
+  const large = picture(view, "A");
+  large.figure.classList.add("large");
+  large.figure.querySelector("figcaption").classList.add("letter");
+  const beside = make("div", view, { class: "beside" });
+  const pair = make("div", beside, { class: "row top" });
+  const change = picture(pair, "B − A");
+  const side = make("div", pair, { class: "facts" });
+  const numbers = make("div", side, { class: "numbers" });
+  const number = (name) => { make("span", numbers, {}, name); return make("b", numbers, {}, "–"); };
+  const [l2, rms, largest] = ["L2", "RMS", "largest"].map(number);
+  const answers = make("div", side, { class: "facts" });
 
-  function show(which) {
-    if (!images) return;
-    shown = which;
-    place.draw(images[which]);
-    place.title("AB"[which]);
-    changes++;
-    Object.assign(ui.root.dataset, { shown: "AB"[which], changes });
-  }
-
-  function difference() {
-    times = Math.round(10 ** amplify.value);
-    if (images) second.draw(amplified(images[0], images[1], times));
-    second.title(`B − A, times ${times}`);
-    ui.root.dataset.times = times;
-  }
-
-  function alternate(on) {
-    clearInterval(timer);
-    timer = on ? setInterval(() => show(1 - shown), 1000 / Math.min(rate, FASTEST)) : 0;
-    playButton.textContent = on ? "❚❚ stop" : "▶ alternate";
-    ui.root.dataset.playing = Boolean(on);
-  }
-
-  async function reveal() {
-    const answer = await ui.ask("verdicts");
-    if (!answer) return;
-    verdict.textContent = answer.verdicts.map((one, k) => `${"AB"[k]}: ${one.label} ${percent(one.probability)}`).join("\n");
-    ui.say(verdict.textContent);
-  }
-
-  const louder = (by) => { amplify.set(amplify.value + by); difference(); };
-  ui.keys([
-    [" ", "start or stop", () => alternate(!timer)],
-    ["ArrowLeft", "show A", () => { alternate(false); show(0); }],
-    ["ArrowRight", "show B", () => { alternate(false); show(1); }],
-    ["ArrowUp", "amplify the difference more", () => louder(0.15)],
-    ["ArrowDown", "amplify it less", () => louder(-0.15)],
-    ["a", "what the network says", reveal],
-  ]);
-  ui.ask("begin").then((answer) => {
-    if (!answer) return;
-    images = answer.buffers.map(asBytes);
-    amplify.set(Math.log10(Math.min(200, answer.natural)));
-    numbers.textContent = `B − A: L2 ${answer.l2.toFixed(2)}, typical (RMS) ${answer.rms.toFixed(2)} and at most ${answer.largest.toFixed(0)} grey levels`;
-    answers.hidden = !answer.has_model;
-    show(0);
-    difference();
+  const controls = make("div", beside, { class: "row" });
+  const playButton = button(controls, "▶ start", () => play(!playing), { class: "main" });
+  const letters = ["A", "B"].map((name, k) => button(controls, name, () => choose(k), { "aria-label": `show ${name}` }));
+  const hideButton = button(controls, "hide the letter", () => hide(!hidden));
+  const answerButton = button(controls, "answer", () => reveal(!revealed));
+  const sliders = make("div", beside, { class: "row" });
+  const toRate = (k) => slowest * (fastest / slowest) ** (k / STEPS);
+  const toStep = (value) => Math.round((STEPS * Math.log(value / slowest)) / Math.log(fastest / slowest));
+  const pace = () => (reducedMotion() ? Math.min(rate, CALM) : rate);
+  const speed = slider(sliders, "images a second", { min: 0, max: STEPS, step: 1, value: toStep(rate), show: () => pace().toFixed(2) },
+    (k) => { setRate(toRate(k)); presets.press(-1); });
+  const amplify = slider(sliders, "change ×", { min: 0, max: LOUDER.length - 1, step: 1, value: 0, show: () => times },
+    (k) => { setTimes(LOUDER[k]); presets.press(-1); });
+  const presets = ui.presets((preset) => {
+    if (preset.times) setTimes(preset.times);
+    if (!preset.rate) return;
+    setRate(preset.rate);
+    if (!reducedMotion()) play(true);
   });
-  ui.onEnd(() => clearInterval(timer));
+
+  const letter = () => "AB"[shown];
+  function draw() {
+    if (!images) return;
+    large.draw(images[shown], facts.width);
+    large.title(hidden ? "?" : letter());
+    // while the class votes, the buttons must not tell
+    letters.forEach((one, k) => one.setAttribute("aria-pressed", String(!hidden && k === shown)));
+    Object.assign(ui.root.dataset, { drawn: 1 + Number(ui.root.dataset.drawn || 0), shown: hidden ? "?" : letter() });
+  }
+
+  function setTimes(value) {
+    times = value;
+    const off = (k) => Math.abs(Math.log(LOUDER[k] / value));
+    amplify.set(LOUDER.reduce((best, _, k) => (off(k) < off(best) ? k : best), 0));
+    if (images) change.draw(amplified(images[0], images[1], times), facts.width);
+    change.title(`B − A, × ${times}`);
+  }
+  const louder = (by) => {
+    setTimes(LOUDER[Math.max(0, Math.min(LOUDER.length - 1, amplify.value + by))]);
+    presets.press(-1);
+  };
+
+  function setRate(value) {
+    rate = Math.max(slowest, Math.min(fastest, value));
+    speed.set(toStep(rate));
+    if (playing) wait();
+  }
+
+  // Each image waits for the one before it to be drawn, so that a page that was busy never hurries to catch up.
+  function wait() {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      shown = 1 - shown;
+      draw();
+      wait();
+    }, 1000 / pace());
+  }
+
+  function play(on) {
+    if (playing === on || !images) return;
+    playing = on;
+    playButton.textContent = on ? "❚❚ stop" : "▶ start";
+    ui.root.dataset.playing = on;
+    clearTimeout(timer);
+    if (on) wait();
+    ui.say(on ? `${pace().toFixed(1)} images a second` : `stopped${hidden ? "" : ` at ${letter()}`}`);
+  }
+
+  function choose(k) {
+    play(false);
+    shown = k;
+    draw();
+    if (!hidden) ui.say(letter());
+  }
+
+  // For a vote: which image is it? It is drawn by lot, or else the class would know.
+  function hide(on) {
+    hidden = on;
+    if (on) {
+      play(false);
+      shown = Math.random() < 0.5 ? 0 : 1;
+    }
+    hideButton.textContent = on ? "show the letter" : "hide the letter";
+    draw();
+    ui.say(on ? "the letter is hidden" : letter());
+  }
+
+  function reveal(on) {
+    if (!facts) return null;
+    revealed = on;
+    answers.replaceChildren();
+    answerButton.textContent = on ? "hide the answer" : "answer";
+    if (!on) return ui.say("the answer is hidden");
+    const told = ["the original", "original + change"].map((what, k) => {
+      const verdict = make("div", answers, { class: `verdict ${k ? "fooled" : ""}` });
+      const [which, top] = [`${"AB"[k]}: ${what}`, facts.top[k]];
+      const says = top ? `${top.label} ${percent(top.probability)}` : "";
+      make("span", verdict, {}, which);
+      make("b", verdict, {}, says);
+      return `${which} ${says}`;
+    });
+    return ui.say(told.join(", "));
+  }
+
+  const once = (act) => (event) => { if (!event.repeat) act(); };
+  ui.keys([
+    [" ", "start or stop", once(() => play(!playing))],
+    ["ArrowLeft", "show A", () => choose(0)],
+    ["ArrowRight", "show B", () => choose(1)],
+    ["ArrowUp", "amplify the change more", () => louder(1)],
+    ["ArrowDown", "amplify it less", () => louder(-1)],
+    ["h", "hide or show the letter", once(() => hide(!hidden))],
+    ["a", "reveal the answer", once(() => reveal(!revealed))],
+  ]);
+  // for the console, and for tests
+  ui.root.blink = () => ({ ...facts, shown: letter(), playing, hidden, revealed, times, rate, pace: pace() });
+  ui.onEnd(() => clearTimeout(timer));
+  ui.ask("start").then((answer) => {
+    if (!answer) return;
+    facts = answer;
+    images = answer.buffers.map(asBytes);
+    l2.textContent = answer.l2.toFixed(2);
+    rms.textContent = `${answer.rms.toFixed(2)} grey levels`;
+    largest.textContent = `${answer.largest.toFixed(0)} grey levels`;
+    setTimes(answer.times);
+    draw();
+  });
   return ui.end;
 }
 

@@ -1,4 +1,4 @@
-"""Can you see it? Original and fooled image alternate in one place, and a slider amplifies their difference."""
+"""Two images in one place, in turns: the eye finds a change there that it misses side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,31 +6,36 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..figures import amplify, grid_of_images, natural_amplification
+from ..figures import amplify, grid_of_images, natural_amplification, triptych
 from ..images import check_images, round_to_8bit
 from ..models import Classifier
 from .base import Answer, AskedWidget, rgb, script
 
-FASTEST = 3.0  # images a second: faster flashing can trigger seizures (WCAG 2.1, criterion 2.3.1)
+RATES = (0.25, 3.0)  # images per second: below the three flashes a second that can provoke seizures (WCAG 2.1, 2.3.1)
+TIMES = (1.0, 200.0)  # how many times as large the change is shown
 PRESETS = (
-    {"title": "A", "show": 0},
-    {"title": "B", "show": 1},
-    {"title": "alternate", "rate": 1.0},
-    {"title": "faster", "rate": FASTEST},
-    {"title": "× 20", "times": 20},
-    {"title": "× 200", "times": 200},
+    {"title": "change × 1", "times": 1},
+    {"title": "change × 20", "times": 20},
+    {"title": "change × 200", "times": 200},
+    {"title": "blink slowly", "rate": 0.5},
+    {"title": "blink 3 a second", "rate": 3},
 )
 
 
 class BlinkComparator(AskedWidget):
-    """Two images (1, 3, H, W) that alternate in one place, paused at first, and their amplified difference.
+    """An original A and a fooled image B in turns, beside their difference, 1 to 200 times as large.
 
-    model: if given, its answers to both can be revealed. rate: images a second, 0.25 to 3.
-    Both are rounded to 8 bit first. Raises ValueError where the images do not fit each other, or for another rate.
+    original, fooled: (1, 3, H, W), compared after rounding to 8 bit. rate: images per second, from 0.25 to 3.
+    model: a network, whose two answers can then be revealed; without one it is revealed which image is which.
+    presets: dictionaries with a title and any of times, 1 to 200, and rate.
+    It stands still at first. A page whose reader prefers less motion shows an image for 2 seconds or longer, and blinks
+    only by the start button or the space bar.
+    Raises ValueError for images of different shapes, and for a rate or an amplification out of its range.
     """
 
     _esm = script("blink")
     rate = traitlets.Float().tag(sync=True)
+    rates = traitlets.List(RATES).tag(sync=True)
 
     def __init__(
         self,
@@ -41,40 +46,45 @@ class BlinkComparator(AskedWidget):
         rate: float = 1.0,
         presets: Sequence[Mapping] = PRESETS,
     ):
-        check_images(original, name="original")
-        check_images(fooled, name="fooled")
-        if original.shape != fooled.shape or len(original) != 1:
+        for name, image in {"original": original, "fooled": fooled}.items():
+            check_images(image, name=name)
+            if model:
+                model.check(image, name)
+        if original.shape != fooled.shape or original.shape[:2] != (1, 3):
             raise ValueError(
-                f"a comparison needs two images of one shape (1, 3, H, W), got {tuple(original.shape)} and "
-                f"{tuple(fooled.shape)}"
+                "original and fooled must be one image each of the same shape (1, 3, H, W), got "
+                f"{tuple(original.shape)} and {tuple(fooled.shape)}"
             )
-        if not 0.25 <= rate <= FASTEST:
-            raise ValueError(f"rate must be from 0.25 to {FASTEST:g} images a second, got {rate}")
+        for settings in [{"rate": rate}, *presets]:
+            _check_range("rate", settings.get("rate", rate), RATES, "images per second")
+            _check_range("times", settings.get("times", 1), TIMES, "times as large")
         self.original, self.fooled, self.model = round_to_8bit(original), round_to_8bit(fooled), model
-        super().__init__(rate=rate, presets=[dict(preset) for preset in presets])
+        super().__init__(rate=float(rate), presets=[dict(preset) for preset in presets])
 
-    def answer_begin(self) -> Answer:
-        """Both images, and how far they are apart."""
+    def answer_start(self) -> Answer:
+        """All that the page needs: both images, how far they are apart, and what the network says to them."""
         change = self.fooled - self.original
+        judged = (self.original, self.fooled) if self.model else ()
         facts = {
+            "width": self.original.shape[3],
             "l2": change.norm().item(),
             "rms": 255 * change.square().mean().sqrt().item(),
             "largest": 255 * change.abs().max().item(),
-            "natural": natural_amplification(change),
-            "has_model": self.model is not None,
+            "times": min(natural_amplification(change), TIMES[1]),
+            "top": [self.model.top(image, 1)[0]._asdict() for image in judged],
         }
         return facts, [rgb(self.original), rgb(self.fooled)]
 
-    def answer_verdicts(self) -> dict:
-        """The network's top class of both."""
-        if self.model is None:
-            raise ValueError("there is no network to ask: use BlinkComparator(original, fooled, model=model)")
-        tops = [self.model.top(image)[0] for image in (self.original, self.fooled)]
-        return {"verdicts": [{"label": top.label, "probability": top.probability} for top in tops]}
-
     def twin(self) -> Figure:
-        """Both images and their difference, side by side."""
+        """Original, change and result side by side."""
+        if self.model:
+            return triptych(self.model, self.original, self.fooled)
         change = self.fooled - self.original
         times = natural_amplification(change)
-        titles = ["A", "B", f"B − A, times {times}"]
-        return grid_of_images([self.original, self.fooled, amplify(change, times)], titles, columns=3)
+        images = [self.original, amplify(change, times), self.fooled]
+        return grid_of_images(images, ["A", f"B − A, times {times}", "B"], columns=3)
+
+
+def _check_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
+    if not limits[0] <= value <= limits[1]:
+        raise ValueError(f"{name} must be from {limits[0]:g} to {limits[1]:g} {unit}, got {value}")

@@ -1,8 +1,9 @@
-"""Images along a way, one stop after the other: the size of a change from nothing to plenty, a prior from all to none."""
+"""Images along a way, one stop after the other: a change that grows from nothing, a prior that is taken away."""
 
 import hashlib
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AT_ONCE = 4  # sizes per answer: a question in between waits for so many
-TOLERANCE = 1e-4  # of a size: how exactly a change is scaled to it
+TOLERANCE = 1e-3  # of a size: how exactly a change is scaled to it
 SIZES = 25
-SIZE_PRESETS = (
-    {"title": "no change", "size": 0.0},
-    {"title": "just enough", "enough": True},
-    {"title": "one grey level RMS", "levels": 1.0},
-    {"title": "eight grey levels", "levels": 8.0},
-)
 
 
 class _Stops(AskedWidget):
@@ -68,7 +63,8 @@ class EpsilonExplorer(_Stops):
     presets: dictionaries with a title and one of size (L2), levels (grey levels RMS), and enough (the smallest size at
         which the target is the top class).
     Every size is measured on what the network sees, after cutting off at black and white and rounding to 8 bit, which
-    erase much of a small change: change and noise are scaled until what is left of them has the size.
+    erase much of a small change: the change is scaled until what is left of it has the size, or where rounding leaves
+    a gap there the next that is possible, and the noise until it is of the same size as the change.
     Raises ValueError for a shape that does not fit, an unknown class, a change of zero, and sizes out of reach.
     """
 
@@ -109,9 +105,9 @@ class EpsilonExplorer(_Stops):
             self._scale(name, self.sizes[-1])  # raises where it cannot be reached
         key = ("EpsilonExplorer", id(model), fingerprint(image, change), self.own, self.target, *self.sizes, seed)
         # the model's identity is part of the key, so it must live as long
-        state = kept(key, lambda: {"model": model, "place": self._near(change.norm().item()), "rows": {}})
+        state = kept(key, lambda: {"model": model, "place": 0, "rows": {}})
         if presets is None:
-            presets = [one for one in SIZE_PRESETS if one.get("levels", 0) * self._level <= 1.001 * self.sizes[-1]]
+            presets = self._default_presets(change.norm().item())
         super().__init__(
             state,
             len(self.sizes),
@@ -196,8 +192,12 @@ class EpsilonExplorer(_Stops):
         missing = [(place, way) for place in places if place not in rows for way in self._ways]
         if not missing:
             return
-        scales = [self._scale(way, self.sizes[place]) for place, way in missing]
-        images = [self._at(way, scale) for (_, way), scale in zip(missing, scales, strict=True)]
+        scales, images, size = [], [], 0.0
+        for place, way in missing:
+            size = self.sizes[place] if way == "change" else size  # the noise is compared with the change before it
+            scales.append(self._scale(way, size))
+            images.append(self._at(way, scales[-1]))
+            size = self._size(images[-1])
         found = [
             {
                 "scale": scale,
@@ -224,12 +224,10 @@ class EpsilonExplorer(_Stops):
             low, high = high, 2 * high
             if high > 1e6 * size:
                 raise ValueError(
-                    f"the size {size:.4g} is out of reach: at {reached:.4g} the {way} is black and white everywhere. "
-                    "Give smaller sizes"
+                    f"the size {size:.4g} is out of reach: from {reached:.4g} on the {way} would be darker than black "
+                    "and brighter than white. Give smaller sizes"
                 )
-        for _ in range(40):
-            if reached <= (1 + TOLERANCE) * size:
-                break
+        while reached > (1 + TOLERANCE) * size and high - low > 1e-6 * high:
             middle = (low + high) / 2
             at_middle = self._size(self._at(way, middle))
             if at_middle < (1 - TOLERANCE) * size:
@@ -240,6 +238,17 @@ class EpsilonExplorer(_Stops):
 
     def _near(self, size: float) -> int:
         return min(range(len(self.sizes)), key=lambda place: abs(self.sizes[place] - size))
+
+    def _default_presets(self, natural: float) -> list[dict]:
+        wanted = {
+            "no change": 0.0,
+            "the change itself": natural,
+            "one grey level RMS": self._level,
+            "eight grey levels": 8 * self._level,
+        }
+        near = {title: abs(self.sizes[self._near(size)] - size) <= 0.05 * size for title, size in wanted.items()}
+        presets = [{"title": title, "size": size} for title, size in wanted.items() if near[title]]
+        return [*presets[:1], {"title": "just enough", "enough": True}, *presets[1:]]
 
     def _preset(self, preset: dict) -> dict:
         """A preset with the stop that it means, where that is known without measuring."""
@@ -268,7 +277,7 @@ def _default_sizes(natural: float, level: float) -> list[float]:
 def _checked(sizes: Sequence[float]) -> list[float]:
     sizes = [float(size) for size in sizes]
     increasing = all(a < b for a, b in itertools.pairwise(sizes))
-    if len(sizes) < 2 or not increasing or not 0 <= sizes[0] or not math.isfinite(sizes[-1]):
+    if len(sizes) < 2 or not increasing or not sizes[0] >= 0 or not math.isfinite(sizes[-1]):
         raise ValueError(f"sizes must be two or more L2 sizes, from 0 on and increasing, got {sizes}")
     return sizes
 
@@ -291,8 +300,8 @@ class PriorExplorer(_Stops):
 
     images: (N, 3, H, W), or a list of (1, 3, H, W), of any sizes that the networks take. titles: one per image.
     models: {name: network}, one or two. label: a class that is marked, and shown where it is not among the five.
-    description: the name of the slider. presets: dictionaries with a title and a stop, from 0; by default the first
-    nine stops with their titles.
+    description: the name of the slider. presets: dictionaries with a title and a place, from 0; by default the first
+        nine stops, with their titles up to a colon or the end of the line.
     Raises ValueError where the numbers of images and titles differ, for an unknown class or an impossible stop.
     """
 
@@ -319,7 +328,8 @@ class PriorExplorer(_Stops):
             if len(image) != 1:
                 raise ValueError(f"images[{place}] must have the shape (1, 3, H, W), got {tuple(image.shape)}")
         if presets is None:
-            presets = [{"title": title.split("\n")[0], "place": place} for place, title in enumerate(titles[:9])]
+            short = [re.split(r"\n|: ", title)[0] for title in titles[:9]]
+            presets = [{"title": title, "place": place} for place, title in enumerate(short)]
         for preset in presets:
             if preset.get("place") not in range(len(images)):
                 raise ValueError(f"a preset needs a place from 0 to {len(images) - 1}, got {dict(preset)}")
