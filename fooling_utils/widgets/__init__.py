@@ -1,9 +1,27 @@
 """What students slide and instructors project; each widget has a static twin for a reader without a kernel."""
 
 from .base import forget, png
+from .blink import BlinkComparator
+from .guess import GuessFirst, tally
 from .plane_canvas import PlaneCanvas
 from .planes import PlaneExplorer
 from .player import FoolingPlayer
 from .simple import LiveImage, slider
+from .stops import EpsilonExplorer, PriorExplorer
+from .wall import ChampionsWall
 
-__all__ = ["FoolingPlayer", "LiveImage", "PlaneCanvas", "PlaneExplorer", "forget", "png", "slider"]
+__all__ = [
+    "BlinkComparator",
+    "ChampionsWall",
+    "EpsilonExplorer",
+    "FoolingPlayer",
+    "GuessFirst",
+    "LiveImage",
+    "PlaneCanvas",
+    "PlaneExplorer",
+    "PriorExplorer",
+    "forget",
+    "png",
+    "slider",
+    "tally",
+]

@@ -55,7 +55,25 @@ def rgb(image: Tensor) -> bytes:
     return to_uint8(image)[0].permute(1, 2, 0).contiguous().cpu().numpy().tobytes()
 
 
-class AskedWidget(anywidget.AnyWidget):
+class WithTwin:
+    """Mixed into a widget, before the widget's class: where no kernel runs, on a web page, a figure is seen instead."""
+
+    def twin(self) -> Figure | None:
+        """What a reader sees there."""
+        return None
+
+    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict] | None:
+        found = super()._repr_mimebundle_(**options)
+        twin = self.twin() if found else None
+        if twin is None:
+            return found
+        file = io.BytesIO()
+        twin.savefig(file, format="png", facecolor="white", dpi=75)  # small: a lesson has many
+        data, metadata = found
+        return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
+
+
+class AskedWidget(WithTwin, anywidget.AnyWidget):
     """A widget whose page asks and whose Python answers: question "name" is answered by the method `answer_name`.
 
     An answer is a dictionary, or one with a list of bytes. An error is an answer too: the page shows its message.
@@ -67,10 +85,6 @@ class AskedWidget(anywidget.AnyWidget):
     def __init__(self, **values: object):
         super().__init__(**values)
         self.on_msg(self._receive)
-
-    def twin(self) -> Figure | None:
-        """What a reader sees where no kernel runs, on a web page for instance."""
-        return None
 
     def _receive(self, _widget: object, question: object, buffers: object = None) -> None:
         """Give one answer to every question, whatever is in it and whatever happens."""
@@ -92,16 +106,6 @@ class AskedWidget(anywidget.AnyWidget):
         if buffers:
             arguments["content"] = bytes(buffers[0])
         return method(**arguments)
-
-    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict] | None:
-        found = super()._repr_mimebundle_(**options)
-        twin = self.twin() if found else None
-        if twin is None:
-            return found
-        file = io.BytesIO()
-        twin.savefig(file, format="png", facecolor="white")
-        data, metadata = found
-        return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
 
 
 def words(error: BaseException) -> str:

@@ -131,6 +131,8 @@ function begin({ model, el }, name, label) {
     event.preventDefault();
     act(event);
   });
+  // Notebook 7 takes its shortcuts before we hear of the key, and looks for this on the focused element alone
+  root.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
   root.addEventListener("pointerdown", (event) => {
     if (!event.target.closest("button, input, select, label, [tabindex]:not(.fool)")) root.focus({ preventScroll: true });
   });

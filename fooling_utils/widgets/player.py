@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..constraints import Constraint, linf_ball
-from ..figures import triptych
+from ..figures import answer, triptych
 from ..images import blank, check_images, round_to_8bit, uniform_noise
 from ..models import Classifier, Prediction
 from ..objectives import toward
@@ -232,5 +232,7 @@ class FoolingPlayer(AskedWidget):
         return facts, [rgb(frame.image)]
 
     def twin(self) -> Figure:
-        """The bus, or what was chosen, before and after as many frames as are shown."""
+        """The picture with its top five, or before and after as many frames as are shown."""
+        if not self.frame.index:
+            return answer(self.model, self.original)
         return triptych(self.model, self.original, self.frame.image, self._state.settings["target"])

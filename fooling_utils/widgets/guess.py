@@ -1,0 +1,261 @@
+"""A question that is answered before the answer is seen: whoever has committed to a guess remembers the surprise."""
+
+import hashlib
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+from weakref import WeakSet
+
+import traitlets
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..figures import _draw, _figure
+from ..images import check_images, round_to_8bit
+from .base import Answer, AskedWidget, kept, rgb, script
+
+MOST = 9  # choices: one per number key
+LETTERS = "ABCDEFGHI"
+
+_alive: WeakSet = WeakSet()  # the widgets whose pages show the tally
+
+
+class Range(NamedTuple):
+    """Choices on a slider: from low to high, evenly or by factors (log); right is within a factor of the answer."""
+
+    low: float
+    high: float
+    unit: str = ""
+    log: bool = False
+    within: float = 2.0
+
+
+class Tally(NamedTuple):
+    """How many questions were guessed right, of those that were guessed at all."""
+
+    right: int
+    asked: int
+
+
+def tally(name: str = "course") -> Tally:
+    """The tally of all `GuessFirst` of this name since the kernel was started."""
+    guesses = [right for _, right in _guesses(name).values()]
+    return Tally(sum(guesses), len(guesses))
+
+
+def _guesses(name: str) -> dict[str, tuple[int | float, bool]]:
+    """By question, the guess and whether it was right."""
+    return kept(("GuessFirst", name), dict)
+
+
+class GuessFirst(AskedWidget):
+    """A question, and choices to commit to before the answer is shown; a tally counts what was right.
+
+    choices: two to nine texts, or a `Range` of numbers. answer: the place of the right text from 0, the text itself,
+        or a number in the range. pictures: images (1, 3, H, W) or (1, 1, H, W), shown in a row.
+    explanation: shown with the answer. tally: the name of the count that this question belongs to.
+    The page learns the answer only after the commitment, which is kept when the cell is run again.
+    Raises ValueError for an answer that is none of the choices, and for a range that is none.
+    """
+
+    _esm = script("guess")
+    question = traitlets.Unicode().tag(sync=True)
+    choices = traitlets.List().tag(sync=True)
+    range = traitlets.Dict().tag(sync=True)
+    among_pictures = traitlets.Bool(False).tag(sync=True)
+    score = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        question: str,
+        choices: Sequence[str] | Range,
+        answer: int | float | str,
+        *,
+        pictures: Sequence[Tensor] = (),
+        explanation: str = "",
+        tally: str = "course",
+        _among_pictures: bool = False,
+    ):
+        self.pictures = [_checked_picture(image, k) for k, image in enumerate(pictures)]
+        self._range = choices if isinstance(choices, Range) else None
+        texts = [] if self._range else [str(one) for one in choices]
+        self._right = _checked_number(self._range, answer) if self._range else _checked_place(texts, answer)
+        self.explanation, self._tally = explanation, tally
+        given = hashlib.sha256(repr((question, texts, self._range)).encode())
+        for image in self.pictures:
+            given.update(rgb(image))
+        self._key = given.hexdigest()
+        guesses = _guesses(tally)
+        if self._key in guesses:  # the answer may have been corrected since
+            guess, _ = guesses[self._key]
+            guesses[self._key] = (guess, self._is_right(guess))
+        super().__init__(
+            question=question,
+            choices=texts,
+            range=self._range._asdict() if self._range else {},
+            among_pictures=_among_pictures,
+        )
+        _alive.add(self)
+        _count_again(tally)
+
+    @classmethod
+    def which(
+        cls, question: str, images: Sequence[Tensor], answer: int, *, explanation: str = "", tally: str = "course"
+    ) -> "GuessFirst":
+        """Which of these pictures? images: two to nine (1, 3, H, W), named A, B, ...; answer: its place from 0."""
+        letters = list(LETTERS[: len(images)])
+        return cls(
+            question, letters, answer, pictures=images, explanation=explanation, tally=tally, _among_pictures=True
+        )
+
+    @classmethod
+    def one_of(
+        cls,
+        question: str,
+        choices: Sequence[str],
+        answer: int | str,
+        *,
+        pictures: Sequence[Tensor] = (),
+        explanation: str = "",
+        tally: str = "course",
+    ) -> "GuessFirst":
+        """Which of these texts? answer: the text, or its place from 0."""
+        return cls(question, choices, answer, pictures=pictures, explanation=explanation, tally=tally)
+
+    @classmethod
+    def number(
+        cls,
+        question: str,
+        low: float,
+        high: float,
+        answer: float,
+        *,
+        unit: str = "",
+        log: bool = False,
+        within: float = 2.0,
+        pictures: Sequence[Tensor] = (),
+        explanation: str = "",
+        tally: str = "course",
+    ) -> "GuessFirst":
+        """Which number from low to high? log: the slider goes by factors. within: the factor that counts as right."""
+        choices = Range(low, high, unit, log, within)
+        return cls(question, choices, answer, pictures=pictures, explanation=explanation, tally=tally)
+
+    @property
+    def guess(self) -> int | float | None:
+        """What was committed to: the place of a choice, or a number; None before."""
+        return _guesses(self._tally).get(self._key, (None, False))[0]
+
+    def commit(self, guess: int | float) -> bool:
+        """Commit to a choice by its place, or to a number; whether it is right. Raises ValueError for a second time."""
+        if self.guess is not None:
+            raise ValueError("the commitment is made and cannot be changed: 'ask again' forgets it")
+        guess = _checked_guess(self._range, guess) if self._range else _checked_place(self.choices, guess)
+        _guesses(self._tally)[self._key] = (guess, self._is_right(guess))
+        _count_again(self._tally)
+        return self._is_right(guess)
+
+    def ask_again(self) -> None:
+        """Forget the commitment, also in the tally."""
+        _guesses(self._tally).pop(self._key, None)
+        _count_again(self._tally)
+
+    def twin(self) -> Figure:
+        """The question with its choices and pictures, and without the answer."""
+        columns = max(1, len(self.pictures))
+        rows = [] if self.among_pictures else self._told_choices()
+        lines = textwrap.wrap(self.question, 80)
+        words = 0.3 * (len(lines) + len(rows)) + 0.3
+        side = min(3.0, 11.5 / columns) if self.pictures else 0
+        figure, axes = _figure(11.5, side + words + (0.4 if self.among_pictures else 0), ncols=columns)
+        for k, place in enumerate(axes[0]):
+            place.set_axis_off()
+            if self.pictures:
+                _draw(place, self.pictures[k], LETTERS[k] if self.among_pictures else "")
+        figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=15)
+        if rows:
+            figure.supxlabel("\n".join(rows), x=0.01, ha="left", fontsize=14)
+        return figure
+
+    # ------------------------------------------------------------------------------------------ what the page asks
+
+    def answer_begin(self) -> Answer:
+        """The pictures; and the answer, if somebody has committed already."""
+        pictures = [rgb(image) for image in self.pictures]
+        return {"widths": [image.shape[3] for image in self.pictures], **self._shown()}, pictures
+
+    def answer_commit(self, guess: int | float) -> dict:
+        """The answer, for a guess."""
+        self.commit(guess)
+        return self._shown()
+
+    def answer_show(self) -> dict:
+        """The answer without a guess, which is not counted."""
+        return {"answer": self._answer_shown()}
+
+    def answer_again(self) -> dict:
+        """As if it had never been asked."""
+        self.ask_again()
+        return {}
+
+    def _shown(self) -> dict:
+        if self.guess is None:
+            return {}
+        return {"guess": self.guess, "right": self._is_right(self.guess), "answer": self._answer_shown()}
+
+    def _answer_shown(self) -> dict:
+        return {"value": self._right, "explanation": self.explanation}
+
+    def _is_right(self, guess: int | float) -> bool:
+        if not self._range:
+            return guess == self._right
+        within = self._range.within * (1 + 1e-9)  # a factor of exactly `within` counts
+        return self._right / within <= guess <= self._right * within
+
+    def _told_choices(self) -> list[str]:
+        if self._range:
+            how = ", by factors" if self._range.log else ""
+            return [f"a number from {self._range.low:g} to {self._range.high:g} {self._range.unit}".rstrip() + how]
+        return [f"{k + 1}   {text}" for k, text in enumerate(self.choices)]
+
+
+def _count_again(name: str) -> None:
+    """Tell every page that shows this tally."""
+    for widget in list(_alive):
+        if widget._tally == name:
+            widget.score = tally(name)._asdict()
+
+
+def _checked_picture(image: Tensor, place: int) -> Tensor:
+    """An image that can be shown, (1, 3, H, W), rounded to 8 bit."""
+    check_images(image, name=f"pictures[{place}]")
+    if len(image) != 1 or image.shape[1] not in (1, 3):
+        raise ValueError(f"pictures[{place}] must be one image (1, 3, H, W) or (1, 1, H, W), got {tuple(image.shape)}")
+    return round_to_8bit(image).expand(-1, 3, -1, -1)
+
+
+def _checked_place(choices: Sequence[str], answer: object) -> int:
+    if not 2 <= len(choices) <= MOST or len(set(choices)) < len(choices):
+        raise ValueError(f"there must be 2 to {MOST} different choices, got {list(choices)}")
+    if isinstance(answer, str) and answer in choices:
+        return choices.index(answer)
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
+        raise ValueError(f"{answer!r} is none of the choices: use a place from 0 to {len(choices) - 1}, or a text")
+    return answer
+
+
+def _checked_number(numbers: Range, answer: object) -> float:
+    if not 0 <= numbers.low < numbers.high or (numbers.log and numbers.low == 0):
+        raise ValueError(
+            f"low must be at least 0, with log more than 0, and less than high, got {numbers.low} and {numbers.high}"
+        )
+    if numbers.within < 1:
+        raise ValueError(f"within is a factor and at least 1, got {numbers.within}")
+    return _checked_guess(numbers, answer)
+
+
+def _checked_guess(numbers: Range, guess: object) -> float:
+    is_number = isinstance(guess, (int, float)) and not isinstance(guess, bool)
+    if not is_number or not numbers.low <= guess <= numbers.high:
+        raise ValueError(f"there must be a number from {numbers.low:g} to {numbers.high:g}, got {guess!r}")
+    return float(guess)

@@ -1,0 +1,300 @@
+"""A wall of champions, one small picture per class, that fills while evolution runs; each can be looked at."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+import traitlets
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..evolution import Archive, Encoding, evolve
+from ..figures import ChampionWall, picture
+from ..images import round_to_8bit
+from ..models import Classifier
+from ..objectives import Label
+from ..painters import paint
+from .base import Answer, AskedWidget, kept, rgb, script
+
+SMALL = 24  # pixels, the longer side of a thumbnail; smaller images are sent as they are
+AT_ONCE = 80  # thumbnails per answer where many are missing
+ASKED = 64  # champions that the second network is asked about, the most confident first
+BATCH = 16
+ENDLESS = 10**9  # generations; nobody stays so long
+KINDS = ("play", "best", "agree", "label")
+
+
+class _State:
+    """What a wall keeps when its cell is run again: the champions, their thumbnails, what the second network said."""
+
+    def __init__(self, networks: tuple, archive: Archive | None):
+        self.networks = networks  # their identities are part of the key, so they must live as long
+        self.archive = archive
+        self.small: dict[int, tuple[Tensor, Tensor]] = {}  # by identity; the genome is kept, so that it stays unique
+        self.second: dict[tuple[int, int], tuple[Tensor, float]] = {}  # by identity and class
+
+
+class ChampionsWall(AskedWidget):
+    """Evolve a champion for every class, and see all of them as small pictures, the brighter the more confident.
+
+    model: a network that takes images (3, H, W) or (1, H, W). encoding: `direct(...)` or `cppn(...)`.
+    second: another network with the same classes, which is asked about the champions, too.
+    archive: champions to show; evolution goes on from them. targets: the classes, all unless given.
+    population, seed: as for `evolve`. per_question: generations that are computed before the page draws again.
+    presets: dictionaries with a title and one of play (True), best (1 for the most confident champion, 2 for the next),
+        agree (1 for the champion that the second network agrees with most), and label (a class).
+    Raises ValueError for a network that takes no images, a second one with other classes, a preset that does not fit,
+    and what `evolve` raises.
+    """
+
+    _esm = script("wall")
+    names = traitlets.List().tag(sync=True)
+    columns = traitlets.Int().tag(sync=True)
+
+    def __init__(
+        self,
+        model: Classifier,
+        encoding: Encoding,
+        *,
+        second: Classifier | None = None,
+        archive: Archive | None = None,
+        targets: Sequence[Label] | None = None,
+        population: int = 16,
+        seed: int = 0,
+        per_question: int = 1,
+        presets: Sequence[Mapping] | None = None,
+    ):
+        if len(model.input_shape) != 3 or model.input_shape[0] not in (1, 3):
+            raise ValueError(f"a wall shows images (3, H, W) or (1, H, W), and this network takes {model.input_shape}")
+        if second and (second.labels != model.labels or second.input_shape[0] != model.input_shape[0]):
+            raise ValueError("the second network must know the same classes, and take images with as many channels")
+        if not hasattr(per_question, "__index__") or per_question < 1:
+            raise ValueError(f"per_question must be a whole number and at least 1, got {per_question}")
+        self.model, self.second, self.encoding = model, second, encoding
+        self.per_question = per_question
+        self._options = {"targets": targets, "population": population, "seed": seed}
+        key = (id(model), id(second), encoding.name, str(targets), population, seed, _fingerprint(archive))
+        self._state = kept(("ChampionsWall", *key), lambda: _State((model, second), archive))
+        self._children: tuple[Tensor, Tensor] | None = None  # the genomes of the last generation, and their images
+        self._run, self._last = self._evolution(), self.archive  # raises where something does not fit
+        self.indices = archive.indices if archive else tuple(map(model.index, targets or range(len(model.labels))))
+        if presets is None:
+            presets = [{"title": "most confident", "best": 1}]
+            presets += [{"title": "second agrees most", "agree": 1}] if second else []
+        super().__init__(
+            names=self._names(),
+            columns=max(1, round((1.6 * len(self.indices)) ** 0.5)),  # of 1000 classes, 40
+            presets=[self._preset(dict(preset)) for preset in presets],
+        )
+
+    @property
+    def archive(self) -> Archive | None:
+        """The champions that are shown; None before the first generation."""
+        return self._state.archive
+
+    def generation(self) -> Archive:
+        """One generation more."""
+        if self._run is None or self._last is not self.archive:  # it broke off, or another view went on
+            self._run = self._evolution()
+        run, self._run = self._run, None
+        archive = next(run)
+        self._run = run
+        self._state.archive = self._last = archive
+        self._keep_small(archive)
+        return archive
+
+    def image_of(self, label: Label) -> Tensor:
+        """The champion of a class as it was classified, (1, C, H, W), rounded to 8 bit."""
+        return self._image(self._place(label))
+
+    def twin(self) -> Figure:
+        """The wall as a figure; black before the first generation."""
+        if not self.archive:
+            rows = -(-len(self.indices) // self.columns)
+            return picture(torch.zeros(1, 3, 10 * rows, 10 * self.columns), "no champions yet", width=6)
+        # the thumbnails stand for the genomes, so that nothing is painted twice
+        small = replace(self.archive, genomes=tuple(self._small(genome) for genome in self.archive.genomes))
+        wall = ChampionWall(Encoding("thumbnails", None, None, lambda genomes: genomes), self.columns)
+        counts = self._counts()
+        title = f"{counts['evaluations']} evaluations: {counts['over'][0]} classes over 50 %"
+        return picture(wall.draw(small), title, width=10)
+
+    # ------------------------------------------------------------------------------------------ what the page asks
+
+    def answer_begin(self) -> dict:
+        """The size of a thumbnail, and the counters; the page asks for the champions afterwards."""
+        height, width = _small_size(self.model.input_shape[1:])
+        return {"height": height, "width": width, "at_once": AT_ONCE, "second": bool(self.second), **self._counts()}
+
+    def answer_champions(self, first: int) -> Answer:
+        """Some champions that are there already, from place `first` on."""
+        _check_whole(first, "first", 0)
+        return self._sent(range(first, min(first + AT_ONCE, len(self.indices))) if self.archive else [])
+
+    def answer_generation(self) -> Answer:
+        """Evolve, and give the champions that are new."""
+        before = self.archive.generations if self.archive else 0
+        for _ in range(self.per_question):
+            archive = self.generation()
+        facts, content = self._sent((archive.born > before).nonzero()[:, 0].tolist())
+        return {"before": before, **facts}, content
+
+    def answer_look(self, place: int) -> Answer:
+        """A champion at the size that the network sees, and what both networks say to it."""
+        _check_whole(place, "place", 0)
+        image, index = self._image(place), place
+        networks = {"this network": self.model} | ({"a second network": self.second} if self.second else {})
+        opinions = [{"name": name, **_opinion(network, image, index)} for name, network in networks.items()]
+        born = self.archive.born[place].item()
+        facts = {"place": place, "label": self.model.labels[index], "born": born, "width": image.shape[3]}
+        return {**facts, "opinions": opinions}, [rgb(_coloured(image))]
+
+    def answer_agree(self, rank: int = 1) -> dict:
+        """Ask the second network about some more champions; in the end, the place of the one that it agrees with."""
+        _check_whole(rank, "rank", 1)
+        if not self.second:
+            raise ValueError("there is no second network: use ChampionsWall(model, encoding, second=...)")
+        places = self._sorted()[:ASKED]
+        keys = {place: (id(self.archive.genomes[place]), self.indices[place]) for place in places}
+        answers = self._state.second
+        missing = [place for place in places if keys[place] not in answers]
+        if missing[:BATCH]:
+            images = torch.cat([self._image(place) for place in missing[:BATCH]])
+            for place, p in zip(missing, self.second.probabilities(images), strict=False):
+                answers[keys[place]] = (self.archive.genomes[place], p[self.indices[place]].item())
+        asked = len(places) - len(missing[BATCH:])
+        if asked < len(places):
+            return {"asked": asked, "of": len(places)}
+        self._state.second = {key: answers[key] for key in keys.values()}  # those of old champions are let go
+        order = sorted(places, key=lambda place: -answers[keys[place]][1])
+        return {"asked": asked, "of": len(places), "place": order[min(rank, len(order)) - 1]}
+
+    # ------------------------------------------------------------------------------------------------- how it is done
+
+    def _evolution(self) -> Iterator[Archive]:
+        def render(genomes: Tensor) -> Tensor:
+            images = self.encoding.render(genomes)
+            self._children = (genomes, images)  # painting them a second time would cost a good part of a generation
+            return images
+
+        remembering = self.encoding._replace(render=render)
+        return evolve(self.model, remembering, archive=self.archive, generations=ENDLESS, **self._options)
+
+    def _keep_small(self, archive: Archive) -> None:
+        """Make thumbnails of the new champions out of the images that were judged; forget those that lost."""
+        children, images = self._children
+        known = self._state.small
+        born = (archive.born == archive.generations).nonzero()[:, 0].tolist()
+        for key, genome in {id(archive.genomes[place]): archive.genomes[place] for place in born}.items():
+            same = (children == genome.to(children.device)).flatten(1).all(1).nonzero()
+            if len(same):
+                known[key] = (genome, _smaller(images[same[0, 0]]))
+        self._state.small = {id(genome): known[id(genome)] for genome in archive.genomes if id(genome) in known}
+        self._children = None
+
+    def _small(self, genome: Tensor) -> Tensor:
+        """The thumbnail (3, h, w) of a champion, 8-bit values in [0, 1]."""
+        known = self._state.small
+        if id(genome) not in known:
+            if self.encoding.name.startswith("CPPN ") and self.model.input_size > 2 * SMALL:
+                image = paint(genome, 2 * SMALL)  # a painter paints at any size, and small pictures are quick
+            else:
+                image = self.encoding.render(genome[None].to(self.model.device))[0]
+            known[id(genome)] = (genome, _smaller(image))
+        return known[id(genome)][1]
+
+    def _sent(self, places: Sequence[int]) -> Answer:
+        """Champions for the page: a thumbnail that several classes share is sent once."""
+        genomes = [self.archive.genomes[place] for place in places]
+        order = {key: k for k, key in enumerate(dict.fromkeys(map(id, genomes)))}
+        unique = {id(genome): genome for genome in genomes}
+        content = b"".join(rgb(self._small(unique[key])[None]) for key in order)
+        confidence = [round(self.archive.confidence[place].item(), 5) for place in places]
+        champions = {"places": list(places), "confidence": confidence, "which": [order[id(one)] for one in genomes]}
+        return {"champions": champions, **self._counts()}, [content]
+
+    def _counts(self) -> dict:
+        if not self.archive:
+            return {"generations": 0, "evaluations": 0, "over": [0, 0, 0], "median": 0.0}
+        confidence = self.archive.confidence
+        return {
+            "generations": self.archive.generations,
+            "evaluations": self.archive.evaluations,
+            "over": [(confidence > share).sum().item() for share in (0.5, 0.9, 0.99)],
+            "median": confidence.median().item(),
+        }
+
+    def _image(self, place: int) -> Tensor:
+        if not self.archive:
+            raise ValueError("there are no champions yet: play, or ask for one generation")
+        if place >= len(self.indices):
+            raise ValueError(f"there is no champion {place}: they go from 0 to {len(self.indices) - 1}")
+        return round_to_8bit(self.encoding.render(self.archive.genomes[place][None].to(self.model.device)))
+
+    def _place(self, label: Label) -> int:
+        index = self.model.index(label)
+        if index not in self.indices:
+            raise ValueError(f"{label!r} is none of the {len(self.indices)} classes on this wall")
+        return self.indices.index(index)
+
+    def _sorted(self) -> list[int]:
+        """The places of all champions, the most confident first."""
+        if not self.archive:
+            raise ValueError("there are no champions yet: play, or ask for one generation")
+        return self.archive.confidence.argsort(descending=True, stable=True).tolist()
+
+    def _names(self) -> list[str]:
+        labels = [self.model.labels[index] for index in self.indices]
+        count = Counter(labels)
+        return [f"{label} ({i})" if count[label] > 1 else label for label, i in zip(labels, self.indices, strict=True)]
+
+    def _preset(self, preset: dict) -> dict:
+        kinds = [kind for kind in KINDS if kind in preset]
+        if len(kinds) != 1 or "title" not in preset:
+            raise ValueError(f"a preset has a title and one of {', '.join(KINDS)}, got {preset}")
+        if "agree" in preset and not self.second:
+            raise ValueError(f"the preset {preset['title']!r} needs a second network")
+        for kind in ("best", "agree"):
+            _check_whole(preset.get(kind, 1), kind, 1)
+        return preset | ({"place": self._place(preset["label"])} if "label" in preset else {})
+
+
+def _opinion(network: Classifier, image: Tensor, index: int) -> dict:
+    """The top five of a network, and where the class `index` stands; it may be farther down."""
+    probabilities = network.probabilities(image)[0]
+    rank = 1 + (probabilities > probabilities[index]).sum().item()
+    own = {"label": network.labels[index], "probability": probabilities[index].item(), "rank": rank}
+    return {"top": [one._asdict() for one in network.top(image)], "own": own}
+
+
+def _small_size(size: Sequence[int]) -> tuple[int, int]:
+    """Height and width of the thumbnail of an image of this height and width."""
+    scale = min(1, SMALL / max(size))
+    return tuple(max(1, round(scale * side)) for side in size)
+
+
+def _smaller(image: Tensor) -> Tensor:
+    """The thumbnail (3, h, w) of one image (C, H, W), each pixel the mean of those that it stands for."""
+    small = interpolate(image[None], _small_size(image.shape[1:]), mode="area")
+    return _coloured(round_to_8bit(small.clamp(0, 1)))[0].cpu()
+
+
+def _coloured(images: Tensor) -> Tensor:
+    """Images (N, 1, H, W) or (N, 3, H, W) with three channels."""
+    return images.expand(-1, 3, -1, -1)
+
+
+def _check_whole(value: object, name: str, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number and at least {least}, got {value!r}")
+
+
+def _fingerprint(archive: Archive | None) -> tuple | None:
+    """The same for an archive that was loaded a second time."""
+    if archive is None:
+        return None
+    content = archive.confidence.numpy().tobytes() + archive.random_state.numpy().tobytes()
+    return (archive.generations, archive.indices, hashlib.sha256(content).hexdigest())

@@ -1,0 +1,353 @@
+"""The wall of champions and the guesses in a real browser: mouse, keyboard, typing, both themes, a projector's size."""
+
+import base64
+import json
+
+import pytest
+
+from browsing import chromium, open_notebook, served
+
+APPS = ("jupyterlab", "notebook")
+SECRET = "the tail gives it away"
+WALL = """
+import torch
+import fooling_utils as fu
+from fooling_utils.widgets.wall import ChampionsWall
+from fooling_utils.widgets.guess import GuessFirst
+
+class Colours(torch.nn.Module):  # 60 classes, each a colour that it likes
+    def __init__(self):
+        super().__init__()
+        self.likes = torch.nn.Parameter(torch.rand(60, 3, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, images):
+        if broken:
+            raise ValueError("the network is on fire")
+        return -40 * ((images.mean((2, 3))[:, None] - self.likes) ** 2).sum(2)
+
+broken = False
+names = [f"colour {k}" for k in range(58)] + ["red robin", "blue whale"]
+model, second = (fu.Classifier(Colours().eval(), names, (3, 32, 32)) for _ in range(2))
+presets = [{"title": "most confident", "best": 1}, {"title": "second agrees", "agree": 1},
+           {"title": "robin", "label": "red robin"}, {"title": "go", "play": True}]
+wall = ChampionsWall(model, fu.cppn(32), second=second, presets=presets)
+wall
+"""
+GUESSES = f"""
+import base64
+secret = base64.b64decode({base64.b64encode(SECRET.encode()).decode()!r}).decode()
+pictures = [fu.blank(shade, size=80) for shade in (0.2, 0.5, 0.8)]
+GuessFirst.which("Which one is it?", pictures, len(secret) % 3, explanation=secret)
+"""
+TEXTS = """GuessFirst.one_of("Which animal?", ["cat", "dog", "frog"], 2, pictures=pictures[:1])"""
+NUMBER = """GuessFirst.number("How much?", 0.1, 100, 10, unit="grey levels", log=True, explanation="ten")"""
+LECTURE = {
+    "light": {"ink": "#111", "paper": "#fff", "soft": "#ececec", "line": "#9a9a9a", "accent": "#0072B2"},
+    "dark": {"ink": "#f3f3f3", "paper": "#101214", "soft": "#2a2e33", "line": "#757b82", "accent": "#62b6f0"},
+}
+RESERVED = {"t", "c", "?", "PageUp", "PageDown"}  # keys of the lecture page
+WIDE, HIGH = 1240, 590  # what a lecture page has for a widget, at 1280 x 720
+COLUMNS, ROWS = 10, 6  # of a wall of 60 classes
+CELL = """(canvas, [place, columns, size]) => [...canvas.getContext('2d').getImageData(
+    (place % columns) * size, Math.floor(place / columns) * size, size, size).data]"""
+
+
+@pytest.fixture(scope="module", params=APPS)
+def page(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    cells = [WALL, GUESSES, TEXTS, NUMBER, "broken = False"]
+    with chromium() as browser, served(folder, cells, request.param) as address:
+        page = open_notebook(browser, address, request.param, 4, ready=".fool[data-begun]", size=(1280, 1000))
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        assert errors == []
+
+
+class Widget:
+    """What a student sees of one widget, and does with it."""
+
+    def __init__(self, page, selector, place=0):
+        self.page, self.root = page, page.locator(selector).nth(place)
+        self.root.scroll_into_view_if_needed()
+        self.root.focus()
+
+    def state(self):
+        return self.root.evaluate("root => (root.wall || root.guess)()")
+
+    def until(self, condition):
+        """Wait until a condition on the state `s`, in JavaScript, is true, and return the state."""
+        handle = self.root.element_handle()
+        test = f"root => {{ const s = (root.wall || root.guess)(); return {condition}; }}"
+        self.page.wait_for_function(test, arg=handle)
+        return self.state()
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def says(self):
+        return self.root.locator(".problem").text_content()
+
+    def heard(self):
+        return self.root.locator(".heard").text_content()
+
+    def idle(self):
+        self.page.wait_for_function("root => !root.dataset.busy", arg=self.root.element_handle())
+
+
+@pytest.fixture
+def wall(page):
+    wall = Widget(page, ".fool.wall")
+    if not wall.state()["generations"]:
+        wall.press("s")
+    wall.until("s.generations > 0 && !s.playing && s.looked")
+    wall.idle()
+    return wall
+
+
+def cell(wall, place):
+    """The pixels (26 x 26 RGB) of a thumbnail with its edge, as the page has drawn them."""
+    values = wall.root.locator(".ground canvas").evaluate(CELL, [place, COLUMNS, 26])
+    return [values[k : k + 3] for k in range(0, len(values), 4)]
+
+
+def test_it_plays_until_it_is_paused(wall):
+    before = wall.state()["generations"]
+    wall.root.get_by_role("button", name="play").click()
+    wall.until(f"s.generations > {before + 2}")
+    wall.root.get_by_role("button", name="pause").click()
+    state = wall.until("!s.playing")
+    wall.idle()
+    stopped = wall.state()["generations"]
+    wall.page.wait_for_timeout(700)
+    assert wall.state()["generations"] == stopped >= state["generations"]
+    text = wall.root.locator(".counts").inner_text()
+    assert f"generation {stopped}" in text and f"{16 * stopped} evaluations" in text
+    assert f"over 50 %: {sum(share > 0.5 for share in wall.state()['confidence'])}" in text
+
+
+def test_the_brightness_is_the_confidence(wall):
+    shares = wall.state()["confidence"]
+    assert min(shares) >= 0
+    wall.press("3")
+    wall.until("s.looked.label === 'red robin' && s.looked.place === s.place")
+    for place in (0, 30, 58, 59):
+        inner = [max(pixel) for k, pixel in enumerate(cell(wall, place)) if 0 < k % 26 < 25 and 26 < k < 650]
+        assert max(inner) <= 255 * shares[place] + 1 or shares[place] >= 0.99
+    looked = wall.state()["looked"]["opinions"][0]["own"]
+    assert looked["probability"] == pytest.approx(shares[58], abs=1e-4)
+
+
+def test_a_click_shows_the_champion_large(wall):
+    box = wall.root.locator(".ground").bounding_box()
+    x, y = (23 % COLUMNS + 0.5) * box["width"] / COLUMNS, (23 // COLUMNS + 0.5) * box["height"] / ROWS
+    wall.root.locator(".ground").click(position={"x": x, "y": y})
+    state = wall.until("s.looked.place === 23")
+    assert state["place"] == 23
+    assert "colour 23" in wall.root.locator("figcaption").inner_text()
+    headings = wall.root.locator(".bars .heading").all_inner_texts()
+    assert headings == ["this network", "a second network"]
+    assert "colour 23" in wall.root.locator(".bars .target").first.inner_text()
+    assert wall.root.locator("figure canvas").evaluate("canvas => canvas.width") == 32
+
+
+def test_everything_works_with_the_keyboard_alone(wall):
+    wall.press("3")
+    wall.until("s.looked.place === 58 && s.place === 58")
+    wall.press("ArrowUp", "ArrowLeft")
+    assert wall.state()["place"] == 47
+    assert wall.root.locator(".here").inner_text().startswith("colour 47: ")
+    assert wall.heard().startswith("colour 47: ")
+    assert wall.state()["looked"]["place"] == 58
+    wall.press("Enter")
+    wall.until("s.looked.place === 47")
+    wall.press("ArrowRight", "ArrowDown", "ArrowDown", "ArrowDown")
+    assert wall.state()["place"] == 58  # there is nothing below
+    shares = wall.state()["confidence"]
+    order = sorted(range(60), key=lambda k: -shares[k])
+    wall.press("1")
+    wall.until(f"s.looked.place === {order[0]}")
+    wall.press("n")
+    wall.until(f"s.looked.place === {order[1]}")
+    before = wall.state()["generations"]
+    wall.press("s")
+    wall.until(f"s.generations === {before + 1}")
+    wall.press("4")
+    wall.until(f"s.playing && s.generations > {before + 2}")
+    wall.press(" ")
+    wall.until("!s.playing")
+    wall.idle()
+    wall.press("2")
+    wall.page.wait_for_function("root => !root.dataset.busy", arg=wall.root.element_handle())
+    shares = wall.state()["confidence"]
+    wall.until(f"s.looked.place === {max(range(60), key=lambda k: shares[k])}")  # both networks are the same
+
+
+def test_a_class_is_found_by_its_name(wall):
+    wall.press("/")
+    wall.page.keyboard.type("whale")
+    wall.press("Enter")
+    wall.until("s.looked.place === 59 && s.place === 59")
+    before = wall.state()["generations"]
+    wall.press("s")  # the keys are the wall's again
+    wall.until(f"s.generations === {before + 1}")
+
+
+def test_an_error_of_the_network_is_shown_and_play_stops(wall, page):
+    code = page.locator(".jp-CodeCell .cm-content").nth(4)
+    code.fill("broken = True")
+    code.press("Control+Enter")
+    wall.root.scroll_into_view_if_needed()
+    wall.root.focus()
+    wall.press(" ")
+    page.wait_for_function("document.querySelector('.fool.wall .problem').textContent")
+    assert "network is on fire" in wall.says()
+    wall.until("!s.playing")
+    code.fill("broken = False")
+    code.press("Control+Enter")
+    wall.root.focus()
+    before = wall.state()["generations"]
+    wall.press("s")
+    wall.until(f"s.generations === {before + 1}")
+    wall.idle()
+    assert wall.says() == ""
+
+
+# -------------------------------------------------------------------------------------------------------- the guesses
+
+
+def opened(page, place):
+    """A guess of which nobody knows the answer yet."""
+    widget = Widget(page, ".fool.guess", place)
+    widget.press("r")
+    widget.until("!s.answer")
+    return widget
+
+
+def test_the_answer_is_nowhere_in_the_page_before_the_commitment(page):
+    widget = opened(page, 0)
+    assert SECRET not in page.content()
+    everything = widget.root.evaluate("root => JSON.stringify(root.guess()) + root.outerHTML")
+    assert SECRET not in everything
+    widget.root.get_by_role("button", name="picture B").click()
+    state = widget.until("s.answer")
+    assert SECRET in page.content()
+    assert state["guess"] == 1 and state["answer"]["value"] == len(SECRET) % 3
+    verdict = widget.root.locator(".verdict").inner_text()
+    assert verdict.startswith("✓ Right: B" if state["right"] else "✗ Not quite: you said B")
+    assert widget.heard().startswith(verdict)
+    assert widget.root.get_by_role("button", name="picture A").is_disabled()
+    widget.press("3")
+    page.wait_for_timeout(300)
+    assert widget.state()["guess"] == 1
+
+
+def test_pictures_are_drawn_pixel_by_pixel(page):
+    widget = opened(page, 0)
+    shades = widget.root.locator("figure canvas").evaluate_all(
+        "all => all.map(c => [c.width, ...c.getContext('2d').getImageData(40, 40, 1, 1).data])"
+    )
+    assert [shade[:4] for shade in shades] == [[80, 51, 51, 51], [80, 128, 128, 128], [80, 204, 204, 204]]
+
+
+def test_the_tally_is_the_same_in_every_guess(page):
+    for place in range(3):
+        opened(page, place)
+    first, texts, number = (Widget(page, ".fool.guess", place) for place in range(3))
+    texts.root.focus()
+    texts.press("3")
+    texts.until("s.right === true")
+    first.until("s.score.asked === 1 && s.score.right === 1")
+    assert "1 of 1 right so far" in first.root.inner_text()
+    first.root.focus()
+    first.press("a")  # is not counted
+    first.until("s.answer && s.guess === undefined")
+    assert first.root.locator(".verdict").inner_text().startswith("The answer: ")
+    number.root.focus()
+    number.press("Home", "ArrowLeft", "Enter")
+    number.until("s.right === false")
+    texts.until("s.score.asked === 2 && s.score.right === 1")
+    number.press("r")
+    texts.until("s.score.asked === 1")
+
+
+def test_a_number_is_chosen_and_shown_beside_the_answer(page):
+    widget = opened(page, 2)
+    widget.root.get_by_label("your guess").evaluate("e => { e.value = 60; e.dispatchEvent(new Event('input')); }")
+    assert "6.3 grey levels" in widget.root.inner_text()
+    widget.press("ArrowRight", "ArrowRight", "ArrowRight")
+    assert "9.5 grey levels" in widget.root.inner_text()
+    widget.root.get_by_role("button", name="commit").click()
+    state = widget.until("s.answer")
+    assert state["guess"] == 9.5 and state["right"] is True
+    words = widget.root.locator("svg text").all_text_contents()
+    assert {"answer: 10", "your guess: 9.5", "0.1 grey levels", "100 grey levels"} <= set(words)
+    places = {kind: widget.root.locator(f"svg .{kind}").bounding_box() for kind in ("near", "true", "yours")}
+    middle = {kind: box["x"] + box["width"] / 2 for kind, box in places.items()}
+    assert middle["near"] == pytest.approx(middle["true"], abs=2)
+    assert 2 < middle["true"] - middle["yours"] < 10
+
+
+def test_the_focus_stays_on_the_widget(page):
+    widget = opened(page, 1)
+    widget.root.get_by_role("button", name="dog").focus()
+    widget.press("Enter")
+    widget.until("s.guess === 1")
+    assert widget.root.evaluate("root => document.activeElement === root")
+    widget.press("r")
+    widget.until("!s.answer")
+    assert widget.heard() == ""
+    widget.press("3")
+    widget.until("s.guess === 2 && s.right")
+
+
+# ----------------------------------------------------------------------------------------------------- in the lecture
+
+
+@pytest.mark.parametrize("theme", LECTURE)
+def test_it_fits_on_a_projector_and_can_be_read(page, theme):
+    """The whole widget is seen without scrolling, and words differ from what is behind them by 4.5 : 1 or more."""
+    values = {"size": "24px", "picture": "290px", **LECTURE[theme]}
+    page.evaluate(
+        """values => {
+        document.documentElement.dataset.lecture = "1";
+        for (const [name, value] of Object.entries(values)) document.documentElement.style.setProperty(`--fool-${name}`, value);
+        for (const root of document.querySelectorAll(".fool")) root.style.background = values.paper;
+        }""",  # noqa: E501
+        values,
+    )
+    try:
+        roots = page.locator(".fool")
+        for place in range(roots.count()):
+            root = roots.nth(place)
+            root.evaluate("(root, wide) => { root.style.cssText += `; width: ${wide}px; max-width: none`; }", WIDE)
+            page.wait_for_timeout(200)
+            size = root.evaluate("e => [e.offsetHeight, e.scrollWidth]")
+            assert size[0] <= HIGH and size[1] <= WIDE, root.get_attribute("class")
+            colours = root.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
+            assert contrast(*colours) > 4.5
+            for button in root.get_by_role("button", disabled=False).all():
+                if button.is_visible() and not button.locator("canvas").count():
+                    style = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+                    assert contrast(*button.evaluate(style)) > 4.5
+            keys = {key for key, _ in json.loads(root.get_attribute("data-keys"))}
+            assert keys and not keys & RESERVED
+    finally:
+        page.evaluate("""() => {
+            delete document.documentElement.dataset.lecture;
+            document.documentElement.removeAttribute("style");
+            for (const root of document.querySelectorAll(".fool")) root.removeAttribute("style");
+        }""")
+
+
+def contrast(*colours):
+    """How much lighter the lighter of two "rgb(r, g, b)" is, from 1 to 21. Source: WCAG 2.1."""
+    dark, light = sorted(map(luminance, colours))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour):
+    values = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    red, green, blue = (value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
