@@ -1,30 +1,15 @@
 """The canvas in a real browser: JupyterLab in headless Chromium, with mouse and keyboard."""
 
 import importlib.util
+import json
 
 import pytest
 
-from browsing import SECONDS, chromium, served
+from browsing import LECTURE_THEMES, SECONDS, chromium, contrast, fits, lecture, served
 
-EXPLORER = """
-import torch
-from fooling_utils import Classifier, regions, surveys, widgets
-
-class Brightness(torch.nn.Module):
-    def forward(self, images):
-        return torch.stack([images.mean((1, 2, 3)), 0.5 + 0 * images.mean((1, 2, 3))], 1) * 50
-
-model = Classifier(Brightness().eval(), ["bright", "dark"], (3, 8, 8))
-ramp = torch.linspace(0, 1, 8).repeat(1, 3, 8, 1)
-images = {"black": torch.zeros(1, 3, 8, 8), "white": torch.ones(1, 3, 8, 8), "ramp": ramp}
-plane = regions.plane_through(*images.values())
-survey = surveys.Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
-widgets.PlaneExplorer(model, survey, regions.region_map(regions.on_plane(model, plane), survey.extent, 24))
-"""
 CELLS = [
     "from fooling_utils.widgets.plane_canvas import PlaneCanvas\ncanvas = PlaneCanvas()\ncanvas",
     "canvas",
-    EXPLORER,
 ]
 READ = "() => document.querySelector('.plane').plane()"
 
@@ -225,31 +210,51 @@ def test_everything_works_with_the_keyboard_alone(plane):
     assert plane.page.locator(".jp-CodeCell").count() == cells  # "1" would make a heading of a cell
 
 
-# ---------------------------------------------------------------------------------------------------- the explorer
+def test_more_keys_choose_points_and_settings(plane):
+    plane.root.get_by_role("button", name="Play").focus()
+    plane.keys("Shift+Tab")
+    for key, name in zip("45678", ["blobs", "moons", "rings", "spiral", "empty"], strict=True):
+        plane.keys(key)
+        plane.until(f"s.preset === '{name}'")
+    plane.keys("h", "d", "w", "w", "a", "k")
+    plane.until(
+        "s.settings.hidden === 64 && s.settings.depth === 3 && s.settings.weight_decay === 0.001"
+        " && s.settings.activation === 'tanh' && s.settings.classes === 2"
+    )
+    plane.keys("Shift+H", "Shift+D", "Shift+W", "Shift+W", "a", "k")
+    plane.until("s.settings.hidden === 32 && s.settings.depth === 2 && s.settings.weight_decay === 0")
+    plane.until("s.settings.activation === 'relu' && s.settings.classes === 3")
 
 
-def test_the_explorer_follows_the_pointer_and_the_arrow_keys(lab_page):
-    lab_page.locator(".jp-CodeCell .cm-content").nth(2).click()
-    lab_page.keyboard.press("Shift+Enter")
-    explorer = lab_page.locator(".plane-explorer")
-    explorer.locator(".row").first.wait_for(timeout=60 * SECONDS)
-    box = explorer.locator(".map").bounding_box()
+# ------------------------------------------------------------------------------------------------ in a lecture
 
-    def wait_for(label):
-        lab_page.wait_for_function(f"document.querySelector('.plane-explorer .row b').textContent === '{label}'")
+SEND = "(c, key) => c.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))"
 
-    middle = box["y"] + box["height"] / 2
-    lab_page.mouse.move(box["x"] + 0.9 * box["width"], middle)
-    wait_for("bright")
-    bright = explorer.locator("img").last.get_attribute("src")
-    lab_page.mouse.move(box["x"] + 0.1 * box["width"], middle)
-    wait_for("dark")
-    assert explorer.locator("img").last.get_attribute("src") != bright
-    explorer.locator(".map").focus()
-    for _ in range(9):
-        lab_page.keyboard.press("Shift+ArrowRight")
-    wait_for("bright")
-    assert explorer.locator(".mark").all_inner_texts() == ["black", "ramp"]  # white is outside of the map
+
+def test_a_page_may_pass_keys_on(plane):
+    """A lecture's page forwards what is pressed anywhere on it: such an event is not trusted, nor has the plane the
+    focus."""
+    plane.page.locator(".jp-CodeCell .cm-content").first.click()
+    for key in ["7", "2", "ArrowRight", "Enter", " "]:
+        plane.canvas.evaluate(SEND, key)
+    state = plane.until("s.points.length === 91 && s.steps > 10")
+    assert state["points"][-1][2] == 1
+    plane.canvas.evaluate(SEND, " ")
+    plane.until("!s.playing")
+    keys = dict(json.loads(plane.root.get_attribute("data-keys")))
+    assert keys["space"] == "play or pause"
+    assert "rings" in keys["4 5 6 7 8"]
+    assert plane.root.evaluate("r => r.matches('.fool-keys.fool-canvas')")
+
+
+@pytest.mark.parametrize("theme", LECTURE_THEMES)
+def test_it_fits_a_lecture(plane, theme):
+    with lecture(plane.page, ".plane", theme) as stage:
+        assert fits(stage)
+        colours = plane.root.get_by_role("button", name="Step").evaluate(
+            "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+        )
+        assert contrast(*colours) > 4.5
 
 
 # --------------------------------------------------------------------------------------------- several views, Voila
@@ -265,9 +270,9 @@ def test_two_views_show_the_same(plane):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="voila is not installed")
-def test_it_works_in_voila(tmp_path):
-    with served(tmp_path, CELLS[:1], app="voila") as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+def test_it_works_in_voila(tmp_path, lab_page):
+    with served(tmp_path, CELLS[:1], app="voila") as address:
+        page = lab_page.context.browser.new_page(viewport={"width": 1280, "height": 900})
         missing = []
         page.on("requestfailed", lambda request: missing.append(request.url))
         page.goto(address)

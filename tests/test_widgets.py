@@ -1,17 +1,43 @@
+import base64
 import io
+import json
+import time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from fooling_utils import figures, regions, round_to_8bit, surveys, widgets
+from fooling_utils import (
+    PICTURES,
+    Classifier,
+    figures,
+    load_image,
+    regions,
+    round_to_8bit,
+    surveys,
+    uniform_noise,
+    widgets,
+)
+from fooling_utils.widgets import planes
+from fooling_utils.widgets.planes import Filling
 from nets import random_images, random_linear
 
 
 def shown(screen) -> np.ndarray:
     """The grey levels (H, W, 3) of the PNG that a widget holds."""
     return np.asarray(Image.open(io.BytesIO(screen.value)))
+
+
+class Brightness(torch.nn.Module):
+    """Two classes, bright and dark, on images of any size."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return 50 * torch.stack([images.mean((1, 2, 3)), 0.5 + 0 * images.mean((1, 2, 3))], 1)
+
+
+def brightness() -> Classifier:
+    return Classifier(Brightness().eval(), ["bright", "dark"], (3, 8, 8))
 
 
 def levels(image: torch.Tensor) -> np.ndarray:
@@ -49,62 +75,340 @@ def test_the_slider_wants_a_title_per_image(titles):
 # ------------------------------------------------------------------------------------------------- a map to explore
 
 
-@pytest.fixture
-def explorer():
-    """An explorer of a small plane, and the list of what it answers."""
-    model = random_linear(3)
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    widgets.forget()
+    yield
+    widgets.forget()
+
+
+class Page:
+    """Asks an explorer as its page does, and takes its answers."""
+
+    def __init__(self, widget):
+        self.widget, self.answers = widget, []
+        widget.send = lambda content, buffers=None: self.answers.append((content, buffers))
+
+    def ask(self, question, **values):
+        self.widget._receive(self.widget, {"id": 1, "ask": question, "with": values}, [])
+        ((facts, buffers),) = self.answers
+        self.answers.clear()
+        json.dumps(facts, allow_nan=False)
+        return facts, buffers
+
+    def finish(self):
+        """Ask for a finer map until it is done: the maps, in the order in which they came."""
+        maps = [self.ask("begin")]
+        while not maps[-1][0]["done"]:
+            maps.append(self.ask("refine"))
+        return maps
+
+
+def several_classes():
+    """A linear network whose maps have more than one class."""
+    return random_linear(3, seed=10)
+
+
+def a_survey(model):
+    """The plane through three small images; a fourth image with a name is outside of the map."""
     images = dict(zip(("a", "b", "c"), random_images(3).split(1), strict=True))
     plane = regions.plane_through(*images.values())
     images["outside the map"] = plane.images(torch.tensor([[0.0, 5.0]])).clamp(0, 1)
-    survey = surveys.Survey(plane, (-2.0, 2.0, -0.5, 1.5), images)
-    widget = widgets.PlaneExplorer(model, survey, regions.region_map(regions.on_plane(model, plane), survey.extent, 12))
-    answers = []
-    widget.send = lambda content, buffers=None: answers.append((content, buffers))
-    return widget, answers
+    return surveys.Survey(plane, (-2.0, 2.0, -0.5, 1.5), images)
 
 
-def test_the_explorer_shows_the_map_with_its_first_row_at_the_bottom(explorer):
-    widget, _ = explorer
-    found = regions.region_map(regions.on_plane(widget.model, widget.survey.plane), widget.survey.extent, 12)
-    pixels = np.asarray(Image.open(io.BytesIO(widget.map)))
+def mapped(model, survey, size):
+    return regions.region_map(regions.on_plane(model, survey.plane), survey.extent, size)
+
+
+@pytest.fixture
+def stored():
+    """An explorer of a map that is given, and its page."""
+    model = several_classes()
+    survey = a_survey(model)
+    widget = widgets.PlaneExplorer(model, survey, mapped(model, survey, 12))
+    return widget, Page(widget)
+
+
+@pytest.fixture
+def live():
+    """An explorer that computes its map, and its page."""
+    widget = widgets.PlaneExplorer.through(several_classes(), *random_images(3).split(1), size=17)
+    return widget, Page(widget)
+
+
+def painted(found):
     colours = figures.region_colours([found.labels])
-    expected = np.rint(255 * figures.paint_regions(found, colours)).astype(int)
-    assert np.abs(pixels[::-1].astype(int) - expected).max() <= 1
+    return np.rint(255 * figures.paint_regions(found, colours)).astype(int)
+
+
+def test_a_stored_map_is_shown_with_its_first_row_at_the_bottom(stored):
+    widget, page = stored
+    facts, (pixels,) = page.ask("begin")
+    pixels = np.frombuffer(pixels, np.uint8).reshape(12, 12, 3).astype(int)
+    assert np.abs(pixels[::-1] - painted(mapped(widget.model, widget.survey, 12))).max() <= 1
     assert not np.array_equal(pixels, pixels[::-1])
+    assert (facts["done"], facts["computed"], facts["size"]) == (True, 144, 12)
+    assert page.ask("refine")[1] == [page.ask("begin")[1][0]]
+    unit = surveys.grey_levels(widget.survey.plane.origin)
+    assert facts["extent"] == pytest.approx([-2 * unit, 2 * unit, -0.5 * unit, 1.5 * unit])
 
 
-def test_the_explorer_answers_with_the_image_and_the_top_classes_of_a_place(explorer):
-    widget, answers = explorer
-    for mark in widget.marks:
-        image = widget.survey.images[mark["name"]]
-        widget._answer(widget, {"x": mark["x"], "y": mark["y"]}, [])
-        content, (data,) = answers.pop()
-        found = np.asarray(Image.open(io.BytesIO(data))).astype(int)
+def test_a_place_is_answered_with_its_image_and_the_top_classes(stored):
+    widget, page = stored
+    facts, _ = page.ask("begin")
+    marks = {mark["name"]: mark for mark in facts["marks"]}
+    assert marks.pop("outside the map")["y"] > 1
+    for name, mark in marks.items():
+        image = widget.survey.images[name]
+        answer, (pixels,) = page.ask("look", x=mark["x"], y=mark["y"])
+        found = np.frombuffer(pixels, np.uint8).reshape(4, 4, 3).astype(int)
         assert np.abs(found - levels(image)).max() <= 1
-        assert [one["label"] for one in content["top"]] == [one.label for one in widget.model.top(image)]
-    assert [mark["name"] for mark in widget.marks] == ["a", "b", "c"]
+        assert [one["label"] for one in answer["top"]] == [one.label for one in widget.model.top(image)]
+        place = widget.survey.plane.coordinates(image)[0] * surveys.grey_levels(image)
+        assert [answer["across"], answer["up"]] == pytest.approx(place.tolist(), abs=1e-3)
+    assert [*marks] == ["a", "b", "c"]
 
 
-def test_the_explorer_clips_what_cannot_be_shown(explorer):
-    widget, answers = explorer
-    widget._corner, widget._size = torch.tensor([-50.0, -50.0]), torch.tensor([100.0, 100.0])
+def test_what_cannot_be_shown_is_clipped(live):
+    widget, page = live
+    survey = widget.survey
+    widget._state.surveys[widget.chosen] = survey._replace(extent=(-50.0, 50.0, -50.0, 50.0))
     image = widget.image_at(1, 0)
     assert (image.min(), image.max()) == (0, 1)
-    widget._answer(widget, {"x": 1, "y": 0}, [])
-    assert "top" in answers.pop()[0]
+    assert "top" in page.ask("look", x=1, y=0)[0]
 
 
-@pytest.mark.parametrize("content", [{"x": 2, "y": 0}, {"x": "a", "y": 0}, {"x": float("nan"), "y": 0}, {}, "x", None])
-def test_the_explorer_says_what_is_wrong_and_goes_on(explorer, content):
-    widget, answers = explorer
-    widget._answer(widget, content, [])
-    assert "error" in answers.pop()[0]
-    widget._answer(widget, {"x": 0.5, "y": 0.5}, [])
-    assert "top" in answers.pop()[0]
+@pytest.mark.parametrize("size", planes.SIZES)
+@pytest.mark.parametrize("seconds", [0, 1000])
+def test_the_map_ends_as_the_exact_one(monkeypatch, size, seconds):
+    monkeypatch.setattr(planes, "BATCH", 100)
+    monkeypatch.setattr(Filling.go_on, "__defaults__", (seconds,))
+    widget = widgets.PlaneExplorer.through(several_classes(), *random_images(3).split(1), size=size)
+    maps = Page(widget).finish()
+    exact = mapped(widget.model, widget.survey, size)
+    assert torch.equal(widget.map.labels, exact.labels)
+    assert torch.allclose(widget.map.confidence, exact.confidence, atol=1e-6)
+    assert widget.map.exact.all()
+    computed = [facts["computed"] for facts, _ in maps]
+    assert computed == sorted(set(computed))
+    assert (len(maps) > 2) == (seconds == 0)
 
 
-def test_an_error_of_the_network_is_shown(explorer, monkeypatch):
-    widget, answers = explorer
-    monkeypatch.setattr(widget.survey.plane.__class__, "images", lambda *_: 1 / 0)
-    widget._answer(widget, {"x": 0.5, "y": 0.5}, [])
-    assert answers == [({"error": "ZeroDivisionError: division by zero"}, None)]
+def test_the_first_map_takes_few_images_and_a_coarse_map_is_blocks(live):
+    _, page = live
+    facts, (pixels,) = page.ask("begin")
+    assert (facts["computed"], facts["done"]) == (9, False)
+    pixels = np.frombuffer(pixels, np.uint8).reshape(17, 17, 3)
+    for rows in (slice(0, 4), slice(4, 12), slice(12, 17)):
+        for columns in (slice(0, 5), slice(5, 13), slice(13, 17)):
+            assert len(np.unique(pixels[rows, columns].reshape(-1, 3), axis=0)) == 1
+
+
+def test_a_map_that_is_half_computed_shows_what_is_known(monkeypatch, live):
+    """What is computed is right; where nothing is computed yet, the map of the stage before stays."""
+    widget, page = live
+    exact = mapped(widget.model, widget.survey, 17)
+    monkeypatch.setattr(Filling.go_on, "__defaults__", (0,))
+    facts, _ = page.ask("begin")
+    while facts["computed"] < 150:
+        facts, _ = page.ask("refine")
+    known = widget._filling._known
+    assert len(known) == facts["computed"] < 160
+    grid = regions.grid_points(widget.survey.extent, 17)
+    for row in range(17):
+        for column in range(17):
+            there = row, column
+            if tuple(grid[there].tolist()) not in known:
+                there = row - row % 2, column - column % 2  # the nearest that was, of two the lower
+            assert widget.map.labels[row, column] == exact.labels[there]
+            assert widget.map.confidence[row, column] == pytest.approx(exact.confidence[there].item())
+
+
+def test_a_question_works_for_a_short_time_only(monkeypatch, live):
+    widget, page = live
+    page.ask("begin")
+    asked = []
+    slow = widget._filling._predict
+
+    def predict(points):
+        asked.append(len(points))
+        time.sleep(0.05)
+        return slow(points)
+
+    widget._filling._predict = predict
+    begin = time.perf_counter()
+    page.ask("refine")
+    assert time.perf_counter() - begin < 1
+    assert max(asked) <= planes.BATCH
+    assert 1 <= len(asked) <= 3
+
+
+def test_pictures_are_chosen_by_name():
+    widget = widgets.PlaneExplorer.through(brightness(), "school_bus", "robin", "coffee", size=17)
+    page = Page(widget)
+    facts, _ = page.ask("choose", pictures=["noise", "fooled bus", "clock"])
+    assert facts["chosen"] == ("noise", "fooled bus", "clock") == widget.chosen
+    assert {"noise", "fooled bus", *PICTURES} == {*facts["pictures"]}
+    assert [mark["name"] for mark in facts["marks"]] == ["noise", "fooled bus", "clock"]
+    expected = {
+        "noise": uniform_noise(size=8),
+        "fooled bus": load_image(surveys.FOOLED, 8),
+        "clock": load_image("clock", 8),
+    }
+    for mark in facts["marks"]:
+        assert 0 < mark["x"] < 1 > mark["y"] > 0
+        _, (pixels,) = page.ask("look", x=mark["x"], y=mark["y"])
+        found = np.frombuffer(pixels, np.uint8).reshape(8, 8, 3).astype(int)
+        assert np.abs(found - levels(expected[mark["name"]])).max() <= 1
+
+
+def test_maps_are_kept_while_others_are_looked_at(live):
+    widget, page = live
+    page.finish()
+    before = widget.map
+    names = list(widget.chosen)
+    facts, _ = page.ask("choose", pictures=names[::-1])
+    assert not facts["done"]
+    assert page.ask("choose", size=33)[0]["size"] == 33
+    facts, _ = page.ask("choose", pictures=names, size=17)
+    assert facts["done"]
+    assert torch.equal(widget.map.labels, before.labels)
+
+
+def test_the_given_pictures_come_with_the_given_map(stored):
+    _, page = stored
+    facts, _ = page.ask("choose", size=17)
+    assert (facts["size"], facts["sizes"], facts["done"]) == (17, [12, 17, 33, 49], False)
+    facts, _ = page.ask("choose", pictures=["c", "b", "a"])
+    assert (facts["size"], facts["sizes"]) == (17, [17, 33, 49])
+    facts, _ = page.ask("choose", pictures=["a", "b", "c"])
+    assert (facts["size"], facts["done"]) == (12, True)
+
+
+def test_everything_is_there_when_the_cell_is_run_again():
+    model, images = several_classes(), random_images(3).split(1)
+    page = Page(widgets.PlaneExplorer.through(model, *images))
+    page.ask("begin")
+    page.ask("choose", size=17)
+    page.ask("refine")
+    page.ask("look", x=0.25, y=0.75)
+    before, pixels = page.ask("begin")
+    again = Page(widgets.PlaneExplorer.through(model, *(image.clone() for image in images)))
+    assert again.ask("begin") == (before, pixels)
+    assert before["at"] == (0.25, 0.75)
+    assert before["size"] == 17
+    other = Page(widgets.PlaneExplorer.through(model, *random_images(3, seed=1).split(1)))
+    assert other.ask("begin")[0]["at"] is None
+
+
+def test_a_class_keeps_its_colour_while_the_map_changes():
+    explorer = widgets.PlaneExplorer(several_classes(), a_survey(several_classes()))
+
+    def colours(*counts):
+        labels = torch.cat([torch.full((count,), 10 + i) for i, count in enumerate(counts)])[None]
+        return explorer._colours(regions.RegionMap(labels, labels, labels, (0, 1, 0, 1)))
+
+    first = colours(9, 8, 7, 6, 5, 4, 3)
+    second = colours(1, 8, 9, 6, 5, 4, 3, 7)
+    assert 10 not in second
+    assert second == {index: first.get(index, first[10]) for index in second}
+    assert 17 in second
+
+
+def test_the_legend_says_how_much_of_the_map_a_class_has(stored):
+    widget, page = stored
+    facts, _ = page.ask("begin")
+    labels = widget.map.labels
+    assert len(facts["regions"]) == len(labels.unique()) > 1
+    for region in facts["regions"]:
+        index = widget.model.index(region["label"])
+        assert region["share"] == pytest.approx((labels == index).float().mean().item())
+        strongest = regions.RegionMap(torch.tensor([[index]]), torch.ones(1, 1), torch.ones(1, 1), (0, 1, 0, 1))
+        paint = figures.paint_regions(strongest, figures.region_colours([labels]))[0, 0]
+        assert region["colour"] == "#" + "".join(f"{round(255 * part):02x}" for part in paint)
+        if "x" in region:
+            row, column = round(region["y"] * 11), round(region["x"] * 11)
+            assert labels[row, column] == index
+    assert any("x" in region for region in facts["regions"])
+
+
+@pytest.mark.parametrize(
+    "values", [{"x": 2, "y": 0}, {"x": "a", "y": 0}, {"x": float("nan"), "y": 0}, {"x": True, "y": 0}, {}, {"z": 1}]
+)
+def test_a_place_that_cannot_be_is_explained_and_it_goes_on(stored, values):
+    _, page = stored
+    assert "error" in page.ask("look", **values)[0]
+    assert "top" in page.ask("look", x=0.5, y=0.5)[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pictures": ["a", "b", "b"]}, "Three different pictures"),
+        ({"pictures": ["a", "b"]}, "Three different pictures"),
+        ({"pictures": ["a", "b", "/etc/passwd"]}, "No picture is called '/etc/passwd'"),
+        ({"pictures": ["a", "b", "http://127.0.0.1/x.png"]}, "No picture is called"),
+        ({"size": 18}, "Size must be one of 12, 17, 33, 49, got 18"),
+        ({"size": "17"}, "Size must be one of"),
+        ({"pictures": ["a", "coffee", "b"]}, "The first and the second image are the same"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_explained_and_changes_nothing(stored, monkeypatch, values, words):
+    widget, page = stored
+    before = page.ask("begin")
+    monkeypatch.setattr(planes, "load_image", lambda *_, **__: widget.survey.images["a"])
+    error = page.ask("choose", **values)[0]["error"]
+    assert words.lower() in error.lower()
+    assert page.ask("begin") == before
+
+
+def test_an_error_of_the_network_is_shown(live, monkeypatch):
+    _, page = live
+    page.ask("begin")
+    with monkeypatch.context() as broken:
+        broken.setattr(regions.Plane, "images", lambda *_: 1 / 0)
+        for ask, values in (("look", {"x": 0.5, "y": 0.5}), ("refine", {})):
+            assert page.ask(ask, **values)[0]["error"].endswith("ZeroDivisionError: division by zero")
+    assert page.finish()[-1][0]["done"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": 20}, "size must be one of 17, 33, 49, got 20"),
+        ({"presets": [{"x": 0, "y": 0}]}, "a preset has a title"),
+        ({"presets": [{"title": "one", "x": 0}]}, "x and y"),
+        ({"presets": [{"title": "one", "x": 0, "y": 2}]}, "between 0 and 1"),
+        ({"presets": [{"title": "one", "corner": 3}]}, "corner 0, 1 or 2"),
+        ({"presets": [{"title": "one", "pictures": ["cat", "robin", "dog"]}]}, "pictures must be three of"),
+        ({"presets": [{"title": "one", "picture": "cat"}]}, "a preset has a title"),
+    ],
+)
+def test_an_explorer_cannot_be_made_with(options, words):
+    model = several_classes()
+    with pytest.raises(ValueError, match=words):
+        widgets.PlaneExplorer(model, a_survey(model), **options)
+
+
+def test_a_map_of_another_place_is_refused():
+    model = several_classes()
+    survey = a_survey(model)
+    other = mapped(model, survey._replace(extent=(-2.0, 2.0, -1.0, 1.5)), 12)
+    with pytest.raises(ValueError, match=r"make the map with survey\.extent"):
+        widgets.PlaneExplorer(model, survey, other)
+
+
+def test_one_picture_twice_makes_no_plane():
+    with pytest.raises(ValueError, match="three different pictures"):
+        widgets.PlaneExplorer.through(brightness(), "cat", "robin", "cat")
+
+
+def test_a_reader_without_a_kernel_sees_the_map(stored, live):
+    for widget, _ in (stored, live):
+        data, _ = widget._repr_mimebundle_()
+        picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+        assert picture.width > 600
+        texts = [text.get_text() for axes in widget.twin().axes for text in axes.texts]
+        assert {*widget.chosen} <= {*texts}
+    assert live[1].ask("begin")[0]["computed"] == 9  # the figure costs no more than the coarsest map

@@ -12,9 +12,9 @@ const PER_ANSWER = 2; // pictures: Jupyter's server often holds an answer back f
 const REPLACEABLE = ["move", "set", "zoom"]; // of several that wait, only the last counts
 
 const STYLE = `
-.plane { --text: var(--jp-ui-font-color1, #222); --line: var(--jp-border-color1, #999);
-  --back: var(--jp-layout-color1, #fff); --chosen: var(--jp-brand-color1, #0b5cad);
-  color: var(--text); font: 16px/1.35 var(--jp-ui-font-family, system-ui, sans-serif);
+.plane { --text: var(--fool-ink, var(--jp-ui-font-color1, #222)); --line: var(--fool-line, var(--jp-border-color1, #999));
+  --back: var(--fool-soft, var(--jp-layout-color1, #fff)); --chosen: var(--fool-accent, var(--jp-brand-color1, #0b5cad));
+  color: var(--text); font: var(--fool-size, 16px)/1.35 var(--jp-ui-font-family, system-ui, sans-serif);
   display: flex; flex-wrap: wrap; gap: 16px; padding: 4px; }
 .plane * { box-sizing: border-box; }
 .plane-left { flex: 1 1 360px; max-width: 560px; min-width: 0; }
@@ -33,7 +33,7 @@ const STYLE = `
 .plane button, .plane select { font: inherit; color: inherit; background: var(--back); min-height: 34px;
   border: 1px solid var(--line); border-radius: 4px; padding: 2px 8px; cursor: pointer; }
 .plane button[aria-pressed=true] { box-shadow: inset 0 0 0 2px var(--chosen); font-weight: 600; }
-.plane svg { width: 15px; height: 15px; vertical-align: -2px; margin-right: 5px; }
+.plane svg { width: .95em; height: .95em; vertical-align: -.12em; margin-right: .3em; }
 .plane label { display: flex; gap: 8px; align-items: center; justify-content: space-between; }
 .plane label > select { min-width: 0; }
 .plane input[type=range] { flex: 1; min-width: 60px; accent-color: var(--chosen); }
@@ -49,13 +49,26 @@ const STYLE = `
 .plane dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 6px 0 0; }
 .plane dt, .plane dd { margin: 0; padding: 0; float: none; width: auto; white-space: nowrap; }
 .plane dd { white-space: normal; }
+[data-lecture] .plane { flex-wrap: nowrap; gap: 20px; line-height: 1.25; }
+[data-lecture] .plane-left { flex: 0 0 540px; }
+[data-lecture] .plane-right { max-width: none; gap: 7px; }
+[data-lecture] :is(.plane-hint, .plane details) { display: none; }
+[data-lecture] .plane :is(button, select) { min-height: 40px; }
+[data-lecture] .plane-under { min-height: 30px; }
+[data-lecture] .plane-says { font-size: inherit; min-height: 60px; }
 `;
 
+const PRESETS = ["blobs", "moons", "rings", "spiral", "empty"];
+const UNITS = [1, 2, 4, 8, 16, 32, 64]; // what the key goes through; the slider has the others too
+
 const KEYS = [
-  ["Arrows", "move the crosshair"], ["Enter", "add a point of the chosen class"], ["Delete", "remove the nearest point"],
-  ["Shift + arrows", "move the nearest point"], ["1 2 3", "choose the class"], ["Space", "play or pause"],
-  ["S", "one step"], ["R", "reset"], ["+ −", "zoom in, out"], ["F", "fool: walk from the crosshair to the chosen class"],
-  ["N", "the shortest way out, from the nearest training point"],
+  ["Space", "play or pause"], ["S", "one step"], ["R", "reset"], ["1 2 3", "choose the class"],
+  ["4 5 6 7 8", `points: ${PRESETS.join(", ")}`], ["Arrows", "move the crosshair"],
+  ["Enter", "add a point of the chosen class"], ["Delete", "remove the nearest point"],
+  ["Shift + arrows", "move the nearest point"], ["F", "fool: walk from the crosshair to the chosen class"],
+  ["N", "the shortest way out, from the nearest training point"], ["+ −", "zoom in, out"],
+  ["H, Shift + H", "more, fewer hidden units"], ["D", "depth: 1, 2, 3"], ["A", "ReLU or tanh"],
+  ["W, Shift + W", "more, less weight decay"], ["K", "two or three classes"],
 ];
 
 function make(tag, attributes = {}, ...children) {
@@ -88,7 +101,7 @@ function icon(label) {
   const shapes = ['<circle cx="8" cy="8" r="7"/>', '<rect x="2" y="2" width="12" height="12"/>',
     '<path d="M8 1 L15.5 14.5 L0.5 14.5 Z"/>'];
   const holder = document.createElement("span");
-  holder.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true" fill="${rgb(label)}">${shapes[label]}</svg>`;
+  holder.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true" fill="${rgb(label)}" stroke="white">${shapes[label]}</svg>`;
   return holder.firstChild;
 }
 
@@ -194,7 +207,7 @@ function render({ model, el }) {
   const classButtons = NAMES.map((name, i) => button(name, `key ${i + 1}`, () => choose(i), icon(i)));
   const classRow = make("div", { class: "plane-row", role: "group", "aria-label": "class" }, ...classButtons);
   const hint = make("div", { class: "plane-hint" });
-  const presets = ["blobs", "moons", "rings", "spiral", "empty"].map((name) => [name, name]);
+  const presets = PRESETS.map((name) => [name, name]);
   const [preset, presetLabel] = select("Points", [...presets, ["", "own"]], (name) => name && ask("preset", { name }), "preset");
   const [count, countLabel] = select("Classes", [[2, 2], [3, 3]], (n) => configure("classes")(Number(n)), "classes");
   const [hidden, hiddenShown, hiddenLabel] = slider("Hidden units", 64, (n) => configure("hidden")(n), "hidden");
@@ -216,7 +229,10 @@ function render({ model, el }) {
     class: "plane-marks", tabindex: 0, role: "application",
     "aria-label": "Plane of training points and regions of classes. " + KEYS.map((pair) => pair.join(": ")).join("; "),
   });
-  const root = make("div", { class: "plane", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", {
+    class: "plane fool-canvas fool-keys", "data-lm-suppress-shortcuts": "true",
+    "data-keys": JSON.stringify(KEYS.map(([key, what]) => [key.toLowerCase(), what])),
+  },
     make("style", {}, STYLE),
     make("div", { class: "plane-left" },
       make("div", { class: "plane-view" }, regions, canvas), status),
@@ -292,6 +308,7 @@ function render({ model, el }) {
   }
 
   const width = () => canvas.clientWidth || 560;
+  const letters = () => Math.max(16, parseFloat(getComputedStyle(root).fontSize) || 16); // pixels
   const toPixels = ([x, y]) => [(x / state.zoom + 1) * width() / 2, (1 - y / state.zoom) * width() / 2];
   const toPlane = ([x, y]) => [(2 * x / width() - 1) * state.zoom, (1 - 2 * y / width()) * state.zoom];
 
@@ -315,7 +332,7 @@ function render({ model, el }) {
 
   function paintAxes(context) {
     const step = [0.5, 1, 2, 5, 10].find((s) => state.zoom / s <= 4.2);
-    context.font = "16px sans-serif";
+    context.font = `${letters()}px sans-serif`;
     context.lineWidth = 4;
     context.strokeStyle = "rgba(255,255,255,0.85)";
     context.fillStyle = "#222";
@@ -404,7 +421,7 @@ function render({ model, el }) {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width(), width());
     paintAxes(context);
-    const r = (points.length > 300 ? 4.5 : 6.5) * (state.zoom > 6 ? 0.5 : state.zoom > 2.5 ? 0.75 : 1);
+    const r = (points.length > 300 ? 4.5 : 6.5) * (letters() / 16) * (state.zoom > 6 ? 0.5 : state.zoom > 2.5 ? 0.75 : 1);
     for (const point of points) paintPoint(context, point, r);
     if (state.path) paintPath(context, state.path);
     if (byKeys) paintCross(context);
@@ -514,15 +531,33 @@ function render({ model, el }) {
     ask("zoom", { edge: next });
   }
 
+  // The value of a setting that follows the present one; at the end of the list it begins again, if it is a circle.
+  function after(values, value, by, circle = false) {
+    const next = (typeof value === "string" ? values.indexOf(value) : nearestIndex(values, value)) + by;
+    return values[circle ? (next + values.length) % values.length : Math.max(0, Math.min(values.length - 1, next))];
+  }
+
+  function turn(name, values, by, circle = false) {
+    const value = after(values, state.settings[name], by, circle);
+    state.settings = { ...state.settings, [name]: value }; // so that a second press, before the answer, goes on
+    configure(name)(value);
+    show(false);
+  }
+
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const by = event.shiftKey ? -1 : 1;
     const acts = {
       Enter: () => add(cross), Delete: () => remove(nearest(cross)), Backspace: () => remove(nearest(cross)),
       1: () => choose(0), 2: () => choose(1), 3: () => choose(2), " ": () => play(), s: () => ask("step"),
       r: () => ask("reset"), "+": () => zoomBy(-1), "=": () => zoomBy(-1), "-": () => zoomBy(1),
       f: () => fool(cross), n: () => shortest(nearest(cross)),
+      h: () => turn("hidden", UNITS, by), d: () => turn("depth", [1, 2, 3], by, true),
+      a: () => turn("activation", ["relu", "tanh"], 1, true), w: () => turn("weight_decay", DECAYS, by),
+      k: () => turn("classes", [2, 3], 1, true),
     };
+    PRESETS.forEach((name, k) => { acts[4 + k] = () => ask("preset", { name }); });
     if (ARROWS[key]) arrow(ARROWS[key], event.shiftKey);
     else if (acts[key]) acts[key]();
     else return;

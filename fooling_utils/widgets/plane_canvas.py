@@ -11,8 +11,10 @@ from pathlib import Path
 
 import anywidget
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from ..figures import region_maps
 from ..models import Classifier
 from ..objectives import Label, toward
 from ..optimize import optimize_pixels
@@ -21,6 +23,7 @@ from ..regions import (
     PLANE_LABELS,
     PRESETS,
     Points,
+    RegionMap,
     boundary_distance,
     plane_classifier,
     plane_net,
@@ -29,6 +32,7 @@ from ..regions import (
     train,
 )
 from ..steps import unit_step
+from .base import WithTwin
 
 SIZE = 100  # cells along each side of the picture
 EDGE = 20.0  # as far out as one can look, and put a point
@@ -89,7 +93,7 @@ SETTINGS = {
 COORDINATE = _number(-EDGE, EDGE)
 
 
-class PlaneCanvas(anywidget.AnyWidget):
+class PlaneCanvas(WithTwin, anywidget.AnyWidget):
     """A canvas to put points on, and a network that trains while it is watched: `display(PlaneCanvas("moons"))`.
 
     preset: "blobs", "moons", "rings", "spiral" or "empty". classes: 2 or 3. hidden: units per layer, 1 to 64.
@@ -411,12 +415,23 @@ class PlaneCanvas(anywidget.AnyWidget):
             state, picture = {"problem": _words(error)}, []
         self.send({**answer, **state}, self._pictures + picture)
 
+    def _field(self) -> RegionMap:
+        edges = (-self._edge, self._edge, -self._edge, self._edge)
+        with torch.no_grad():
+            return region_map(lambda grid: self._net(grid).softmax(1), edges, SIZE)
+
+    @one_thread()
+    def twin(self) -> Figure:
+        """The points, and the regions as they are now."""
+        names = PLANE_LABELS[: self._settings["classes"]]
+        title = f"{self._steps_taken} steps of training"
+        path = [torch.tensor(self._path["places"])] if self._path else []
+        return region_maps({title: self._field()}, names, points=self._points, paths=path)
+
     @one_thread()
     def _picture(self) -> list[bytes]:
         """A byte per cell for the class, and one for its probability, from the bottom left."""
-        edges = (-self._edge, self._edge, -self._edge, self._edge)
-        with torch.no_grad():
-            field = region_map(lambda grid: self._net(grid).softmax(1), edges, SIZE)
+        field = self._field()
         strength = (255 * field.confidence).nan_to_num().round()
         return [part.to(torch.uint8).numpy().tobytes() for part in (field.labels, strength)]
 

@@ -1,0 +1,194 @@
+"""The plane explorer in a real browser: hover, keys, choosing pictures, and a map that gets finer meanwhile."""
+
+import json
+
+import pytest
+
+from browsing import LECTURE_THEMES, chromium, contrast, fits, lecture, open_notebook, served
+
+NETWORK = """
+import time
+import torch
+from fooling_utils import Classifier, regions, surveys, widgets
+
+class Brightness(torch.nn.Module):
+    def forward(self, images):
+        time.sleep(0.004 * len(images))  # as a real network would: one sees the map fill
+        return torch.stack([images.mean((1, 2, 3)), 0.5 + 0 * images.mean((1, 2, 3))], 1) * 50
+
+model = Classifier(Brightness().eval(), ["bright", "dark"], (3, 8, 8))
+ramp = torch.linspace(0, 1, 8).repeat(1, 3, 8, 1)
+images = {"black": torch.zeros(1, 3, 8, 8), "white": torch.ones(1, 3, 8, 8), "ramp": ramp}
+plane = regions.plane_through(*images.values())
+survey = surveys.Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
+presets = [*widgets.planes.PRESETS, {"title": "cat, noise", "pictures": ["cat", "noise", "clock"], "x": 0.1, "y": 0.2}]
+"""
+STORED = """
+widgets.PlaneExplorer(model, survey, regions.region_map(regions.on_plane(model, plane), survey.extent, 24),
+                      presets=presets)
+"""
+LIVE = "widgets.PlaneExplorer.through(model, 'school_bus', 'noise', 'coffee')"
+CELLS = [NETWORK + STORED, LIVE]
+
+
+class Explorer:
+    """What a student sees and does."""
+
+    def __init__(self, page, place):
+        self.page, self.place = page, place
+        self.root = page.locator(".fool.plane-explorer").nth(place)
+        self.root.scroll_into_view_if_needed()
+
+    def read(self):
+        return f"document.querySelectorAll('.fool.plane-explorer')[{self.place}].explorer()"
+
+    def state(self):
+        return self.page.evaluate(self.read())
+
+    def until(self, condition):
+        """Wait until a condition on the state `s`, in JavaScript, is true, and return the state."""
+        self.page.wait_for_function(f"() => {{ const s = {self.read()}; return {condition}; }}")
+        return self.state()
+
+    def hover(self, x, y):
+        ground = self.root.locator(".ground")
+        ground.scroll_into_view_if_needed()
+        box = ground.bounding_box()
+        self.page.mouse.move(box["x"] + x * box["width"], box["y"] + (1 - y) * box["height"])
+
+    def best(self):
+        return self.root.locator(".bars .name").first.inner_text()
+
+    def colours(self):
+        """How many different colours the map has."""
+        return self.root.locator(".ground canvas").evaluate(
+            "c => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"
+        )
+
+
+@pytest.fixture(scope="module", params=["jupyterlab", "notebook"])
+def page(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    with chromium() as browser, served(folder, CELLS, request.param) as address:
+        page = open_notebook(browser, address, request.param, 2, ready=".plane-explorer[data-drawn]")
+        errors = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        assert errors == []
+
+
+@pytest.fixture
+def stored(page):
+    """The explorer of a map that was given, at its first picture."""
+    explorer = Explorer(page, 0)
+    explorer.until("s.chosen")
+    explorer.root.get_by_label("a", exact=True).select_option("black")
+    if explorer.state()["chosen"] != ["black", "white", "ramp"]:
+        explorer.root.get_by_label("b", exact=True).select_option("white")
+        explorer.root.get_by_label("c", exact=True).select_option("ramp")
+    explorer.until("s.chosen.join() === 'black,white,ramp' && s.done && s.size === 24")
+    explorer.root.focus()
+    page.keyboard.press("1")
+    explorer.until("s.seen && s.seen.x < 0.01")
+    return explorer
+
+
+@pytest.fixture
+def live(page):
+    """The explorer whose map is computed, from the beginning: on a plane that was not looked at before."""
+    return Explorer(page, 1)
+
+
+def test_the_pointer_shows_the_image_and_its_top_classes(stored):
+    stored.hover(0.9, 0.5)
+    stored.until("s.seen.x > 0.85")
+    assert stored.best() == "bright"
+    pixel = "c => c.getContext('2d').getImageData(3, 3, 1, 1).data[0]"
+    bright = stored.root.locator("figure").last.locator("canvas").evaluate(pixel)
+    stored.hover(0.1, 0.5)
+    stored.until("s.seen.x < 0.15")
+    assert stored.best() == "dark"
+    assert stored.root.locator("figure").last.locator("canvas").evaluate(pixel) < bright - 100
+    assert "across" in stored.root.locator("figure").last.inner_text()
+    assert [*stored.root.locator(".mark").all_inner_texts()] == ["black", "ramp"]  # white is outside of the map
+    assert stored.root.locator(".legend .name").all_inner_texts() == ["dark", "bright"]
+
+
+def test_the_keyboard_is_enough(stored):
+    keys = stored.page.keyboard
+    keys.press("4")
+    start = stored.until("s.seen.x === 0.5")["seen"]
+    keys.press("ArrowRight")
+    keys.press("ArrowUp")
+    moved = stored.until("s.seen.y > 0.51")["seen"]
+    assert [moved["x"], moved["y"]] == pytest.approx([start["x"] + 0.02, start["y"] + 0.02])
+    for _ in range(6):
+        keys.press("Shift+ArrowRight")
+    assert stored.until("s.seen.x === 1")["seen"]["top"][0]["label"] == "bright"
+    keys.press("3")
+    ramp = stored.until("s.seen.x < 0.99")["seen"]
+    mark = next(one for one in stored.state()["marks"] if one["name"] == "ramp")
+    assert (ramp["x"], ramp["y"]) == (mark["x"], mark["y"])
+    assert stored.root.get_by_role("button", name="2 white").is_disabled()
+    keys.press("2")
+    assert stored.state()["here"] == {"x": mark["x"], "y": mark["y"]}
+    told = dict(json.loads(stored.root.get_attribute("data-keys")))
+    assert {"1", "4", "space", "ArrowUp"} <= {*told}
+    assert not {"t", "c", "?", "PageUp", "PageDown"} & {*told}
+    assert stored.page.locator(".jp-CodeCell").count() <= 4  # no key reached the notebook
+
+
+def test_a_preset_chooses_pictures_and_a_place(stored):
+    stored.page.keyboard.press("5")
+    state = stored.until("s.chosen[0] === 'cat' && s.seen.x === 0.1 && s.seen.y === 0.2")
+    assert state["size"] == 33
+    assert stored.root.locator(".mark").all_inner_texts() == ["cat", "noise", "clock"]
+
+
+def test_the_map_gets_finer_stops_and_goes_on(live):
+    live.root.get_by_label("map", exact=True).select_option("49 × 49")
+    live.root.get_by_label("c", exact=True).select_option("flower")
+    first = live.until("s.chosen[2] === 'flower' && s.running")
+    coarse = live.colours()
+    assert first["computed"] < 600
+    live.hover(0.3, 0.8)  # it answers while it computes
+    seen = live.until("s.seen.x > 0.25 && s.seen.x < 0.35")
+    assert not seen["done"]
+    live.root.get_by_role("button", name="stop").click()
+    live.until("!s.running")
+    live.page.wait_for_timeout(500)
+    stopped = live.state()["computed"]
+    live.page.wait_for_timeout(500)
+    assert live.state()["computed"] == stopped
+    assert f"{stopped} of 2401 places" in live.root.inner_text()
+    live.root.focus()
+    live.page.keyboard.press(" ")
+    live.page.keyboard.press("-")
+    live.until("s.size === 33")
+    live.page.keyboard.press("-")
+    live.page.set_default_timeout(30_000)
+    live.until("s.size === 17 && s.done && !s.running")
+    live.page.set_default_timeout(10_000)
+    assert live.colours() > coarse
+    assert "all 289 places computed" in live.root.inner_text()
+
+
+def test_pictures_that_make_no_plane_are_explained(stored):
+    stored.root.get_by_label("b", exact=True).select_option("black")
+    stored.page.wait_for_function("document.querySelector('.fool .problem').textContent")
+    assert "three different pictures" in stored.root.locator(".problem").inner_text()
+    assert stored.root.get_by_label("b", exact=True).input_value() == "white"
+
+
+@pytest.mark.parametrize("theme", LECTURE_THEMES)
+def test_it_fits_a_lecture(stored, theme):
+    with lecture(stored.page, ".fool.plane-explorer", theme) as stage:
+        assert fits(stage)
+        for name in ("4 middle", "continue"):
+            button = stage.get_by_role("button", name=name)
+            colours = button.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
+            assert contrast(*colours) > 4.5
+        stage.locator(".fool").evaluate(
+            "r => r.dispatchEvent(new KeyboardEvent('keydown', { key: '4', bubbles: true, cancelable: true }))"
+        )
+        stored.page.wait_for_function("document.querySelector('#stage .fool').explorer().seen.x === 0.5")
