@@ -76,6 +76,12 @@ def has_no_errors(notebook):
     ]
 
 
+def has_no_outputs(notebook):
+    """Nothing was run: what a page shows comes from its kernel, and is never older than the code."""
+    run = [number for number, cell in code_cells(notebook) if cell.outputs or cell.execution_count is not None]
+    return [f"cells {run} have been run"] if run else []
+
+
 def is_small(notebook):
     """The file is small enough for a page on the web."""
     size = len(nbformat.writes(notebook).encode())
@@ -292,6 +298,19 @@ RULES = [
     has_short_imports,
     has_short_texts,
     has_alt_texts,
+    is_python,
+    names_real_classes,
+]
+
+# A lecture page is shown with a kernel, and never read.
+PAGE_RULES = [
+    is_valid,
+    has_no_outputs,
+    has_no_machine_paths,
+    has_no_widget_state,
+    starts_with_title,
+    has_short_imports,
+    has_short_texts,
     is_python,
     names_real_classes,
 ]

@@ -10,15 +10,24 @@ import notebook_rules as rules
 from refresh_notebooks import METADATA, NOTEBOOKS, find_notebooks
 
 COMMITTED = find_notebooks()
+PAGES = [path for path in COMMITTED if path.parent.name == "lecture"]
+LESSONS = [path for path in COMMITTED if path not in PAGES]
 
 
 def test_there_are_lessons():
-    assert COMMITTED
+    assert LESSONS
+    assert PAGES
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.relative_to(NOTEBOOKS).as_posix())
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.relative_to(NOTEBOOKS).as_posix())
 def test_lesson_keeps_rule(path, rule):
+    assert rule(nbformat.read(path, as_version=nbformat.NO_CONVERT)) == []
+
+
+@pytest.mark.parametrize("rule", rules.PAGE_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(NOTEBOOKS).as_posix())
+def test_lecture_page_keeps_rule(path, rule):
     assert rule(nbformat.read(path, as_version=nbformat.NO_CONVERT)) == []
 
 
@@ -97,6 +106,8 @@ BAD = [
     (rules.is_executed_in_order, code("x", execution_count=7)),
     (rules.has_no_errors, output(ERROR)),
     (rules.has_no_errors, output(printed("UserWarning: old\n", "stderr"))),
+    (rules.has_no_outputs, output(printed("1\n"))),
+    (rules.has_no_outputs, code("x", outputs=[], execution_count=1)),
     (rules.is_small, output(printed("x" * 1_500_001))),
     (rules.has_no_machine_paths, code(f"open({path_of('home', 'ada')!r})")),
     (rules.has_no_machine_paths, text(f"See file://{path_of('Users', 'ada')}.")),
@@ -146,8 +157,15 @@ def test_rule_catches_a_bad_notebook(rule, spoil):
     assert rule(notebook) != []
 
 
+def test_a_page_that_was_not_run_has_no_outputs():
+    notebook = good_notebook()
+    for _, cell in rules.code_cells(notebook):
+        cell.update(outputs=[], execution_count=None)
+    assert rules.has_no_outputs(notebook) == []
+
+
 def test_every_rule_has_a_bad_notebook():
-    assert {rule for rule, _ in BAD} == set(rules.RULES)
+    assert {rule for rule, _ in BAD} == {*rules.RULES, *rules.PAGE_RULES}
 
 
 def test_wrong_names_are_allowed_where_the_lesson_shows_the_error():

@@ -117,7 +117,7 @@ def settings(
 
 def serve(folder: Path, pages: Sequence[Page], *, ready: Callable[[], None], **choices) -> None:
     """Serve the pages in a folder until Ctrl-C."""
-    app = Lecture(config=settings(folder, **choices), log_level="WARN")
+    app = Lecture(config=settings(folder, **choices), log_level="ERROR")
     app.pages, app.when_ready = pages, ready
     app.initialize([])
     app.start()
