@@ -4,7 +4,7 @@ python .ci/refresh_notebooks.py                all lessons
 python .ci/refresh_notebooks.py 01 lecture/02  those whose path contains one of these names
 python .ci/refresh_notebooks.py --check        neither execute nor write: is every lesson clean?
 
-A lesson that fails, or that prints a warning, is left as it was.
+A lesson that fails, or that prints a warning, is left as it was. Lecture pages are stored without outputs.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4.nbbase import random_cell_id
 from PIL import Image
+
+import slides
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -60,10 +62,17 @@ def warnings_in(notebook):
 
 
 def _is_kept(output):
-    # A widget needs a kernel, and a progress bar shows times: on a page they are dead, and never twice the same.
+    # A progress bar shows times, and a widget needs a kernel: on a page they are dead, and never twice the same.
     if output.get("name") == "stderr":
         return bool(_complaints(output))
-    return WIDGET not in output.get("data", {})
+    kinds = output.get("data", {})
+    return WIDGET not in kinds or any(kind.startswith("image/") for kind in kinds)
+
+
+def _drop_widget(output):
+    # Of a widget with a picture of itself, a page shows the picture.
+    if "data" in output:
+        output.data.pop(WIDGET, None)
 
 
 def _shrink(output):
@@ -79,7 +88,7 @@ def _shrink(output):
 def clean(notebook):
     """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata.
 
-    Large pictures become JPEG.
+    Large pictures become JPEG. The cells of a lesson say where they are among its slides.
     """
     notebook = nbformat.from_dict(notebook)
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
@@ -92,9 +101,21 @@ def clean(notebook):
             continue
         cell.outputs = [output for output in cell.outputs if _is_kept(output)]
         for output in cell.outputs:
+            _drop_widget(output)
             _shrink(output)
             if "metadata" in output:  # the size of a picture is stored under its media type: keep that
                 output.metadata = {kind: value for kind, value in output.metadata.items() if kind in output.data}
+    slides.tag(notebook)
+    return notebook
+
+
+def _stored(notebook, path):
+    # A lecture page is shown with a kernel and never read: what it once gave would only make its diffs noisy.
+    notebook = clean(notebook)
+    if path.parent.name == "lecture":
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
     return notebook
 
 
@@ -140,14 +161,14 @@ def refresh(path, timeout=300):
     seconds = time.perf_counter() - start
     if warned := warnings_in(notebook):
         raise ValueError("a reader should not meet warnings:\n" + "\n".join(warned))
-    data = to_text(clean(notebook)).encode()
+    data = to_text(_stored(notebook, path)).encode()
     path.write_bytes(data)
     return seconds, memory, len(data)
 
 
 def is_clean(path):
     """Tell whether cleaning would leave the file at `path` as it is."""
-    return path.read_bytes().decode() == to_text(clean(nbformat.read(path, as_version=4)))
+    return path.read_bytes().decode() == to_text(_stored(nbformat.read(path, as_version=4), path))
 
 
 def main(arguments=None):

@@ -103,3 +103,42 @@ def test_clean_stores_large_pictures_as_jpeg_once():
     assert len(data["image/jpeg"]) < len(png)
     assert cell.outputs[0].data["image/png"] == png
     assert refresh_notebooks.clean(cleaned) == cleaned
+
+
+def test_clean_keeps_the_picture_of_a_widget_and_drops_the_widget():
+    widget = {refresh_notebooks.WIDGET: {"model_id": "a"}, "text/plain": "Slider()"}
+    twin = new_output("execute_result", {**widget, "image/png": "iVBORw0KGgo="}, execution_count=1)
+    twin.metadata = nbformat.from_dict({"image/png": {"width": 300}, refresh_notebooks.WIDGET: {"a": 1}})
+    alone = new_output("execute_result", widget, execution_count=2)
+
+    kept, dropped = refresh_notebooks.clean(
+        new_notebook(cells=[new_code_cell("slider", outputs=[twin]), new_code_cell("slider", outputs=[alone])])
+    ).cells
+
+    (output,) = kept.outputs
+    assert output.data == {"image/png": "iVBORw0KGgo=", "text/plain": "Slider()"}
+    assert output.metadata == {"image/png": {"width": 300}}
+    assert dropped.outputs == []
+    assert refresh_notebooks.WIDGET in twin.data
+
+
+def test_a_lesson_without_its_slides_is_not_clean(tmp_path):
+    cells = [new_markdown_cell("# Title", id="a"), new_markdown_cell("## 1 The loop", id="b")]
+    path = tmp_path / "lesson.ipynb"
+    notebook = new_notebook(cells=cells, metadata=refresh_notebooks.METADATA)
+    path.write_text(refresh_notebooks.to_text(notebook))
+    assert not refresh_notebooks.is_clean(path)
+    path.write_text(refresh_notebooks.to_text(refresh_notebooks.clean(notebook)))
+    assert refresh_notebooks.is_clean(path)
+    path.write_text(refresh_notebooks.to_text(new_notebook(cells=cells[:1], metadata=refresh_notebooks.METADATA)))
+    assert refresh_notebooks.is_clean(path)  # a lecture page has no slides
+
+
+def test_a_lecture_page_is_stored_without_its_outputs(tmp_path):
+    (tmp_path / "lecture").mkdir()
+    path = tmp_path / "lecture" / "page.ipynb"
+    path.write_text(refresh_notebooks.to_text(new_notebook(cells=[new_code_cell("print(6 * 7)", id="a")])))
+    refresh_notebooks.refresh(path)
+    (cell,) = nbformat.read(path, as_version=4).cells
+    assert (cell.outputs, cell.execution_count) == ([], None)
+    assert refresh_notebooks.is_clean(path)

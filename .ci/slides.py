@@ -1,0 +1,176 @@
+"""Which cell of a lesson goes where, when `jupyter nbconvert --to slides` makes slides of it.
+
+Authors write lessons and never tag cells: `python .ci/refresh_notebooks.py` asks this module. How the slides look
+is in notebooks/slides_config.py, and the numbers here are for that look.
+"""
+
+import ast
+import base64
+import io
+import re
+from math import ceil
+
+from PIL import Image
+
+PICTURE_TEXT = "**In the picture:**"
+QUESTION = "**Predict**"
+NO_CODE = "slide-without-code"  # a tag: on a slide only the output of this cell is shown
+
+# Heights are in lines of text, of which a slide holds so many; estimates, so some are left as a reserve.
+ROOM = 16
+TALLEST_PICTURE = 15.5
+BELOW_TEXT = 11.5  # the tallest picture with a text above it: the style makes it smaller
+CHARACTERS = 88  # in a line of text
+CODE_CHARACTERS = 88
+PIXELS = 38  # of a line
+WIDTH = 1200  # pixels of the slide
+
+
+def is_lesson(notebook):
+    """Tell a lesson, which has numbered sections, from a page that is shown with a kernel and never becomes slides."""
+    return any(cell.cell_type == "markdown" and re.search(r"(?m)^## \d", cell.source) for cell in notebook.cells)
+
+
+def picture(cell):
+    """Return the size in pixels of the last picture that a cell shows, or None."""
+    found = [
+        data
+        for output in cell.get("outputs", [])
+        for kind, data in output.get("data", {}).items()
+        if kind in ("image/png", "image/jpeg")
+    ]
+    return Image.open(io.BytesIO(base64.b64decode(found[-1]))).size if found else None
+
+
+def _loops_over_pixels(source):
+    # The loop of the course, by hand or by the library, which a class should see. With a bar of progress it is a run
+    # that only has to be done.
+    try:
+        loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
+    except SyntaxError:  # a line for IPython
+        return False
+    by_library = re.compile(r"(fu\.)?(optimize_pixels|evolve)\(")
+    by_hand = re.compile(r"autograd\.grad\(|\.backward\(")
+    return any(by_library.match(ast.unparse(loop.iter)) or by_hand.search(ast.unparse(loop)) for loop in loops)
+
+
+def _is_table(cell):
+    return any("text/html" in output.get("data", {}) for output in cell.outputs)
+
+
+def shows_code(cell):
+    """Tell whether the code of a cell is on its slide: with what it prints, and the loop; not above a result."""
+    if picture(cell) or _is_table(cell):
+        return _loops_over_pixels(cell.source)
+    return bool(cell.outputs) or _loops_over_pixels(cell.source)
+
+
+def _lines(text, characters):
+    return sum(ceil(max(len(line), 1) / characters) for line in text.rstrip("\n").split("\n"))
+
+
+def _text_height(markdown):
+    # One line of the source is one paragraph, item or row. Links and formulas are shorter on the slide.
+    markdown = re.sub(r"\]\([^)]*\)|[*`\\]|\$\$.*?\$\$", lambda found: "$$" * (found[0][0] == "$"), markdown)
+    height = 0
+    for line in filter(None, markdown.split("\n")):
+        if line.startswith("#"):
+            height += 2 * _lines(line, 60)
+        elif line.startswith("!["):
+            height += 6
+        elif line.startswith("|-"):
+            height += 0.5
+        elif line.startswith("|"):
+            cells = line.strip("|").split("|")
+            height += 0.2 + 0.75 * max(_lines(cell.strip(), 130 // len(cells)) for cell in cells)
+        elif line.startswith("$$"):
+            height += 2.5
+        else:
+            height += _lines(line, CHARACTERS) + (0.2 if line.startswith(("- ", "1")) else 0.6)
+    return height
+
+
+def height(cell):
+    """Return about how many lines of text a cell needs on a slide."""
+    if cell.cell_type != "code":
+        return _text_height(cell.source)
+    lines = 0.75 * _lines(cell.source, CODE_CHARACTERS) + 0.7 if shows_code(cell) else 0
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if "text" in output:
+            lines += 0.75 * _lines(output.text, CODE_CHARACTERS) + 0.5
+        elif "text/html" in data:
+            lines += 1.15 * data["text/html"].count("<tr")
+        elif "text/plain" in data and not picture(cell):
+            lines += 0.75 * _lines(data["text/plain"], CODE_CHARACTERS) + 0.5
+    if size := picture(cell):
+        lines += min(size[1] * WIDTH / size[0] / PIXELS, TALLEST_PICTURE)
+    return lines
+
+
+def _heading(cell):
+    # "Sources" for a cell with the line "## Sources", or None
+    found = re.search(r"(?m)^##? (.+)", cell.source) if cell.cell_type == "markdown" else None
+    return found and found[1]
+
+
+def _is_dead_widget(cell):
+    return cell is not None and cell.cell_type == "code" and not cell.outputs and "widgets." in cell.source
+
+
+def _is_skipped(cell, following):
+    # Nothing to see (installation, imports, preparation), a widget that needs a kernel and the text that announces it,
+    # or a list to be looked up.
+    if cell.cell_type == "code":
+        return not cell.outputs and not shows_code(cell)
+    if _heading(cell):
+        return _heading(cell) == "Sources"
+    return not cell.source.strip() or (_is_dead_widget(following) and not cell.source.startswith(PICTURE_TEXT))
+
+
+def _joins(cell, used, only_text):
+    # Whether a cell fits on a slide that is filled up to `used`. A picture comes alone, or below a text.
+    if picture(cell):
+        return only_text and used + min(height(cell), BELOW_TEXT) <= ROOM + 1
+    return used + height(cell) <= ROOM
+
+
+def slide_types(notebook):
+    """Return the slide type of each cell: "slide", "subslide", "fragment", "-" (goes on), "notes" or "skip"."""
+    types = []
+    used, only_text, asked = ROOM, False, False  # of the slide that is being filled; at first there is none
+    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=False):
+        if _is_skipped(cell, following):
+            types.append("skip")
+            continue
+        if cell.cell_type == "markdown" and cell.source.startswith(PICTURE_TEXT):
+            types.append("notes")  # a class sees the picture, and the speaker says what is in it
+            continue
+        if _heading(cell):
+            types.append("slide")
+        elif not _joins(cell, used, only_text):
+            types.append("subslide")
+        else:  # after a question the class decides first, and sees the picture at the next click
+            types.append("fragment" if picture(cell) and asked else "-")
+        if types[-1] in ("slide", "subslide"):
+            used, only_text, asked = 0, True, False
+        used = ROOM + 1 if picture(cell) else used + height(cell)
+        only_text = only_text and cell.cell_type == "markdown"
+        asked = asked or QUESTION in cell.source
+    return types
+
+
+def tag(notebook):
+    """Give each cell of a lesson its slide type, and the tag that leaves its code away; in place."""
+    if not is_lesson(notebook):
+        return
+    for cell, slide_type in zip(notebook.cells, slide_types(notebook), strict=True):
+        if slide_type != "-":
+            cell.metadata["slideshow"] = {"slide_type": slide_type}
+        tags = [name for name in cell.metadata.get("tags", []) if name != NO_CODE]
+        if cell.cell_type == "code" and slide_type != "skip" and not shows_code(cell):
+            tags.append(NO_CODE)
+        if tags:
+            cell.metadata["tags"] = tags
+        else:
+            cell.metadata.pop("tags", None)
