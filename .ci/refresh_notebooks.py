@@ -80,7 +80,7 @@ def _shrink(output):
     png = output.get("data", {}).get("image/png", "")
     if len(png) > LARGE_PICTURE:
         file = io.BytesIO()
-        Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(file, "JPEG", quality=80, optimize=True)
+        Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(file, "JPEG", quality=75, optimize=True)
         output.data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
         del output.data["image/png"]
 

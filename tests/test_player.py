@@ -307,7 +307,7 @@ def test_a_reader_without_a_kernel_sees_a_picture(small):
     data, _ = player._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as twin:
-        assert min(twin.size) > 300
+        assert min(twin.size) > 200
         assert np.asarray(twin.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import anywidget
+import ipywidgets
 import traitlets
+from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from ..images import check_images, to_pil, to_uint8
 
 HERE = Path(__file__).parent
+VIEW = "application/vnd.jupyter.widget-view+json"
 EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages say all that a student needs
 
 Answer = tuple[dict, list[bytes]]
@@ -63,7 +66,8 @@ class WithTwin:
         return None
 
     def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict] | None:
-        found = super()._repr_mimebundle_(**options)
+        inherited = getattr(super(), "_repr_mimebundle_", None)  # ipywidgets 7 has none
+        found = inherited(**options) if inherited else ({"text/plain": repr(self)[:110], VIEW: self._view()}, {})
         twin = self.twin() if found else None
         if twin is None:
             return found
@@ -71,6 +75,15 @@ class WithTwin:
         twin.savefig(file, format="png", facecolor="white", dpi=75)  # small: a lesson has many
         data, metadata = found
         return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
+
+    def _view(self) -> dict:
+        return {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+
+    if not hasattr(ipywidgets.DOMWidget, "_repr_mimebundle_"):
+
+        def _ipython_display_(self, **options: object) -> None:
+            data, metadata = self._repr_mimebundle_(**options)
+            display(data, metadata=metadata, raw=True)
 
 
 class AskedWidget(WithTwin, anywidget.AnyWidget):
