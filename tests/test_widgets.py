@@ -303,17 +303,23 @@ def test_everything_is_there_when_the_cell_is_run_again():
 
 
 def test_a_class_keeps_its_colour_while_the_map_changes():
-    explorer = widgets.PlaneExplorer(several_classes(), a_survey(several_classes()))
+    model = random_linear(30)
+    explorer = widgets.PlaneExplorer(model, a_survey(model))
+    own = [model.top(explorer.survey.images[name])[0].index for name in "abc"]
 
     def colours(*counts):
-        labels = torch.cat([torch.full((count,), 10 + i) for i, count in enumerate(counts)])[None]
+        labels = torch.cat([torch.full((count,), 30 + i) for i, count in enumerate(counts)])[None]
         return explorer._colours(regions.RegionMap(labels, labels, labels, (0, 1, 0, 1)))
 
-    first = colours(9, 8, 7, 6, 5, 4, 3)
-    second = colours(1, 8, 9, 6, 5, 4, 3, 7)
-    assert 10 not in second
-    assert second == {index: first.get(index, first[10]) for index in second}
-    assert 17 in second
+    first = colours(9, 8, 7, 6)
+    assert [first[index] for index in dict.fromkeys(own)] == [*figures.REGIONS][: len(set(own))]
+    second = colours(9, 8, 7, 6, 5, 4, 3)
+    assert {index: second[index] for index in first if index >= 30} == {i: c for i, c in first.items() if i >= 30}
+    third = colours(1, 8, 9, 6, 5, 4, 3, 7)
+    assert 30 not in third
+    assert third == {index: second.get(index, second[30]) for index in third}
+    assert 37 in third
+    assert len({*third.values()}) == len(third) == 7
 
 
 def test_the_legend_says_how_much_of_the_map_a_class_has(stored):

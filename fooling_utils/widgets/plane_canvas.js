@@ -111,6 +111,7 @@ function render({ model, el }) {
   let points = [], classes = null, strengths = null, version = -1;
   let queue = [], underWay = null, questions = 0, painted = 0, closed = false;
   let playing = false, label = 0, fooling = false, cross = [0, 0], byKeys = false, pointer = null, dragged = -1;
+  let wishes = {}; // settings that keys have asked for and no answer has yet: a second press goes on from there
   let waits = 0, heardLater = 0, told = 0, drawing = false, newMarks = true, coming = [], came = 0, gap = 0;
 
   // ---------------------------------------------------------------------------------------- questions and answers
@@ -154,6 +155,7 @@ function render({ model, el }) {
     const marks = Boolean(news || rest.path || state.path || rest.zoom !== state.zoom || !mine);
     if (rest.settings && state.settings && rest.settings.classes <= label) label = 0;
     state = { ...state, ...rest };
+    if (mine && !queue.length) wishes = {};
     if (buffers && buffers.length >= 2) {
       const parts = buffers.map((part) => new Uint8Array(part.buffer || part, part.byteOffset || 0, SIZE * SIZE));
       coming = [];
@@ -538,10 +540,8 @@ function render({ model, el }) {
   }
 
   function turn(name, values, by, circle = false) {
-    const value = after(values, state.settings[name], by, circle);
-    state.settings = { ...state.settings, [name]: value }; // so that a second press, before the answer, goes on
-    configure(name)(value);
-    show(false);
+    wishes[name] = after(values, name in wishes ? wishes[name] : state.settings[name], by, circle);
+    configure(name)(wishes[name]);
   }
 
   canvas.addEventListener("keydown", (event) => {

@@ -222,6 +222,8 @@ class PlaneExplorer(AskedWidget):
             size = stored[0] if stored else state.size if state.size in SIZES else SIZE
         if isinstance(size, bool) or size not in offered:
             raise ValueError(f"size must be one of {', '.join(map(str, offered))}, got {size!r}")
+        if chosen != state.chosen:
+            state.colours = {}  # those of its own pictures come first
         state.chosen, state.size = chosen, size
 
     def _sizes(self, chosen: tuple[str, ...]) -> list[int]:
@@ -250,8 +252,10 @@ class PlaneExplorer(AskedWidget):
 
     def image_at(self, x: float, y: float) -> Tensor:
         """The image (1, 3, H, W) at a place given in shares of the map, from 0 at the left and at the bottom to 1."""
-        image = self.survey.plane.images(self._point(x, y))
-        return image.clamp(*self.model.bounds) if self.model.bounds else image
+        return self._legal(self.survey.plane.images(self._point(x, y)))
+
+    def _legal(self, images: Tensor) -> Tensor:
+        return images.clamp(*self.model.bounds) if self.model.bounds else images
 
     @property
     def marks(self) -> list[dict]:
@@ -310,12 +314,20 @@ class PlaneExplorer(AskedWidget):
         return facts, [pixels.tobytes()]
 
     def _colours(self, found: RegionMap) -> dict[int, str]:
-        """The colours of the largest classes; a class keeps its colour while the map changes."""
-        wanted = region_colours([found.labels])
-        same = {index: colour for index, colour in self._state.colours.items() if index in wanted}
+        """The colours of the largest classes: the pictures' own first, and each keeps its colour as the map changes."""
+        wanted, before = region_colours([found.labels]), self._state.colours
+        if len(self.model.labels) <= 3:
+            return wanted
+        if not before:
+            three = [image for _, image in zip(range(3), self.survey.images.values(), strict=False)]
+            own = self.model.probabilities(self._legal(torch.cat(three))).argmax(1).tolist()
+            before = dict(zip(dict.fromkeys(own), REGIONS, strict=False))
+            wanted = dict.fromkeys([*before, *wanted])
+        same = {index: colour for index, colour in before.items() if index in wanted}
         free = [colour for colour in REGIONS if colour not in same.values()]
-        self._state.colours = same | dict(zip((index for index in wanted if index not in same), free, strict=False))
-        return {index: self._state.colours[index] for index in wanted}
+        new = (index for index in wanted if index not in same)
+        self._state.colours = same | dict(zip(new, free, strict=False))
+        return self._state.colours
 
     def _check_preset(self, preset: Mapping) -> None:
         if not isinstance(preset.get("title"), str) or not {*preset} <= {"title", "x", "y", "corner", "pictures"}:
@@ -387,7 +399,7 @@ def _regions(
     for index in sorted(colours, key=lambda index: -int((found.labels == index).sum())):
         inside = np.pad((found.labels == index).numpy(), 1)
         share = inside.sum() / size**2
-        strongest = [part for part in to_rgb(colours[index])]
+        strongest = [1 - 0.72 * (1 - part) for part in to_rgb(colours[index])]
         colour = "#" + "".join(f"{round(255 * part):02x}" for part in strongest)
         region = {"label": names[index], "colour": colour, "share": float(share)}
         if share > LARGE:
