@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import nbformat
 import pytest
 
-APPS = ("jupyterlab", "notebook", "voila")
+APPS = ("jupyterlab", "notebook")  # Voila is tested as the lecture pages
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TOKEN = "for-this-test-only"
 SECONDS = 1000  # playwright counts in milliseconds
@@ -21,7 +21,7 @@ SECONDS = 1000  # playwright counts in milliseconds
 
 @contextmanager
 def served(folder, cells, app="jupyterlab"):
-    """A running Jupyter application ("jupyterlab", "notebook" or "voila") that keeps all its files in `folder`.
+    """A running Jupyter application ("jupyterlab" or "notebook") that keeps all its files in `folder`.
 
     Gives the address of a notebook of these cells.
     """
@@ -43,8 +43,6 @@ def served(folder, cells, app="jupyterlab"):
         "--ServerApp.ip=127.0.0.1",
     ]
     options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--no-browser", "--allow-root"]
-    if app == "voila":
-        options = [f"--port={port}", "--no-browser", str(folder / "work/plane.ipynb")]
     with open(folder / "log.txt", "w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", app, *options], env={**os.environ, **places}, stdout=log, stderr=log, cwd=folder
@@ -53,7 +51,6 @@ def served(folder, cells, app="jupyterlab"):
         try:
             wait_for_server(address, server, folder / "log.txt")
             yield {
-                "voila": address,
                 "jupyterlab": f"{address}lab/tree/plane.ipynb?token={TOKEN}",
                 "notebook": f"{address}notebooks/plane.ipynb?token={TOKEN}",
             }[app]
@@ -97,11 +94,10 @@ def open_notebook(browser, address, app, cells, ready=".fool[data-answers]", siz
     page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light")
     page.set_default_timeout(60 * SECONDS)
     page.goto(address)
-    if app != "voila":
-        page.locator(".jp-CodeCell .cm-content").first.click()
-        page.wait_for_function("() => document.querySelector('[data-status=idle], .jp-NotebookKernelStatus')")
-        for _ in range(cells):
-            page.keyboard.press("Shift+Enter")
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.wait_for_function("() => document.querySelector('[data-status=idle], .jp-NotebookKernelStatus')")
+    for _ in range(cells):
+        page.keyboard.press("Shift+Enter")
     page.wait_for_function(f"document.querySelectorAll({ready!r}).length >= {cells}")
     page.set_default_timeout(10 * SECONDS)
     return page

@@ -1,6 +1,5 @@
 """The canvas in a real browser: JupyterLab in headless Chromium, with mouse and keyboard."""
 
-import importlib.util
 import json
 
 import pytest
@@ -267,20 +266,3 @@ def test_two_views_show_the_same(plane):
         "() => [...document.querySelectorAll('.plane')].every(p => p.plane().points.length === 91)"
     )
     assert plane.page.locator(".plane").count() == 2
-
-
-@pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="voila is not installed")
-def test_it_works_in_voila(tmp_path, lab_page):
-    with served(tmp_path, CELLS[:1], app="voila") as address:
-        page = lab_page.context.browser.new_page(viewport={"width": 1280, "height": 900})
-        missing = []
-        page.on("requestfailed", lambda request: missing.append(request.url))
-        page.goto(address)
-        if any(not url.startswith(address) for url in missing):
-            pytest.skip(f"Voila's page needs the network: {missing[0]}")
-        page.wait_for_selector(".plane[data-drawn]", timeout=60 * SECONDS)
-        plane = Plane(page)
-        plane.click(0.9, 0.9)
-        plane.until("s.points.length === 91")
-        plane.button("Play")
-        plane.until("s.steps > 50")

@@ -3,10 +3,10 @@
 from .base import forget, png
 from .blink import BlinkComparator
 from .guess import GuessFirst, tally
+from .live import LiveImage
 from .plane_canvas import PlaneCanvas
 from .planes import PlaneExplorer
 from .player import FoolingPlayer
-from .simple import LiveImage, slider
 from .stops import EpsilonExplorer, PriorExplorer
 from .wall import ChampionsWall
 
@@ -22,6 +22,5 @@ __all__ = [
     "PriorExplorer",
     "forget",
     "png",
-    "slider",
     "tally",
 ]

@@ -11,7 +11,6 @@ import ipywidgets
 import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 from ..images import check_images, to_pil, to_uint8
@@ -129,10 +128,3 @@ def words(error: BaseException) -> str:
         text = str(error)
         return text if text.startswith("http") else text[:1].upper() + text[1:]
     return f"Something went wrong in Python: {type(error).__name__}: {error}"
-
-
-def small_png(pixels: object) -> bytes:
-    """An array (H, W, 3) of uint8 as the bytes of a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG")
-    return file.getvalue()

@@ -1,0 +1,17 @@
+"""An image in the page that is drawn again while a loop runs."""
+
+import ipywidgets
+from torch import Tensor
+
+from .base import png
+
+
+class LiveImage(ipywidgets.Image):
+    """An image in the page that is replaced without flicker: `display(screen)` once, then `screen.show(image)`."""
+
+    def __init__(self, width: str = "100%"):
+        super().__init__(format="png", layout=ipywidgets.Layout(width=width, min_height="40px"))
+
+    def show(self, image: Tensor) -> None:
+        """Show one image (1, 3, H, W)."""
+        self.value = png(image)
