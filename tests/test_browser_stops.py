@@ -143,7 +143,9 @@ def levels_at(image, x=3, y=5):
 # ----------------------------------------------------------------------------------------------------- two in turns
 
 
-def test_it_stands_still_until_it_is_started(blink):
+def test_it_stands_still_until_it_is_started(page):
+    blink = Widget(page, "blink")
+    assert not blink.state()["playing"]
     drawn = blink.root.get_attribute("data-drawn")
     blink.page.wait_for_timeout(1500)
     assert blink.root.get_attribute("data-drawn") == drawn

@@ -65,7 +65,7 @@ function wall(context) {
   const shares = [0, 1, 2].map(() => make("i", progress));
   const foot = make("div", frame, { class: "foot" });
   const here = make("span", foot, { class: "here" });
-  make("span", foot, { class: "key" }, "brightness: confidence, frame: 99 %");
+  make("span", foot, { class: "key" }, "bright: confident, framed: 99 %");
   const panel = make("div", view, { class: "panel" });
   const large = picture(panel, "");
   large.title("click a champion to see it large");
@@ -114,7 +114,8 @@ function wall(context) {
   }
 
   const known = (one) => confidence[one] >= 0;
-  const tell = (one) => `${names[one]}: ${known(one) ? percent(confidence[one]) : "no champion yet"}`;
+  // the number first: where there is little room, the end of a long name is lost
+  const tell = (one) => (known(one) ? `${percent(confidence[one])} ${names[one]}` : `no champion yet: ${names[one]}`);
 
   function where() {
     here.textContent = tell(pointed === null ? place : pointed);
