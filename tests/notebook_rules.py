@@ -180,6 +180,16 @@ def has_alt_texts(notebook):
     return problems
 
 
+def shows_its_widgets(notebook):
+    """A widget that a cell ends with has left a picture of itself, for a reader without a kernel."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        kinds = {kind.split("/")[0] for output in cell.outputs for kind in output.get("data", {})}
+        if re.search(r"(?m)^widgets\.[A-Z]", cell.source) and "image" not in kinds:
+            problems.append(f"cell {number} shows a widget and has no picture of it: run the cell again")
+    return problems
+
+
 # -------------------------------------------------------------------------------------------------------- its code
 
 
@@ -298,6 +308,7 @@ RULES = [
     has_short_imports,
     has_short_texts,
     has_alt_texts,
+    shows_its_widgets,
     is_python,
     names_real_classes,
 ]

@@ -137,10 +137,14 @@ def upload(player, name, content):
     )
 
 
-def test_a_picture_is_uploaded(player):
+def red_picture():
     file = io.BytesIO()
     Image.new("RGB", (40, 40), (255, 0, 0)).save(file, format="PNG")
-    upload(player, "red.png", file.getvalue())
+    return file.getvalue()
+
+
+def test_a_picture_is_uploaded(player):
+    upload(player, "red.png", red_picture())
     player.until("s.settings.picture === 'red.png' && s.settings.own === 'red robin'")
     assert player.pixel(0) == [255, 0, 0]
     assert player.says() == ""

@@ -7,7 +7,7 @@ from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
-from test_browser_player import CELL, Player
+from test_browser_player import CELL, Player, red_picture, upload
 from test_lecture_server import TOKEN, start, stop, write
 
 PAGES = {
@@ -87,6 +87,25 @@ def test_a_lecturer_needs_no_mouse(browser, served):
     keys.press("PageUp")
     assert scene(page) == 1
     assert page.broken == []
+
+
+def test_mouse_typing_and_upload_work_as_in_a_notebook(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    player = Player(page)
+    player.root.get_by_role("combobox", name="target").fill("whale")
+    page.keyboard.press("Enter")
+    player.until("s.settings.target === 'blue whale' && s.index === 0")
+    player.root.get_by_role("button", name="play").click()
+    player.until("!s.playing && s.probability > 0.99 && s.saved && s.saved.survives")
+    upload(player, "red.png", red_picture())
+    player.until("s.settings.picture === 'red.png' && s.settings.own === 'red robin'")
+    assert player.pixel(0) == [255, 0, 0]
+    upload(player, "bad.png", b"no picture")
+    page.wait_for_function("document.querySelector('.fool .problem').textContent")
+    assert "no picture that can be read" in player.says()
+    page.get_by_role("button", name="next scene").click()
+    page.locator(".plane-marks").click(position={"x": 300, "y": 40})
+    page.wait_for_function("document.querySelector('.plane').plane().points.length === 91")
 
 
 def test_keys_that_are_typed_stay_where_they_are_typed(browser, served):

@@ -133,6 +133,8 @@ BAD = [
     (rules.has_alt_texts, lambda notebook: notebook.cells[PICTURE + 1].update(source="A bus.")),
     (rules.has_alt_texts, output(new_output("display_data", {"text/html": "<img src='bus.png'>"}))),
     (rules.has_alt_texts, lambda notebook: notebook.cells.append(new_code_cell(outputs=[picture()]))),
+    (rules.shows_its_widgets, code("widgets.FoolingPlayer(model)", outputs=[])),
+    (rules.shows_its_widgets, code("x = 1\nwidgets.GuessFirst.which(\n    'A?', [a, b], 0\n)", outputs=[printed("1")])),
     (rules.is_python, code("x = (")),
     (rules.is_python, code("x = 1\ntoward?")),
     (rules.is_python, code("?toward")),

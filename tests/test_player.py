@@ -102,13 +102,30 @@ def test_every_method_climbs(small, method):
 def test_it_waits_at_the_target_and_goes_on_when_told(small):
     player, _ = player_of(small, until=0.5)
     page = Page(player)
-    for _ in range(200):
-        facts, _ = page.ask("frame", wait=True)
-    arrived = facts["index"]
-    assert arrived < 200
-    assert facts["probability"] > 0.5
-    assert page.ask("frame", wait=True)[0]["index"] == arrived
-    assert page.ask("frame")[0]["index"] == arrived + 1
+    seen = []
+    for _ in range(60):
+        facts, buffers = page.ask("frames", count=4, wait=True)
+        assert len(buffers) == len(facts["frames"])
+        seen += [frame["index"] for frame in facts["frames"]]
+    arrived = seen[-1]
+    assert seen[:arrived] == list(range(1, arrived + 1))
+    assert set(seen[arrived:]) == {arrived}
+    assert facts["frames"][0]["probability"] > 0.5
+    assert [frame["index"] for frame in page.ask("frames", count=2)[0]["frames"]] == [arrived + 1, arrived + 2]
+
+
+def test_several_frames_are_those_that_come_one_by_one(small):
+    (first, _), (second, _) = player_of(small), player_of(small, size=0.3)
+    one, many = Page(first), Page(second)
+    singly = [one.ask("frame") for _ in range(4)]
+    facts, buffers = many.ask("frames", count=4)
+    assert facts["frames"] == [frame for frame, _ in singly]
+    assert buffers == [pixels for _, (pixels,) in singly]
+
+
+@pytest.mark.parametrize("count", [0, 5, True, "2", None])
+def test_the_page_cannot_ask_for_any_number_of_frames(small, count):
+    assert "from 1 to 4" in Page(player_of(small)[0]).ask("frames", count=count)[0]["error"]
 
 
 def test_the_picture_saved_as_png_is_judged_for_itself():

@@ -29,6 +29,7 @@ const STYLE = `
 .fool figure canvas, .fool figure img { width: 100%; aspect-ratio: 1; display: block; background: var(--soft);
   object-fit: contain; image-rendering: auto; }
 .fool figcaption { min-height: 1.3em; text-align: center; padding-top: .15em; }
+.fool .bars, .fool figure { contain: layout style; }
 .fool .bars { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .18em .5em; flex: 1 1 11em;
   min-width: 11em; max-width: 26em; }
 .fool .bars .name { position: relative; padding: .05em .4em; overflow: hidden; white-space: nowrap;
@@ -269,15 +270,17 @@ function picture(parent, caption) {
     const height = bytes.length / 3 / width;
     if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
     const image = new ImageData(width, height);
-    for (let from = 0, to = 0; from < bytes.length; to += 4) {
-      image.data[to] = bytes[from++];
-      image.data[to + 1] = bytes[from++];
-      image.data[to + 2] = bytes[from++];
-      image.data[to + 3] = 255;
+    const pixels = new Uint32Array(image.data.buffer); // alpha, blue, green, red, from the highest byte down
+    for (let from = 0, to = 0; from < bytes.length; from += 3) {
+      pixels[to++] = 0xff000000 | (bytes[from + 2] << 16) | (bytes[from + 1] << 8) | bytes[from];
     }
     canvas.getContext("2d").putImageData(image, 0, 0);
   };
-  const title = (words) => { text.textContent = words; canvas.setAttribute("aria-label", words); };
+  const title = (words) => {
+    if (text.textContent === words) return;
+    text.textContent = words;
+    canvas.setAttribute("aria-label", words);
+  };
   return { figure, canvas, draw, title };
 }
 
@@ -294,15 +297,25 @@ function amplified(before, after, times) {
 // The most probable classes as bars; `marks` says by name which bar is the picture's own class and which the target.
 function bars(parent, heading = "") {
   const box = make("div", parent, { class: "bars", role: "img" });
+  if (heading) make("div", box, { class: "heading" }, heading);
+  const rows = [];
   return (top, marks = {}) => {
-    box.replaceChildren();
-    if (heading) make("div", box, { class: "heading" }, heading);
-    for (const { label, probability } of top) {
-      const kind = label === marks.target ? "target" : label === marks.own ? "own" : "";
-      const name = make("div", box, { class: `name ${kind}`, title: label }, label);
-      name.style.setProperty("--share", `${100 * probability}%`);
-      make("div", box, { class: "share" }, percent(probability));
-    }
+    while (rows.length > top.length) rows.pop().forEach((element) => element.remove());
+    while (rows.length < top.length) rows.push([make("div", box, { class: "name" }), make("div", box, { class: "share" })]);
+    top.forEach(({ label, probability }, k) => {
+      const kind = label === marks.target ? "name target" : label === marks.own ? "name own" : "name";
+      const [name, share] = rows[k]; // what is the same stays untouched: a change costs the page a new layout
+      if (name.className !== kind) name.className = kind;
+      write(name, label);
+      if (name.title !== label) name.title = label;
+      name.style.setProperty("--share", `${(100 * probability).toFixed(1)}%`);
+      write(share, percent(probability));
+    });
     box.setAttribute("aria-label", top.map((one) => `${one.label} ${percent(one.probability)}`).join(", "));
   };
+}
+
+function write(element, text) {
+  const words = String(text);
+  if (element.textContent !== words) element.textContent = words;
 }

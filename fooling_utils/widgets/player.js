@@ -3,12 +3,13 @@ const PLAYER = `
 [data-lecture] .fool.player { --picture: calc(var(--fool-picture) * .9); gap: .4em; }
 .fool.player .side { flex: 1 1 11em; min-width: 11em; display: flex; flex-direction: column; gap: .6em; }
 .fool.player .side .bars { flex: none; max-width: none; }
-.fool.player .numbers { display: grid; grid-template-columns: auto 1fr; gap: .1em .8em; }
+.fool.player .numbers { contain: layout style; display: grid; grid-template-columns: auto 1fr; gap: .1em .8em; }
 .fool.player .numbers b { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .fool.player .address { flex: 1 1 10em; min-width: 8em; }
 .fool.player .size { max-width: 24em; }`;
 
 const TIMES = [1, 2, 5, 10, 20, 50, 100, 200];
+const LATE = 400; // ms: as much may be computed before the page hears of it; on its way an answer is held back for 40 ms or more
 const SAVED_EVERY = 10; // frames, while it plays: the check costs a forward pass
 
 function player(context) {
@@ -24,6 +25,7 @@ function player(context) {
   let settings = null;
   let times = 20;
   let saved = null;
+  let checked = 0; // the frame of the last check
 
   const start = (change) => ui.tell("start", change).then(begun);
 
@@ -106,18 +108,18 @@ function player(context) {
     after.draw(shown);
     drawChange();
     drawBars(answer.top, { own: settings.own, target: settings.target });
-    frame.textContent = answer.index;
-    rms.textContent = `${answer.rms.toFixed(2)} grey levels`;
-    largest.textContent = `${answer.largest.toFixed(0)} grey levels`;
-    l2.textContent = answer.l2.toFixed(2);
-    if (answer.index === 0) saved = null;
+    write(frame, answer.index);
+    write(rms, `${answer.rms.toFixed(2)} grey levels`);
+    write(largest, `${answer.largest.toFixed(0)} grey levels`);
+    write(l2, answer.l2.toFixed(2));
+    if (answer.index === 0) [saved, checked] = [null, 0];
     showSaved();
     Object.assign(ui.root.dataset, { frame: answer.index, drawn: 1 + Number(ui.root.dataset.drawn || 0) });
   }
 
   function showSaved() {
-    png.textContent = !saved ? "–"
-      : `${saved.survives ? "✓" : "✗"} ${saved.label} ${percent(saved.probability)}${saved.index === state.index ? "" : ` (frame ${saved.index})`}`;
+    write(png, !saved ? "–"
+      : `${saved.survives ? "✓" : "✗"} ${saved.label} ${percent(saved.probability)}${saved.index === state.index ? "" : ` (frame ${saved.index})`}`);
   }
 
   function begun(answer) {
@@ -137,6 +139,7 @@ function player(context) {
   }
 
   async function checkSaved() {
+    checked = state.index;
     const answer = await ui.ask("saved");
     if (answer) saved = answer.saved;
     showSaved();
@@ -150,13 +153,23 @@ function player(context) {
     const run = ++runs; // a later play or pause ends this one
     if (!on) return;
     const wait = state.probability <= model.get("until"); // past the target, play means: go on
-    let next = ui.ask("frame", { wait });
+    let count = 1;
+    let came = performance.now();
+    let next = ui.ask("frames", { wait, count });
     while (next) {
       const answer = await next;
-      const stop = !answer || run !== runs || (wait && answer.probability > model.get("until"));
-      next = stop ? null : ui.ask("frame", { wait }); // Python computes the next one while this one is drawn
-      if (answer) draw(answer);
-      if (!stop && answer.index % SAVED_EVERY === 0) checkSaved();
+      const frames = answer ? answer.frames.map((frame, k) => ({ ...frame, buffers: [answer.buffers[k]] })) : [];
+      const last = frames[frames.length - 1];
+      const stop = !last || run !== runs || (wait && last.probability > model.get("until"));
+      const each = (performance.now() - came) / Math.max(1, frames.length);
+      came = performance.now();
+      count = Math.max(1, Math.min(4, Math.floor(LATE / each)));
+      next = stop ? null : ui.ask("frames", { wait, count }); // Python computes the next ones while these are drawn
+      for (const [k, frame] of frames.entries()) {
+        if (k && !stop) await new Promise((resolve) => { setTimeout(resolve, Math.min(80, each)); });
+        draw(frame);
+      }
+      if (!stop && last.index - checked >= SAVED_EVERY) checkSaved();
     }
     if (run === runs) play(false);
     if (settings) ui.say(`frame ${state.index}, ${settings.target} ${percent(state.probability)}`);

@@ -20,6 +20,7 @@ from .base import Answer, AskedWidget, kept, rgb, script
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers cut the connection at a message of 10 MB
+MOST_FRAMES = 4  # in one answer: a pause must not come late
 STEPS = 10_000  # of one run, far more than anybody watches
 
 
@@ -193,11 +194,24 @@ class FoolingPlayer(AskedWidget):
         self.start(**{**self._state.settings, **settings})
         return self.answer_begin()
 
-    def answer_frame(self, wait: bool = False) -> Answer:
-        """The next frame; or the same one, if the player waits at the target and has arrived."""
-        if not (wait and self._probability() > self.until):
-            self.step()
+    def answer_frame(self) -> Answer:
+        """The next frame."""
+        self.step()
         return self._shown()
+
+    def answer_frames(self, count: int, wait: bool = False) -> Answer:
+        """The next frames, 1 to 4: one answer for several costs one way to the page and back.
+
+        wait: stop at the target; whoever has arrived gets the same frame again.
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_FRAMES:
+            raise ValueError(f"count must be a whole number from 1 to {MOST_FRAMES}, got {count!r}")
+        shown = []
+        while len(shown) < count and not (wait and self._probability() > self.until):
+            self.step()
+            shown.append(self._shown())
+        facts, pixels = zip(*shown or [self._shown()], strict=True)
+        return {"frames": list(facts)}, [one for (one,) in pixels]
 
     def answer_saved(self) -> dict:
         """What the network says to the result once it was saved as a PNG file, which rounds it to 8 bit."""
