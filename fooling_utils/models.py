@@ -235,7 +235,11 @@ class Classifier(nn.Module):
                 f"top takes one image and got {len(image)}: use image[i : i + 1], "
                 "or model.probabilities(images) for all of them"
             )
-        values, indices = self.probabilities(image)[0].topk(min(k, len(self.labels)))
+        return self.best(self.probabilities(image)[0], k)
+
+    def best(self, probabilities: Tensor, k: int = 5) -> list[Prediction]:
+        """The k largest of the probabilities (classes,) of one image, the largest first."""
+        values, indices = probabilities.topk(min(k, len(self.labels)))
         return [Prediction(self.labels[i], p, i) for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
 
 

@@ -8,38 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
+from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
 from fooling_utils import distances, round_to_8bit
-from fooling_utils.widgets import base, forget
+from fooling_utils.widgets import base
 from fooling_utils.widgets.blink import PRESETS, BlinkComparator
 from fooling_utils.widgets.stops import AT_ONCE, SIZES, EpsilonExplorer, PriorExplorer, fingerprint
 from nets import NUMBERS, linear, random_images, random_linear
 
 LEVEL = math.sqrt(NUMBERS) / 255  # L2 of one grey level RMS in these small images
-
-
-class Page:
-    """Asks a widget as its page does, and takes its answers."""
-
-    def __init__(self, widget):
-        self.widget, self.answers = widget, []
-        widget.send = lambda content, buffers=None: self.answers.append((content, buffers))
-
-    def ask(self, question, **values):
-        self.widget._receive(self.widget, {"id": 1, "ask": question, "with": values}, [])
-        (answer,) = self.answers
-        self.answers.clear()
-        assert answer[0].pop("id") == 1
-        return answer
-
-    def error(self, question, **values):
-        return self.ask(question, **values)[0]["error"]
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    forget()
-    yield
-    forget()
 
 
 @pytest.fixture

@@ -8,33 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
 from fooling_utils import blank, linf_ball, load_image, optimize_pixels, round_to_8bit, sign_step, toward, unit_step
-from fooling_utils.widgets import FoolingPlayer, base, forget
+from fooling_utils.widgets import FoolingPlayer, base
 from fooling_utils.widgets.player import LARGEST_UPLOAD, METHODS, PRESETS
 from nets import linear, random_images, random_linear
-
-
-class Page:
-    """Asks a widget as its page does, and takes its answers."""
-
-    def __init__(self, widget):
-        self.widget, self.answers = widget, []
-        widget.send = lambda content, buffers=None: self.answers.append((content, buffers))
-
-    def ask(self, question, content=None, **values):
-        sent = [memoryview(content)] if content is not None else []
-        self.widget._receive(self.widget, {"id": "page 7", "ask": question, "with": values}, sent)
-        (answer,) = self.answers
-        self.answers.clear()
-        assert answer[0].pop("id") == "page 7"
-        return answer
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    forget()
-    yield
-    forget()
 
 
 @pytest.fixture
@@ -326,6 +304,13 @@ def test_a_reader_without_a_kernel_sees_a_picture(small):
     with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as twin:
         assert min(twin.size) > 200
         assert np.asarray(twin.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_no_picture_is_drawn_where_every_reader_has_a_kernel(small, monkeypatch):
+    monkeypatch.setenv(base.NO_TWINS, "1")
+    data, _ = player_of(small)[0]._repr_mimebundle_()
+    assert "image/png" not in data
+    assert base.VIEW in data
 
 
 def test_rgb_takes_one_image():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
 from fooling_utils import cppn, direct, evolve, load_archive, round_to_8bit, to_uint8
 from fooling_utils.pictures import DATA
 from fooling_utils.widgets import forget
@@ -16,28 +17,6 @@ from fooling_utils.widgets.wall import AT_ONCE, ChampionsWall
 from nets import linear, random_images, random_linear
 
 ENCODING = direct((3, 4, 4), rate=0.5)
-
-
-class Page:
-    """Asks a widget as its page does, and takes its answers."""
-
-    def __init__(self, widget):
-        self.widget, self.answers = widget, []
-        widget.send = lambda content, buffers=None: self.answers.append((content, buffers))
-
-    def ask(self, question, **values):
-        self.widget._receive(self.widget, {"id": "page 7", "ask": question, "with": values}, [])
-        ((facts, buffers),) = self.answers
-        self.answers.clear()
-        assert facts.pop("id") == "page 7"
-        return facts, buffers
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    forget()
-    yield
-    forget()
 
 
 def levels(image):

@@ -1,6 +1,5 @@
 import base64
 import io
-import json
 import time
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
 from fooling_utils import (
     PICTURES,
     Classifier,
@@ -19,7 +19,7 @@ from fooling_utils import (
     uniform_noise,
     widgets,
 )
-from fooling_utils.widgets import planes
+from fooling_utils.widgets import base, planes
 from fooling_utils.widgets.planes import Filling
 from nets import random_images, random_linear
 
@@ -54,26 +54,8 @@ def test_a_live_image_shows_the_last_image():
 # ------------------------------------------------------------------------------------------------- a map to explore
 
 
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    widgets.forget()
-    yield
-    widgets.forget()
-
-
-class Page:
-    """Asks an explorer as its page does, and takes its answers."""
-
-    def __init__(self, widget):
-        self.widget, self.answers = widget, []
-        widget.send = lambda content, buffers=None: self.answers.append((content, buffers))
-
-    def ask(self, question, **values):
-        self.widget._receive(self.widget, {"id": 1, "ask": question, "with": values}, [])
-        ((facts, buffers),) = self.answers
-        self.answers.clear()
-        json.dumps(facts, allow_nan=False)
-        return facts, buffers
+class Explored(Page):
+    """The page of an explorer."""
 
     def finish(self):
         """Ask for a finer map until it is done: the maps, in the order in which they came."""
@@ -106,14 +88,14 @@ def stored():
     model = several_classes()
     survey = a_survey(model)
     widget = widgets.PlaneExplorer(model, survey, mapped(model, survey, 12))
-    return widget, Page(widget)
+    return widget, Explored(widget)
 
 
 @pytest.fixture
 def live():
     """An explorer that computes its map, and its page."""
     widget = widgets.PlaneExplorer.through(several_classes(), *random_images(3).split(1), size=17)
-    return widget, Page(widget)
+    return widget, Explored(widget)
 
 
 def painted(found):
@@ -164,7 +146,7 @@ def test_the_map_ends_as_the_exact_one(monkeypatch, size, seconds):
     monkeypatch.setattr(planes, "BATCH", 100)
     monkeypatch.setattr(Filling.go_on, "__defaults__", (seconds,))
     widget = widgets.PlaneExplorer.through(several_classes(), *random_images(3).split(1), size=size)
-    maps = Page(widget).finish()
+    maps = Explored(widget).finish()
     exact = mapped(widget.model, widget.survey, size)
     assert torch.equal(widget.map.labels, exact.labels)
     assert torch.allclose(widget.map.confidence, exact.confidence, atol=1e-6)
@@ -225,7 +207,7 @@ def test_a_question_works_for_a_short_time_only(monkeypatch, live):
 
 def test_pictures_are_chosen_by_name():
     widget = widgets.PlaneExplorer.through(brightness(), "school_bus", "robin", "coffee", size=17)
-    page = Page(widget)
+    page = Explored(widget)
     facts, _ = page.ask("choose", pictures=["noise", "fooled bus", "clock"])
     assert facts["chosen"] == ("noise", "fooled bus", "clock") == widget.chosen
     assert {"noise", "fooled bus", *PICTURES} == {*facts["pictures"]}
@@ -267,17 +249,17 @@ def test_the_given_pictures_come_with_the_given_map(stored):
 
 def test_everything_is_there_when_the_cell_is_run_again():
     model, images = several_classes(), random_images(3).split(1)
-    page = Page(widgets.PlaneExplorer.through(model, *images))
+    page = Explored(widgets.PlaneExplorer.through(model, *images))
     page.ask("begin")
     page.ask("choose", size=17)
     page.ask("refine")
     page.ask("look", x=0.25, y=0.75)
     before, pixels = page.ask("begin")
-    again = Page(widgets.PlaneExplorer.through(model, *(image.clone() for image in images)))
+    again = Explored(widgets.PlaneExplorer.through(model, *(image.clone() for image in images)))
     assert again.ask("begin") == (before, pixels)
     assert before["at"] == (0.25, 0.75)
     assert before["size"] == 17
-    other = Page(widgets.PlaneExplorer.through(model, *random_images(3, seed=1).split(1)))
+    other = Explored(widgets.PlaneExplorer.through(model, *random_images(3, seed=1).split(1)))
     assert other.ask("begin")[0]["at"] is None
 
 
@@ -342,7 +324,7 @@ def test_a_place_that_cannot_be_is_explained_and_it_goes_on(stored, values):
 def test_a_choice_that_cannot_be_is_explained_and_changes_nothing(stored, monkeypatch, values, words):
     widget, page = stored
     before = page.ask("begin")
-    monkeypatch.setattr(planes, "load_image", lambda *_, **__: widget.survey.images["a"])
+    monkeypatch.setattr(base, "load_image", lambda *_, **__: widget.survey.images["a"])
     error = page.ask("choose", **values)[0]["error"]
     assert words.lower() in error.lower()
     assert page.ask("begin") == before

@@ -1,8 +1,11 @@
 """What the widgets share: the page asks, one question at a time, and Python answers; nothing runs when nobody asks."""
 
 import base64
+import hashlib
 import io
-from collections.abc import Callable, Hashable
+import os
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,9 +17,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..images import check_images, to_pil, to_uint8
+from ..models import Classifier
+from ..pictures import PICTURES, load_image
 
 HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
+NO_TWINS = "FOOLING_NO_TWINS"  # set where every reader has a kernel, as in a lecture: drawing them takes seconds
 EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages say all that a student needs
 
 Answer = tuple[dict, list[bytes]]
@@ -57,6 +63,43 @@ def rgb(image: Tensor) -> bytes:
     return to_uint8(image)[0].permute(1, 2, 0).contiguous().cpu().numpy().tobytes()
 
 
+def fingerprint(*tensors: Tensor) -> str:
+    """A short text that differs where the numbers of these tensors differ."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(str(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def named_image(
+    model: Classifier, name: str, starts: Mapping[str, Callable[[Classifier], Tensor]], names: Sequence[str]
+) -> Tensor:
+    """A picture (1, 3, size, size) that a page asks for, one of `starts` or built-in; ValueError lists `names`."""
+    if name in starts:
+        return starts[name](model)
+    if name not in PICTURES:  # what a page asks for must never be taken for a file or an address
+        raise ValueError(f"no picture is called {name!r}: choose from {', '.join(names)}")
+    return load_image(name, model.input_size, device=model.device)
+
+
+def names_apart(labels: Sequence[str], indices: Sequence[int]) -> list[str]:
+    """The labels, with their index behind those that several classes share."""
+    count = Counter(labels)
+    return [f"{label} ({i})" if count[label] > 1 else label for label, i in zip(labels, indices, strict=True)]
+
+
+def change_sizes(change: Tensor) -> dict[str, float]:
+    """How large a change of an image is: L2 in pixel units, RMS and the largest in grey levels.
+
+    `distances` says more, and takes too long for every frame of a player.
+    """
+    return {
+        "l2": change.norm().item(),
+        "rms": 255 * change.square().mean().sqrt().item(),
+        "largest": 255 * change.abs().max().item(),
+    }
+
+
 class WithTwin:
     """Mixed into a widget, before the widget's class: where no kernel runs, on a web page, a figure is seen instead."""
 
@@ -67,7 +110,7 @@ class WithTwin:
     def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict] | None:
         inherited = getattr(super(), "_repr_mimebundle_", None)  # ipywidgets 7 has none
         found = inherited(**options) if inherited else ({"text/plain": repr(self)[:110], VIEW: self._view()}, {})
-        twin = self.twin() if found else None
+        twin = self.twin() if found and not os.environ.get(NO_TWINS) else None
         if twin is None:
             return found
         file = io.BytesIO()

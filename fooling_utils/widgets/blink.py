@@ -9,7 +9,7 @@ from torch import Tensor
 from ..figures import amplify, grid_of_images, natural_amplification, triptych
 from ..images import check_images, round_to_8bit
 from ..models import Classifier
-from .base import Answer, AskedWidget, rgb, script
+from .base import Answer, AskedWidget, change_sizes, rgb, script
 
 RATES = (0.25, 3.0)  # images per second: below the three flashes a second that can provoke seizures (WCAG 2.1, 2.3.1)
 TIMES = (1.0, 200.0)  # how many times as large the change is shown
@@ -67,9 +67,7 @@ class BlinkComparator(AskedWidget):
         judged = (self.original, self.fooled) if self.model else ()
         facts = {
             "width": self.original.shape[3],
-            "l2": change.norm().item(),
-            "rms": 255 * change.square().mean().sqrt().item(),
-            "largest": 255 * change.abs().max().item(),
+            **change_sizes(change),
             "times": min(natural_amplification(change), TIMES[1]),
             "top": [self.model.top(image, 1)[0]._asdict() for image in judged],
         }

@@ -30,7 +30,6 @@ const GUESS = `
 .fool.guess svg .yours { fill: var(--warm); }
 .fool.guess svg .true { fill: var(--accent); }`;
 
-const SVG = "http://www.w3.org/2000/svg";
 const STOPS = 100; // of the slider
 
 function guess(context) {
@@ -48,8 +47,7 @@ function guess(context) {
   const pictures = make("div", view, { class: "pictures" });
   const beside = make("div", view, { class: "beside" });
   const verdict = make("div", ui.body, { class: "verdict", hidden: "" });
-  const line = ui.body.appendChild(document.createElementNS(SVG, "svg"));
-  line.setAttribute("role", "img");
+  const line = shape("svg", ui.body, { role: "img" });
   const explanation = make("div", ui.body, { class: "explanation", hidden: "" });
   const last = make("div", ui.body, { class: "row" });
   const showButton = button(last, "show the answer (not counted)", () => reveal());
@@ -100,11 +98,7 @@ function guess(context) {
     const em = parseFloat(getComputedStyle(line).fontSize);
     const { low, high, within, unit } = range;
     const x = (value) => em + (width - 2 * em) * number.share(Math.max(low, Math.min(high, value)));
-    const put = (tag, attributes, text = "") => {
-      const element = line.appendChild(document.createElementNS(SVG, tag));
-      for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-      element.textContent = text;
-    };
+    const put = (tag, attributes, text) => shape(tag, line, attributes, text);
     const middle = 2.9 * em;
     const { value } = now.answer;
     put("rect", { class: "near", x: x(value / within), width: x(value * within) - x(value / within), y: middle - 0.5 * em, height: em });

@@ -62,6 +62,14 @@ function make(tag, parent, attributes = {}, text = "") {
   return element;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+function shape(tag, parent, attributes = {}, text = "") {
+  const element = parent.appendChild(document.createElementNS(SVG, tag));
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text) element.textContent = text;
+  return element;
+}
+
 const percent = (share) => (share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`);
 const reducedMotion = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -190,8 +198,7 @@ function slider(parent, name, { min, max, step, value, show = String }, act) {
   };
   set(value);
   input.addEventListener("input", () => { set(input.value); act(Number(input.value)); });
-  const limit = (more) => { for (const [key, to] of Object.entries(more)) input[key] = to; };
-  return { set, limit, input, get value() { return Number(input.value); } };
+  return { set, input, get value() { return Number(input.value); } };
 }
 
 function choose(parent, name, options, act) {

@@ -15,7 +15,7 @@ from ..models import Classifier
 from ..pictures import PICTURES, load_image
 from ..regions import Extent, RegionMap, on_plane, plane_through, refine_map
 from ..surveys import FOOLED, Survey, grey_levels
-from .base import Answer, AskedWidget, kept, rgb, script
+from .base import Answer, AskedWidget, fingerprint, kept, named_image, rgb, script
 
 SIZES = (17, 33, 49)  # places along a side: on two cores, the whole map takes about 5, 20 and 40 seconds
 SIZE, COARSE = 33, 16  # at most every 16th row and column first: 9 images, or 16 of the largest map
@@ -153,7 +153,7 @@ class PlaneExplorer(AskedWidget):
         self.model = model
         maps = () if found is None else (found.labels, found.confidence)
         key = (id(model), size, str(presets), *survey.extent, *survey.images)
-        key += tuple(_fingerprint(values) for values in (*survey.images.values(), *maps))
+        key += (fingerprint(*survey.images.values(), *maps),)
         self._state = kept(("PlaneExplorer", *key), lambda: _State(model, survey, found, size))
         for preset in presets:
             self._check_preset(preset)
@@ -173,7 +173,7 @@ class PlaneExplorer(AskedWidget):
         images = {}
         for given, place in zip((a, b, c), ("first", "second", "third"), strict=True):
             if isinstance(given, str):
-                images[given] = _load(model, given)
+                images[given] = named_image(model, given, STARTS, (*PICTURES, *STARTS))
             else:
                 check_images(given)
                 images[f"{place} image"] = given
@@ -232,7 +232,7 @@ class PlaneExplorer(AskedWidget):
     def _image(self, name: str) -> Tensor:
         state = self._state
         if name not in state.given and name not in state.loaded:
-            state.loaded[name] = _load(self.model, name, self.picture_names)
+            state.loaded[name] = named_image(self.model, name, STARTS, self.picture_names)
         return state.given[name] if name in state.given else state.loaded[name]
 
     @property
@@ -357,14 +357,6 @@ class PlaneExplorer(AskedWidget):
         )
 
 
-def _load(model: Classifier, name: str, names: Sequence[str] = (*PICTURES, *STARTS)) -> Tensor:
-    if name in STARTS:
-        return STARTS[name](model)
-    if name not in PICTURES:  # what a page asks for must never be taken for a file or an address
-        raise ValueError(f"no picture is called {name!r}: choose from {', '.join(names)}")
-    return load_image(name, model.input_size, device=model.device)
-
-
 def _check_map(found: RegionMap, extent: Extent) -> None:
     if found.labels.shape[0] != found.labels.shape[1]:
         raise ValueError(f"the map must have as many rows as columns, got {tuple(found.labels.shape)}")
@@ -376,11 +368,6 @@ def _check_share(x: object, y: object) -> None:
     for value in (x, y):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise ValueError(f"x and y must be between 0 and 1, got {x!r} and {y!r}")
-
-
-def _fingerprint(values: Tensor) -> int:
-    """A number that tells tensors apart, whatever objects they are."""
-    return hash(values.cpu().numpy().tobytes())
 
 
 def _regions(

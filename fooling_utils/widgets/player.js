@@ -73,7 +73,7 @@ function player(context) {
     begun(answer);
   });
 
-  const presets = ui.presets(async ({ title, ...change }) => {
+  ui.presets(async ({ title, ...change }) => {
     play(false);
     const rest = { method: Object.keys(methods)[0], size: null, ...change };
     const run = ++runs;

@@ -1,6 +1,5 @@
 """The loop, played: choose a picture, a target and a method, and watch the pixels change."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
 from ..pictures import PICTURES, download, load_image
 from ..steps import Step, adam_step, sign_step, unit_step
-from .base import Answer, AskedWidget, kept, rgb, script
+from .base import Answer, AskedWidget, change_sizes, kept, named_image, names_apart, rgb, script
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers cut the connection at a message of 10 MB
@@ -43,7 +42,10 @@ METHODS = {
     ),
     "Adam": Method(lambda size: adam_step(size * LEVEL), "grey levels", 0.25, 0.05, 4.0),
 }
-STARTS: dict[str, Callable[..., Tensor]] = {"noise": uniform_noise, "grey": lambda **where: blank(0.5, **where)}
+STARTS: dict[str, Callable[[Classifier], Tensor]] = {
+    "noise": lambda model: round_to_8bit(uniform_noise(size=model.input_size, device=model.device)),
+    "grey": lambda model: round_to_8bit(blank(0.5, size=model.input_size, device=model.device)),
+}
 PRESETS = (
     {"title": "bus → ostrich", "picture": "school_bus", "target": "ostrich"},
     {"title": "coffee → goldfish", "picture": "coffee", "target": "goldfish"},
@@ -98,12 +100,10 @@ class FoolingPlayer(AskedWidget):
                 raise ValueError(
                     f"pictures[{name!r}] must have the shape {(1, *model.input_shape)}, got {tuple(image.shape)}"
                 )
-        double = {name for name, count in Counter(model.labels).items() if count > 1}
-        names = [f"{label} ({i})" if label in double else label for i, label in enumerate(model.labels)]
         given = (picture, target, method, size, tuple(self._pictures), until, str(presets))
         self._state = kept(("FoolingPlayer", id(model), *given), lambda: _State(model))
         super().__init__(
-            names=names,
+            names=names_apart(model.labels, range(len(model.labels))),
             methods={name: one._asdict() | {"rule": None, "constraint": None} for name, one in METHODS.items()},
             until=until,
             presets=[dict(preset) for preset in presets],
@@ -139,7 +139,7 @@ class FoolingPlayer(AskedWidget):
         )
         state = self._state
         state.settings = {"picture": picture, "target": index, "method": method, "size": size}
-        state.original, state.frames, state.frame, state.saved = image, frames, next(frames), None
+        state.original, state.frames, state.frame = image, frames, next(frames)
         state.own = self._top(state.frame, 1)[0].label
 
     def step(self) -> None:
@@ -164,19 +164,14 @@ class FoolingPlayer(AskedWidget):
         for images in (self._state.own_pictures, self._pictures):
             if name in images:
                 return images[name]
-        where = {"size": self.model.input_size, "device": self.model.device}
-        if name in STARTS:
-            return round_to_8bit(STARTS[name](**where))
-        if name not in PICTURES:  # what a page asks for must never be taken for a file or an address
-            raise ValueError(f"no picture is called {name!r}: choose from {', '.join(self.picture_names)}")
-        return load_image(name, **where)
+        return named_image(self.model, name, STARTS, self.picture_names)
 
     def _index(self, target: str | int) -> int:
         return self.names.index(target) if target in self.names else self.model.index(target)
 
     def _top(self, frame: Frame, count: int = 5) -> list[Prediction]:
-        values, indices = frame.logits[0].softmax(0).topk(min(count, len(self.names)))
-        return [Prediction(self.names[i], p, i) for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
+        best = self.model.best(frame.logits[0].softmax(0), count)
+        return [one._replace(label=self.names[one.index]) for one in best]
 
     # ------------------------------------------------------------------------------------------ what the page asks
 
@@ -217,8 +212,8 @@ class FoolingPlayer(AskedWidget):
         """What the network says to the result once it was saved as a PNG file, which rounds it to 8 bit."""
         top = self.model.top(round_to_8bit(self.frame.image), 1)[0]
         survives = top.index == self._state.settings["target"]
-        self._state.saved = {"index": self.frame.index, "survives": survives}
-        return {"saved": {**self._state.saved, "label": self.names[top.index], "probability": top.probability}}
+        found = {"label": self.names[top.index], "probability": top.probability}
+        return {"saved": {"index": self.frame.index, "survives": survives, **found}}
 
     def answer_upload(self, name: str, content: bytes) -> Answer:
         """Start with a picture of the student's."""
@@ -234,14 +229,11 @@ class FoolingPlayer(AskedWidget):
 
     def _shown(self) -> Answer:
         frame = self.frame
-        change = frame.image - self.original
         facts = {
             "index": frame.index,
             "top": [one._asdict() for one in self._top(frame)],
             "probability": self._probability(),
-            "l2": change.norm().item(),
-            "rms": 255 * change.square().mean().sqrt().item(),
-            "largest": 255 * change.abs().max().item(),
+            **change_sizes(frame.image - self.original),
         }
         return facts, [rgb(frame.image)]
 

@@ -30,14 +30,6 @@ const STOPS = `
 .fool.priors .judges { display: flex; flex-wrap: wrap; gap: .8em 1.2em; }
 .fool.priors .judges .bars { flex: 1 1 12em; min-height: 12.5em; }`;
 
-const SVG = "http://www.w3.org/2000/svg";
-function draw(tag, parent, attributes = {}, text = "") {
-  const element = parent.appendChild(document.createElementNS(SVG, tag));
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  return element;
-}
-
 // A slider over the stops, with its keys. `told` and `spoken` say where it is, `show` draws the answer of a stop.
 function stops(ui, parent, name, count, { told, spoken, show }) {
   const last = count - 1;
@@ -83,14 +75,14 @@ const FORM = { own: (x, y, r) => ["rect", { x: x - r, y: y - r, width: 2 * r, he
   target: (x, y, r) => ["circle", { cx: x, cy: y, r: 1.1 * r }] };
 
 function line(parent, [name, way], points, radius, marks = points) {
-  const group = draw("g", parent, { class: `${name} ${way}` });
-  draw("polyline", group, { class: "curve", points: points.map((point) => point.join()).join(" ") });
+  const group = shape("g", parent, { class: `${name} ${way}` });
+  shape("polyline", group, { class: "curve", points: points.map((point) => point.join()).join(" ") });
   let before = -Infinity;
   for (const [x, y] of marks) {
     if (x - before < 4 * radius) continue; // marks that lie on each other tell nothing
     before = x;
     const [tag, place] = FORM[name](x, y, radius);
-    draw(tag, group, { ...place, class: "mark" });
+    shape(tag, group, { ...place, class: "mark" });
   }
 }
 
@@ -115,7 +107,7 @@ function sizes(context) {
 
   const view = make("div", ui.body, { class: "row top" });
   const plot = make("div", view, { class: "plot" });
-  const svg = draw("svg", plot, { role: "img" });
+  const svg = shape("svg", plot, { role: "img" });
   const legend = make("div", plot, { class: "legend", "aria-hidden": "true" });
   const shown = ["the change", "noise, same size"].map((caption) => {
     const box = make("div", view, { class: "shown" });
@@ -176,15 +168,15 @@ function sizes(context) {
     scale = (at) => ((at - left) / (right - left)) * largest;
     svg.replaceChildren();
     for (const share of [0, 0.5, 1]) {
-      draw("line", svg, { class: "axis", x1: left, x2: right, y1: y(share), y2: y(share) });
-      draw("text", svg, { x: left - 0.4 * em, y: y(share) + 0.35 * em, "text-anchor": "end" }, `${100 * share} %`);
+      shape("line", svg, { class: "axis", x1: left, x2: right, y1: y(share), y2: y(share) });
+      shape("text", svg, { x: left - 0.4 * em, y: y(share) + 0.35 * em, "text-anchor": "end" }, `${100 * share} %`);
     }
     for (const size of ticks(largest)) {
-      draw("line", svg, { class: "axis", x1: x(size), x2: x(size), y1: bottom, y2: bottom + 0.3 * em });
-      draw("text", svg, { x: x(size), y: bottom + 1.35 * em, "text-anchor": "middle" }, String(size));
+      shape("line", svg, { class: "axis", x1: x(size), x2: x(size), y1: bottom, y2: bottom + 0.3 * em });
+      shape("text", svg, { x: x(size), y: bottom + 1.35 * em, "text-anchor": "middle" }, String(size));
     }
     const missing = facts.sizes.length - rows.size;
-    draw("text", svg, { x: (left + right) / 2, y: height - 0.3 * em, "text-anchor": "middle" },
+    shape("text", svg, { x: (left + right) / 2, y: height - 0.3 * em, "text-anchor": "middle" },
       `size of the change, L2${missing ? ` (${rows.size} of ${facts.sizes.length} measured)` : ""}`);
     const known = [...rows.keys()].sort((a, b) => a - b).map((place) => rows.get(place));
     for (const one of [...LINES].reverse()) { // the change over the noise
@@ -192,11 +184,11 @@ function sizes(context) {
     }
     if (now) {
       const at = x(now.row.change.size);
-      draw("line", svg, { class: "here", x1: at, x2: at, y1: top - 0.4 * em, y2: bottom });
+      shape("line", svg, { class: "here", x1: at, x2: at, y1: top - 0.4 * em, y2: bottom });
       for (const [name, kind] of [...LINES].reverse()) {
-        const group = draw("g", svg, { class: `${name} ${kind}` });
+        const group = shape("g", svg, { class: `${name} ${kind}` });
         const [tag, place] = FORM[name](x(now.row[kind].size), y(now.row[kind][name]), 0.36 * em);
-        draw(tag, group, { ...place, class: "mark chosen" });
+        shape(tag, group, { ...place, class: "mark chosen" });
       }
     }
     Object.assign(ui.root.dataset, { measured: rows.size });
@@ -205,7 +197,7 @@ function sizes(context) {
   function explain() {
     for (const one of LINES) {
       const entry = make("div", legend);
-      const sample = draw("svg", entry, { viewBox: "0 0 40 20" });
+      const sample = shape("svg", entry, { viewBox: "0 0 40 20" });
       line(sample, one, [[0, 10], [40, 10]], 5, [[20, 10]]);
       make("span", entry, { title: facts[one[0]] }, `${facts[one[0]]}, ${one[1]}`);
     }

@@ -1,6 +1,5 @@
 """Images along a way, one stop after the other: a change that grows from nothing, a prior that is taken away."""
 
-import hashlib
 import itertools
 import math
 import re
@@ -14,9 +13,9 @@ from torch import Tensor
 
 from ..figures import curves, grid_of_images
 from ..images import check_images, round_to_8bit
-from ..models import Classifier, Prediction
+from ..models import Classifier
 from ..objectives import Label
-from .base import Answer, AskedWidget, kept, rgb, script
+from .base import Answer, AskedWidget, fingerprint, kept, rgb, script
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,7 +203,7 @@ class EpsilonExplorer(_Stops):
                 "size": self._size(image),
                 "own": answer[self.own].item(),
                 "target": answer[self.target].item(),
-                **_best(self.model, answer)[0]._asdict(),
+                **self.model.best(answer, 1)[0]._asdict(),
             }
             for scale, image, answer in zip(scales, images, self.model.probabilities(torch.cat(images)), strict=True)
         ]
@@ -282,19 +281,6 @@ def _checked(sizes: Sequence[float]) -> list[float]:
     return sizes
 
 
-def _best(model: Classifier, answer: Tensor, k: int = 1) -> list[Prediction]:
-    values, indices = answer.topk(min(k, len(model.labels)))
-    return [Prediction(model.labels[i], p, i) for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
-
-
-def fingerprint(*images: Tensor) -> str:
-    """A short text that differs where the numbers of these tensors differ."""
-    found = hashlib.sha256()
-    for image in images:
-        found.update(str(tuple(image.shape)).encode() + image.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
-
-
 class PriorExplorer(_Stops):
     """Images in a row, from a full prior to none, one at a time, with the top five of one network or of two.
 
@@ -354,7 +340,7 @@ class PriorExplorer(_Stops):
     def _judged(self, name: str, image: Tensor) -> dict:
         model, index = self.models[name], self._labels[name]
         answer = model.probabilities(image)[0]
-        judged = {"name": name, "top": [one._asdict() for one in _best(model, answer, 5)], "marked": None}
+        judged = {"name": name, "top": [one._asdict() for one in model.best(answer)], "marked": None}
         if index is not None:
             rank = 1 + (answer > answer[index]).sum().item()
             judged["marked"] = {"label": model.labels[index], "probability": answer[index].item(), "rank": rank}

@@ -1,7 +1,6 @@
 """A wall of champions, one small picture per class, that fills while evolution runs; each can be looked at."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
 from ..painters import paint
-from .base import Answer, AskedWidget, kept, rgb, script
+from .base import Answer, AskedWidget, kept, names_apart, rgb, script
 
 SMALL = 24  # pixels, the longer side of a thumbnail; smaller images are sent as they are
 AT_ONCE = 80  # thumbnails per answer where many are missing
@@ -248,9 +247,7 @@ class ChampionsWall(AskedWidget):
         return self.archive.confidence.argsort(descending=True, stable=True).tolist()
 
     def _names(self) -> list[str]:
-        labels = [self.model.labels[index] for index in self.indices]
-        count = Counter(labels)
-        return [f"{label} ({i})" if count[label] > 1 else label for label, i in zip(labels, self.indices, strict=True)]
+        return names_apart([self.model.labels[index] for index in self.indices], self.indices)
 
     def _preset(self, preset: dict) -> dict:
         kinds = [kind for kind in KINDS if kind in preset]
