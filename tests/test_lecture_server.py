@@ -281,6 +281,7 @@ def test_the_warning_names_who_is_let_in(monkeypatch, capsys, folder):
     monkeypatch.setattr("fooling_utils.lecture.server.serve", lambda *_, **__: None)
     lecture.main(["--folder", str(folder), "--ip", "0.0.0.0", "--no-token", "--no-browser", "--port", "8890"])
     assert "who reaches 0.0.0.0, and that may be many" in capsys.readouterr().out
+    assert "FOOLING_NO_TWINS" not in os.environ  # the settings of its kernels begin with the server
 
 
 # -------------------------------------------------------------------------------------------- kernels, folders, ports

@@ -6,7 +6,6 @@ A contents page, and nothing else but the pages in notebooks/lecture. Code is ne
 import argparse
 import html
 import json
-import os
 import secrets
 import socket
 import sys
@@ -133,10 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     host = "127.0.0.1" if chosen.ip in ("0.0.0.0", "::") else chosen.ip
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
 
-    # Voila looks for templates on Jupyter's path; kernels inherit these settings.
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("JUPYTER_PATH")]))
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work leave the core to the browser
-    os.environ["FOOLING_NO_TWINS"] = "1"  # nobody sees the widgets' static pictures here
     from .server import serve
 
     def ready() -> None:

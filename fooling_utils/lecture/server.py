@@ -1,6 +1,7 @@
 """Voila with everything closed that a viewer of the lecture pages does not need."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from traitlets import Float
 from traitlets.config import Config
 from voila.app import Voila
 
-from . import Page, contents
+from . import HERE, Page, contents
 
 CULL_EVERY = 60  # seconds
 # what a page fetches besides itself: Voila's script, and the widget manager that is a JupyterLab extension
@@ -117,6 +118,10 @@ def settings(
 
 def serve(folder: Path, pages: Sequence[Page], *, ready: Callable[[], None], **choices) -> None:
     """Serve the pages in a folder until Ctrl-C."""
+    # Voila looks for templates on Jupyter's path; kernels inherit these settings.
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("JUPYTER_PATH")]))
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work leave the core to the browser
+    os.environ["FOOLING_NO_TWINS"] = "1"  # nobody sees the widgets' static pictures here
     app = Lecture(config=settings(folder, **choices), log_level="ERROR")
     app.pages, app.when_ready = pages, ready
     app.initialize([])
