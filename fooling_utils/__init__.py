@@ -4,7 +4,7 @@ Every picture of the course is made by `optimize_pixels`: start somewhere, say w
 may go (constraint), say how to move (step).
 """
 
-from .attacks import fgsm, lbfgs, lbfgs_frames, pgd
+from .attacks import fgsm, lbfgs, lbfgs_frames, pgd, smallest_change, smallest_change_frames
 from .constraints import both, inside_mask, l2_ball, linf_ball, pixel_range
 from .evolution import direct, evolve, load_archive
 from .fourier import fourier_decode, fourier_encode, fourier_start
@@ -71,6 +71,8 @@ __all__ = [
     "run_until",
     "save_png",
     "sign_step",
+    "smallest_change",
+    "smallest_change_frames",
     "style",
     "through_jpeg",
     "to_uint8",

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from .constraints import l2_ball, linf_ball
+from .minimum_norm import smallest_change as smallest_change
+from .minimum_norm import smallest_change_frames as smallest_change_frames
 from .models import Classifier
 from .objectives import Label, Objective, Seen, away_from, one_per_image, toward
 from .optimize import Frame, optimize_pixels

@@ -1,0 +1,411 @@
+"""The smallest change on linear networks, where it is known, and what must hold of it on every network."""
+
+import math
+import warnings
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from fooling_utils import load_image, round_to_8bit, save_png, smallest_change, smallest_change_frames
+from fooling_utils.minimum_norm import SAFE, _Member
+from nets import ConvNorm, linear, random_images
+
+SHAPE = (3, 8, 8)
+COUNT = 192
+
+
+def on_the_grid(images: torch.Tensor) -> torch.Tensor:
+    return (images * 255).round() / 255
+
+
+def two_classes(seed: int, distance: float = 0.4, low: float = 0.0, high: float = 1.0, tail: float = 1.0):
+    """A linear network and an image of class 0, some of whose values are black or white.
+
+    Class 1 is `distance` away (L2) where nothing is cut off. The larger `tail`, the less alike the weights.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(COUNT, generator=generator)
+    weight = 3 * weight.sign() * weight.abs() ** tail
+    image = random_images(1, 8, seed=seed)
+    edge = torch.rand(image.shape, generator=generator)
+    image = on_the_grid(torch.where(edge < 0.1, low, torch.where(edge > 0.9, high, image)))
+    bias = -(image.flatten() @ weight).item() - distance * weight.norm().item()
+    model = linear(torch.stack([0 * weight, weight]), torch.tensor([0.0, bias]), SHAPE)
+    return model, image, weight
+
+
+def ahead(model, images: torch.Tensor, label: int = 1) -> torch.Tensor:
+    """How far a class is ahead of the best other one, in logits."""
+    logits = model(images)
+    others = logits.clone()
+    others[:, label] = -math.inf
+    return logits[:, label] - others.amax(1)
+
+
+def needed(model, image: torch.Tensor) -> float:
+    """What a change must gain to count as fooled, in logits."""
+    return SAFE - ahead(model, image).item()
+
+
+def nearest_in_the_box(image: torch.Tensor, weight: torch.Tensor, gain: float) -> float:
+    """The L2 norm of the smallest legal change that gains this much: clipped multiples of the weights, by bisection."""
+    flat, low, high = image.flatten().double(), 0.0, 1e3
+    for _ in range(100):
+        middle = (low + high) / 2
+        change = (flat + middle * weight).clamp(0, 1) - flat
+        low, high = (low, middle) if change @ weight.double() > gain else (middle, high)
+    return change.norm().item()
+
+
+def fewest_grey_levels(image: torch.Tensor, weight: torch.Tensor, gain: float) -> float:
+    """The L2 norm of a change in whole grey levels that gains this much, one level at a time where it pays most."""
+    levels = (255 * image.flatten()).round()
+    room = torch.where(weight > 0, 255 - levels, levels).int().tolist()
+    pays = [(abs(w) / (2 * n + 1), n, abs(w)) for w, most in zip(weight.tolist(), room, strict=True)
+            for n in range(min(most, 60))]  # fmt: skip
+    squared, gained = 0, 0.0
+    for _, n, slope in sorted(pays, reverse=True):
+        if gained >= gain:
+            return math.sqrt(squared) / 255
+        gained += slope / 255
+        squared += 2 * n + 1
+    raise AssertionError("this image cannot be fooled")
+
+
+# what is best
+
+
+@pytest.mark.parametrize("distance", [0.05, 0.4, 3.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_on_a_linear_network_the_change_is_the_nearest_within_one_percent(seed, distance):
+    model, image, weight = two_classes(seed, distance)
+    result = smallest_change(model, image, 1, steps=50, eight_bit=False)
+    best = nearest_in_the_box(image, weight, needed(model, image))
+    assert ahead(model, result) > 0
+    assert best * (1 - 1e-3) <= (result - image).norm().item() <= best * 1.01
+
+
+def check_grid(seed: int, distance: float, tail: float) -> None:
+    model, image, weight = two_classes(seed, distance, tail=tail)
+    result = smallest_change(model, image, 1, steps=50)
+    best = fewest_grey_levels(image, weight, needed(model, image))
+    assert torch.equal(result, round_to_8bit(result))
+    assert ahead(model, result) > 0
+    squared = ((result - image) * 255).square().sum().item()
+    values = ((result - image) * 255).abs()
+    # one more level, on the value that has most of them already
+    assert squared <= (best * 255) ** 2 + 2 * values.max().item() + 1.5
+
+
+@pytest.mark.parametrize("tail", [1.0, 3.0])
+@pytest.mark.parametrize("distance", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("seed", range(4))
+def test_on_the_grid_it_is_the_fewest_grey_levels_or_one_more(seed, distance, tail):
+    check_grid(seed, distance, tail)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_with_few_values_no_combination_of_grey_levels_is_smaller(seed):
+    generator = torch.Generator().manual_seed(seed)
+    weight = 40 * torch.randn(6, generator=generator)
+    image = torch.full((1, 6), 100 / 255)
+    image[0, :2] = torch.tensor([0.0, 1.0])
+    bias = -(image[0] @ weight).item() - 1.5 * weight.norm().item() / 255 * 2
+    model = linear(torch.stack([0 * weight, weight]), torch.tensor([0.0, bias]), (6,))
+    changes = torch.tensor(list(product(range(-5, 6), repeat=4)), dtype=torch.float32)
+    forced = torch.tensor(list(product(range(6), range(-5, 1))), dtype=torch.float32)  # black and white: one way only
+    best = math.inf
+    gain = needed(model, image)
+    for first in forced:
+        gains = (changes @ weight[2:] + first @ weight[:2]) / 255
+        squares = changes.square().sum(1) + first.square().sum()
+        if (gains >= gain).any():
+            best = min(best, squares[gains >= gain].min().item())
+    change = (smallest_change(model, image, 1, steps=50) - image) * 255
+    assert change.square().sum().item() <= best + 2 * change.abs().max().item() + 1.5
+
+
+def test_a_change_toward_no_class_in_particular_leaves_by_the_nearest_door():
+    weight = torch.zeros(3, COUNT)
+    weight[1, 0], weight[2, 1] = 10, 20
+    image = on_the_grid(random_images(1, 8))
+    bias = torch.tensor([0.0, *(-(image.flatten() @ weight[i]).item() - 2 for i in (1, 2))])
+    model = linear(weight, bias, SHAPE)
+    result = smallest_change(model, image, None, steps=60, eight_bit=False)
+    assert model(result).argmax(1).item() == 2
+    assert (result - image).norm().item() == pytest.approx(0.1, rel=0.02)
+
+
+# properties
+
+
+@pytest.fixture(scope="module")
+def curved():
+    """A network with convolutions, ReLUs and five classes, whose decisions depend on its input."""
+    torch.manual_seed(1)
+    net = ConvNorm()
+    with torch.no_grad():
+        net.last.weight.mul_(20)
+        image = on_the_grid(random_images(1, 8, low=0, high=1))
+        net.last.bias.sub_(net.eval()(image)[0])
+    return net.requires_grad_(False)
+
+
+@given(seed=st.integers(0, 10_000), eight_bit=st.booleans(), levels=st.sampled_from([1, 3, 255]))
+def test_the_result_is_legal_fools_with_a_distance_and_is_on_the_grid(curved, seed, eight_bit, levels):
+    images = (random_images(3, 8, seed=seed, low=0, high=1) * levels).round() / levels  # 1: all black and white
+    targets = [(label + 1 + seed % 4) % 5 for label in curved(images).argmax(1).tolist()]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        result = smallest_change(curved, images, targets, steps=12, eight_bit=eight_bit)
+    failed = [i for i, one in enumerate(result) if one.isnan().any()]
+    assert len(warned) == bool(failed)
+    for i, one in enumerate(result.split(1)):
+        if i in failed:
+            assert one.isnan().all()
+            continue
+        assert one.min() >= 0
+        assert one.max() <= 1
+        assert ahead(curved, one, targets[i]) > 2e-4  # so that 1e-4 more or less in each logit changes nothing
+        if eight_bit:
+            assert torch.equal(one, round_to_8bit(one))
+
+
+def test_most_images_of_the_curved_network_are_fooled(curved):
+    images = random_images(16, 8, seed=5, low=0, high=1)
+    targets = [(label + 1) % 5 for label in curved(images).argmax(1).tolist()]
+    result = quietly(curved, images, targets, steps=50)
+    assert result.flatten(1).isnan().any(1).sum() <= 4
+
+
+def quietly(*arguments, **settings) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return smallest_change(*arguments, **settings)
+
+
+@pytest.mark.parametrize("eight_bit", [True, False])
+def test_a_batch_is_its_members_one_by_one_also_over_several_chunks(three_classes, eight_bit):
+    images = on_the_grid(random_images(19))
+    targets = [(label + 1 + i % 2) % 3 for i, label in enumerate(three_classes(images).argmax(1).tolist())]
+    together = smallest_change(three_classes, images, targets, steps=8, eight_bit=eight_bit)
+    for i in (0, 7, 15, 16, 18):
+        alone = smallest_change(three_classes, images[i : i + 1], targets[i], steps=8, eight_bit=eight_bit)
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
+
+
+def test_images_between_grey_levels_are_rounded_first(three_classes):
+    images = random_images(2)
+    assert not torch.equal(images, on_the_grid(images))
+    targets = [(label + 1) % 3 for label in three_classes(images).argmax(1).tolist()]
+    expected = smallest_change(three_classes, on_the_grid(images), targets, steps=8)
+    assert torch.equal(smallest_change(three_classes, images, targets, steps=8), expected)
+
+
+# it ends, and says what it could not do
+
+
+def test_a_constant_network_is_given_up_at_once_and_named():
+    model = linear(torch.zeros(2, COUNT), torch.tensor([1.0, 0.0]), SHAPE)
+    model.net.forwards[0] = model.net.backwards[0] = 0
+    with pytest.warns(UserWarning, match="no change was found for images 0, 1 of 2 in 500 steps"):
+        result = smallest_change(model, random_images(2, 8), 1, steps=500)
+    assert result.isnan().all()
+    assert model.net.backwards == [1]
+    assert model.net.forwards[0] < 10
+
+
+@pytest.mark.parametrize("eight_bit", [True, False])
+def test_members_that_cannot_be_fooled_do_not_spoil_the_others(eight_bit):
+    weight = torch.stack([torch.zeros(COUNT), torch.ones(COUNT)])
+    model = linear(weight, torch.tensor([0.0, -COUNT * 0.9]), SHAPE)
+    images = torch.stack([torch.full(SHAPE, 0.8), torch.full(SHAPE, 0.0)])  # the second must gain ninety per cent
+    mask = torch.ones(SHAPE).flatten()
+    hopeless = linear(weight * mask, torch.tensor([0.0, -COUNT * 1.1]), SHAPE)
+    with pytest.warns(UserWarning, match="for images 0, 1 of 2"):
+        assert smallest_change(hopeless, images, 1, steps=30, eight_bit=eight_bit).isnan().all()
+    result = smallest_change(model, images, 1, steps=60, eight_bit=eight_bit)
+    assert (ahead(model, result) > 0).all()
+
+
+def test_one_failure_is_named_by_its_place_in_the_whole_batch():
+    weight = torch.zeros(2, COUNT)
+    weight[1, 0] = 1
+    model = linear(weight, torch.tensor([0.5, 0.0]), SHAPE)  # class 1 as soon as the first value is above a half
+    images = on_the_grid(random_images(20, 8))
+    images[:, 0, 0, 0] = 100 / 255
+
+    class Stubborn(nn.Module):
+        """The same, but where the second value is white nothing helps."""
+
+        def forward(self, images):
+            blocked = (images[:, 0, 0, 1] == 1).float()
+            return model(images) + 10 * blocked[:, None] * torch.tensor([1.0, 0.0])
+
+    images[17, 0, 0, 1] = 1
+    with pytest.warns(UserWarning, match="no change was found for image 17 of 20 in 10 steps"):
+        result = smallest_change(Stubborn(), images, 1, steps=10)
+    assert result[17].isnan().all()
+    kept = [i for i in range(20) if i != 17]
+    levels = (result - images)[kept] * 255
+    assert torch.allclose(levels.flatten(1).norm(dim=1), torch.full((19,), 28.0), atol=1e-3)
+    assert (levels[:, 0, 0, 0] > 27.9).all()
+
+
+def test_a_network_that_gives_nan_fools_nobody():
+    class Broken(nn.Module):
+        def forward(self, images):
+            return images.flatten(1)[:, :3] * math.nan
+
+    with pytest.warns(UserWarning, match="no change was found for image 0 of 1"):
+        assert smallest_change(Broken(), random_images(), 1, steps=5).isnan().all()
+
+
+@pytest.mark.parametrize("steps", [1, 7, 20])
+def test_steps_count_gradients_and_few_forward_passes_come_on_top(steps):
+    model, image, _ = two_classes(0)
+    model.net.forwards[0] = model.net.backwards[0] = 0
+    quietly(model, image, 1, steps=steps)
+    assert model.net.backwards == [steps]
+    assert model.net.forwards[0] <= steps + 5
+
+
+# frames
+
+
+@pytest.mark.parametrize("eight_bit", [True, False])
+def test_the_frames_get_smaller_and_every_one_is_what_it_says(eight_bit):
+    model, image, _ = two_classes(1)
+    model.net.backwards[0] = 0
+    sizes = []
+    for frame in smallest_change_frames(model, image, 1, steps=20, eight_bit=eight_bit):
+        assert frame.index == model.net.backwards[0]
+        size = -frame.score.item()
+        if size == math.inf:
+            assert torch.equal(frame.image, image)
+        else:
+            assert (frame.image - image).norm().item() == pytest.approx(size, rel=1e-4)
+            assert frame.probability(1) > 0.5
+        assert torch.allclose(frame.logits, model(frame.image), atol=1e-5)
+        sizes.append(size)
+    assert len(sizes) == 20
+    assert sizes == sorted(sizes, reverse=True)
+    assert torch.equal(frame.image, smallest_change(model, image, 1, steps=20, eight_bit=eight_bit))
+
+
+def test_changing_a_frame_does_not_change_the_run():
+    model, image, _ = two_classes(2)
+    expected = smallest_change(model, image, 1, steps=10)
+    for frame in smallest_change_frames(model, image, 1, steps=10):
+        last = frame.image.clone()
+        for tensor in (frame.image, frame.variable, frame.logits, frame.score):
+            tensor.zero_()
+    assert torch.equal(last, expected)
+
+
+# the network of the course
+
+
+def check_png(model, path, **settings) -> None:
+    """Twenty gradients for the bus: the saved file is an ostrich, by a change smaller than one grey level (RMS)."""
+    bus = load_image("school_bus")
+    result = smallest_change(model, bus, "ostrich", steps=20, **settings)
+    save_png(result, path)
+    loaded = load_image(path)
+    assert model.top(loaded)[0].label == "ostrich"
+    assert torch.equal(loaded, result)
+    assert (result - bus).norm().item() < 1.52
+
+
+def test_the_saved_bus_is_an_ostrich(model, tmp_path):
+    check_png(model, tmp_path / "bus.png")
+
+
+def test_without_whole_grey_levels_the_saved_bus_is_a_bus(model, tmp_path):
+    with pytest.raises(AssertionError):
+        check_png(model, tmp_path / "bus.png", eight_bit=False)
+
+
+def without_rounding(self, scale):
+    return (self.direction * scale).clamp_(self.low, self.high)
+
+
+def without_the_edges(self, scale):
+    return (self.direction * scale).round_()
+
+
+def largest_first(self, scale):
+    return (self.direction.sign() * scale).round_().clamp_(self.low, self.high)
+
+
+def test_the_check_of_the_saved_file_rejects_changes_that_are_not_whole_grey_levels(model, monkeypatch, tmp_path):
+    monkeypatch.setattr(_Member, "_change", without_rounding)
+    with pytest.raises(AssertionError):
+        check_png(model, tmp_path / "bus.png")
+
+
+@pytest.mark.parametrize("mistake", [without_rounding, without_the_edges, largest_first])
+def test_the_check_on_the_grid_rejects_mistakes(monkeypatch, mistake):
+    monkeypatch.setattr(_Member, "_change", mistake)
+    with pytest.raises((AssertionError, ValueError)):
+        for seed in range(4):
+            check_grid(seed, 0.4, 1.0)
+
+
+# arguments
+
+
+def test_classes_have_names_indices_or_one_each(three_classes):
+    images = on_the_grid(random_images(2))
+    images = images[:1].repeat(2, 1, 1, 1)
+    goal = (three_classes(images).argmax(1)[0].item() + 1) % 3
+    expected = smallest_change(three_classes, images, goal, steps=5)
+    for target in (f"class {goal}", [goal, f"class {goal}"], torch.tensor([goal, goal]), torch.tensor(goal)):
+        assert torch.equal(smallest_change(three_classes, images, target, steps=5), expected)
+    plain = smallest_change(three_classes.net, images, goal, steps=5)
+    assert torch.allclose(plain, expected, atol=1e-5)
+
+
+def test_it_works_without_bounds_and_without_gradients_and_modifies_nothing(plane):
+    points = torch.tensor([[-3.0, 1.0], [-0.5, 7.0]])
+    before = points.clone()
+    with torch.no_grad():
+        result = smallest_change(plane, points, 1, eight_bit=False)
+    assert torch.equal(points, before)
+    assert result[:, 0].tolist() == pytest.approx([0, 0], abs=0.01)
+    assert result[:, 1].tolist() == pytest.approx([1, 7], abs=1e-3)
+    assert not result.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("attack", "error", "message"),
+    [
+        (lambda m, x: smallest_change(m, x, 1, steps=0), ValueError, "steps must be a whole number .* got 0"),
+        (lambda m, x: smallest_change(m, x, 1, steps=2.5), ValueError, "got 2.5"),
+        (lambda m, x: smallest_change(m, x, [1, 1, 1]), ValueError, "3 targets for 2 images"),
+        (lambda m, x: smallest_change(m, x, "class 7"), ValueError, "no class is called 'class 7'"),
+        (lambda m, x: smallest_change(m, x, [1, 0]), ValueError, "image 1 is a 'class 0' already: choose another"),
+        (lambda m, x: smallest_change(m.net, x, [1, 0]), ValueError, "image 1 is a class 0 already"),
+        (lambda m, x: smallest_change(m.net, x, 9), ValueError, "there is no class 9: the indices go from 0 to 2"),
+        (lambda m, x: smallest_change(m.net, x, "class 1"), TypeError, "by index only, got 'class 1'"),
+        (lambda m, x: smallest_change(m, x * 255, 1), ValueError, r"image must be in \[0, 1\]"),
+        (lambda m, x: smallest_change(m.net, x * 255, 1), ValueError, r"image must be in \[0, 1\]"),
+        (lambda m, x: smallest_change(m, x[0], 1), ValueError, r"image\[None\] makes a batch of one"),
+        (lambda m, x: smallest_change(m.net.weight, x, 1), TypeError, "must be a network .* got Parameter"),
+        (lambda m, x: smallest_change(nn.Flatten(0), x, 1), ValueError, r"must give logits \(N, classes\)"),
+        (lambda m, x: smallest_change_frames(m, x, [1, 0]), ValueError, "image 1 is a 'class 0' already"),
+    ],
+)
+def test_what_cannot_work_raises_at_the_call_with_the_value_and_the_way_out(attack, error, message):
+    model = linear(torch.zeros(3, 48), torch.tensor([1.0, 0.0, 0.0]))
+    with pytest.raises(error, match=message):
+        attack(model, random_images(2))
+
+
+def test_grey_levels_need_a_network_whose_pixels_go_from_0_to_1(plane):
+    with pytest.raises(ValueError, match=r"network's range is None: eight_bit=False"):
+        smallest_change(plane, torch.tensor([[-3.0, 1.0]]), 1)
