@@ -31,7 +31,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-LARGE_PICTURE = 100_000  # bytes of base64: figures of lines stay PNG
+LARGE_PICTURE, SMALL_PICTURE = 100_000, 10_000  # bytes of base64: figures of lines are between the two
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PROGRESS = re.compile(r"(\d+%\|.*\||\d+it) ?.*\[\d+:\d\d")
 
@@ -76,19 +76,25 @@ def _drop_widget(output):
 
 
 def _shrink(output):
-    # Photographs take a fifth of the room as JPEG; whoever runs the lesson sees PNG.
+    # Photographs take a fifth of the room as JPEG, lines a third with a palette; whoever runs the lesson sees all.
     png = output.get("data", {}).get("image/png", "")
+    if len(png) <= SMALL_PICTURE:
+        return
+    picture, file = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
     if len(png) > LARGE_PICTURE:
-        file = io.BytesIO()
-        Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(file, "JPEG", quality=75, optimize=True)
+        picture.convert("RGB").save(file, "JPEG", quality=75, optimize=True)
         output.data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
         del output.data["image/png"]
+    elif picture.mode != "P":
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        output.data["image/png"] = base64.b64encode(file.getvalue()).decode()
 
 
 def clean(notebook):
     """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata.
 
-    Large pictures become JPEG. The cells of a lesson say where they are among its slides.
+    Large pictures become JPEG, figures of lines get a palette, and the cells of a lesson say where they are among its
+    slides.
     """
     notebook = nbformat.from_dict(notebook)
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)

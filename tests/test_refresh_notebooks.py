@@ -3,7 +3,9 @@
 import base64
 import io
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
@@ -102,6 +104,26 @@ def test_clean_stores_large_pictures_as_jpeg_once():
     assert Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))).size == (300, 300)
     assert len(data["image/jpeg"]) < len(png)
     assert cell.outputs[0].data["image/png"] == png
+    assert refresh_notebooks.clean(cleaned) == cleaned
+
+
+def test_clean_gives_a_figure_of_lines_a_palette_once_and_loses_nothing_that_one_sees():
+    figure, axes = plt.subplots(figsize=(10, 4))
+    axes.plot(range(20), [x**2 % 7 for x in range(20)], "o-", range(20), "s--")
+    file = io.BytesIO()
+    figure.savefig(file)
+    plt.close(figure)
+    png = base64.b64encode(file.getvalue()).decode()
+    cell = new_code_cell("show()", outputs=[new_output("display_data", {"image/png": png, "text/plain": "<Figure>"})])
+
+    cleaned = refresh_notebooks.clean(new_notebook(cells=[cell]))
+
+    stored = cleaned.cells[0].outputs[0].data["image/png"]
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(each))).convert("RGB"), int) for each in (png, stored)
+    )
+    assert len(stored) < len(png) / 2
+    assert np.abs(after - before).mean() < 0.5
     assert refresh_notebooks.clean(cleaned) == cleaned
 
 
