@@ -13,7 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
 from .evolution import Archive, Encoding
@@ -406,4 +406,33 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
                       ha="left" if right else "right", color=colour, fontweight="bold", fontsize=12,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
     axes.set(xscale="log", xlabel=x_label, ylabel="how many")
+    return figure
+
+
+def changed_levels(original: Tensor, image: Tensor) -> Figure:
+    """Where one image (1, 3, H, W) differs from another once both are saved, and by how many grey levels.
+
+    Left, the largest change of each pixel's three values; right, how many of all values changed by 1, 2, 3 or more.
+    """
+    for name, given in {"original": original, "image": image}.items():
+        check_images(given, name=name)
+        if given.shape != original.shape or len(given) != 1:
+            raise ValueError(
+                f"changed_levels compares one image with one, got shapes {tuple(original.shape)} "
+                f"and {tuple(image.shape)}"
+            )
+    levels = (to_uint8(image).int() - to_uint8(original).int()).abs()[0].clamp(max=3).cpu()
+    colours = {"1": "#7FC1EE", "2": BLUE, "3 or more": ORANGE}
+    figure, ((left, right),) = _figure(10.5, 4.6, ncols=2, width_ratios=(1, 1))
+    palette = np.array([to_rgb(colour) for colour in ("white", *colours.values())])
+    left.imshow(palette[levels.amax(0).numpy()], interpolation="nearest")
+    left.set(xticks=[], yticks=[], title="where")
+    left.spines[:].set_visible(True)
+    shares = [(levels == step).double().mean().item() for step in (1, 2, 3)]
+    right.barh(list(colours), shares, color=list(colours.values()), edgecolor="#333333")
+    for row, share in enumerate(shares):
+        right.annotate(f" {share:.1%}", (share, row), va="center", fontsize=14)
+    right.set(title="by how many grey levels", xlabel="share of all values", xlim=(0, 1.25 * max(*shares, 0.001)))
+    right.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    right.invert_yaxis()
     return figure

@@ -139,6 +139,7 @@ class _Member:
         self.origin = (start * 255).round() if eight_bit else start
         low, high = bounds or (-math.inf, math.inf)
         self.low, self.high = low * self.unit - self.origin, high * self.unit - self.origin
+        self.farthest = torch.maximum(-self.low, self.high).norm().item() / self.unit
         self.trial = self.best = start
         self.size, self.trial_size, self.best_size, self.too_small = 0.0, 0.0, math.inf, 0.0
         self.direction, self.length, self.scale = torch.zeros_like(start), 1.0, 0.0
@@ -162,8 +163,9 @@ class _Member:
 
     def go_to(self, size: float) -> None:
         """Try a change of this size (L2, pixel units) along the direction, spent where it gains the most."""
-        self.size = size
-        goal, scale = size * self.unit, self.scale / self.length if self.scale else size * self.unit / self.length
+        self.size = min(size, self.farthest)
+        goal = self.size * self.unit
+        scale = (self.scale or goal) / self.length
         low, high, power = 0.0, math.inf, 2.0 if self.eight_bit else 1.0
         for _ in range(24):
             change = self._change(scale)

@@ -58,6 +58,7 @@ EXAMPLES = {
         {"noise": [0.1, 0.2], "photographs": [0.3, 0.9, 0.95]}, "probability", {"1/1000": 0.001}, percent=True
     ),
     "picture": lambda model, images: figures.picture(images(), "a title"),
+    "changed_levels": lambda model, images: figures.changed_levels(images(), images(seed=1)),
     "region_maps": lambda model, images: figures.region_maps({"one": two_regions()}, NAMES, images={"a": images()}),
 }
 
@@ -105,6 +106,26 @@ def test_the_triptych_shows_the_rounded_images_and_their_amplified_difference(sh
     assert np.array_equal(drawn(middle), grey_levels((0.5 + 10 * change).clamp(0, 1)))
     assert drawn(middle).std() > 5
     assert middle.get_title() == "change, times 10"
+
+
+def test_changed_levels_shows_where_and_how_many():
+    original = torch.full((1, 3, 10, 10), 100 / 255)
+    changed = original.clone()
+    for (channel, row), levels in {(0, 1): 1, (1, 1): -1, (2, 2): 2, (0, 2): 1, (1, 7): -3, (2, 8): 50}.items():
+        changed[0, channel, row] += levels / 255
+    where, how_many = figures.changed_levels(original, changed + 0.3 / 255).axes
+    shown = where.images[0].get_array()
+    kinds = [to_hex(bar.get_facecolor()) for bar in how_many.patches]
+    colours = [to_hex(shown[row, 4]) for row in (0, 1, 2, 7, 8)]
+    assert colours == ["#ffffff", kinds[0], kinds[1], kinds[2], kinds[2]]
+    assert [bar.get_width() for bar in how_many.patches] == pytest.approx([3 / 30, 1 / 30, 2 / 30])
+    assert [text.get_text().strip() for text in how_many.texts] == ["10.0%", "3.3%", "6.7%"]
+
+
+@pytest.mark.parametrize(("count", "size"), [(2, 4), (1, 5)])
+def test_changed_levels_compares_one_image_with_one(count, size):
+    with pytest.raises(ValueError, match=rf"one image with one, got shapes \(1, 3, 4, 4\) and \({count}, 3, {size}"):
+        figures.changed_levels(random_images(), random_images(count, size))
 
 
 def test_the_bars_are_the_answer_to_the_rounded_image(sharp):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 GOAL_LOOP, GOAL_PREPARED, GOAL_CLASS_PICTURE, GOAL_FORWARD, GOAL_MAP = 1.03, 1.4, 1.2, 0.85, 1.05
+GOAL_GRADIENT, GOAL_FIRST_FOOL = 1.05, 0.75
 
 
 def in_new_process(code: str) -> tuple[float, float]:
@@ -259,6 +260,103 @@ def ostrich() -> list[tuple[str, str, str]]:
     return [(f"until the {name} is an ostrich with more than 99 %", f"{reached.frames[0]} frames, {seconds:.1f} s", "")]
 
 
+def pictures_and_targets(targets: int):
+    """Each of the seven pictures of lesson 2 with as many random targets, the same ones in every run."""
+    import torch
+
+    from fooling_utils import load_image, load_model
+    from fooling_utils.make_data import LESSON_2_PICTURES
+
+    model = load_model()
+    images = torch.cat([load_image(name) for name in LESSON_2_PICTURES for _ in range(targets)]).to(model.device)
+    present = model.probabilities(images).argmax(1).tolist()
+    generator = torch.Generator().manual_seed(0)
+    others = [int(torch.randint(len(model.labels) - 1, (), generator=generator)) for _ in present]
+    return model, images, [other + (other >= now) for other, now in zip(others, present, strict=True)]
+
+
+def smallest_changes(budgets: list[int], targets: int) -> list[tuple[str, str, str]]:
+    """How small the change becomes with so many gradients, and how many images fool, then and as saved files."""
+    import torch
+
+    from fooling_utils import round_to_8bit, smallest_change
+    from fooling_utils.comparison import ddn
+
+    model, images, goals = pictures_and_targets(targets)
+    wanted = torch.tensor(goals, device=model.device)
+
+    def judged(results) -> tuple[str, float]:
+        size = (results - images).flatten(1).norm(dim=1)
+        fools = model.probabilities(results).argmax(1) == wanted
+        saved = model.probabilities(round_to_8bit(results.clamp(0, 1))).argmax(1) == wanted
+        median = size[fools].median().item()
+        return f"L2 {median:.3f}, {fools.sum()} and {saved.sum()} of {len(images)} fool", median
+
+    rows = []
+    for steps in budgets:
+        one_by_one = zip(images.split(1), goals, strict=True)
+        peer, peers = judged(torch.cat([ddn(model, image, goal, steps=steps) for image, goal in one_by_one]))
+        rows.append((f"DDN, every image rounded, {steps} gradients", peer, ""))
+        for eight_bit in (True, False):
+            found, ours = judged(smallest_change(model, images, goals, steps=steps, eight_bit=eight_bit))
+            beside = f" ({ours / peers:.2f} of DDN)" if eight_bit else ""
+            rows.append((f"smallest change, {steps} gradients, {eight_bit=}", found + beside, ""))
+    return rows
+
+
+def first_fool(targets: int) -> list[tuple[str, str, str]]:
+    """Gradients until the target leads, with a change not larger than that of the plain steps when it leads there."""
+    from fooling_utils import optimize_pixels, smallest_change_frames, toward, unit_step
+
+    model, images, goals = pictures_and_targets(targets)
+    plain, ours = [], []
+    for image, goal in zip(images.split(1), goals, strict=True):
+        for frame in optimize_pixels(model, image, toward(goal), step=unit_step(0.3), steps=200):
+            if frame.logits.argmax() == goal:
+                break
+        size = (frame.image - image).norm().item()
+        plain.append(frame.index)
+        found = smallest_change_frames(model, image, goal, steps=20, eight_bit=False)
+        ours.append(next(frame.index for frame in found if -frame.score.item() <= size))
+    middle, beside = statistics.median(ours), statistics.median(plain)
+    measured = f"{middle:g} / {beside:g} gradients = {middle / beside:.2f}"
+    return [("until the target leads, against plain steps of 0.3", measured, f"at most {GOAL_FIRST_FOOL}")]
+
+
+def gradient_of_the_search(batch: int, steps: int) -> list[tuple[str, str, str]]:
+    """A gradient of `smallest_change` against a bare forward and backward pass."""
+    import torch
+
+    from fooling_utils import smallest_change_frames
+
+    model, images, goals = pictures_and_targets(-(-batch // 7))
+    images, goals = images[:batch], goals[:batch]
+    targets = torch.tensor(goals, device=model.device)[:, None]
+
+    def synchronize() -> None:
+        if images.is_cuda:
+            torch.cuda.synchronize()
+
+    def bare() -> None:
+        leaf = images.detach().requires_grad_()
+        torch.autograd.grad(model(leaf).gather(1, targets).sum(), leaf)
+        synchronize()
+
+    rows = []
+    for eight_bit in (True, False):
+        frames = smallest_change_frames(model, images, goals, steps=10 * steps, eight_bit=eight_bit)
+
+        def one_frame(frames=frames) -> None:
+            next(frames)
+            synchronize()
+
+        searched, passes = interleaved([one_frame, bare], steps, block=2)
+        measured = f"{milliseconds(searched)} / {milliseconds(passes)} = {ratio(searched, passes):.3f}"
+        what = f"a gradient of the smallest change against a bare pass, batch {batch}, {eight_bit=}"
+        rows.append((what, measured, f"at most {GOAL_GRADIENT}"))
+    return rows
+
+
 MEMORY = """
 import threading, time
 import psutil
@@ -312,6 +410,9 @@ def main() -> None:
         lambda: painters(10 if quick else 90),
         digits,
         lambda: map_of_a_plane(1 if quick else 5),
+        lambda: smallest_changes([20] if quick else [20, 50, 100], 1 if quick else 2),
+        lambda: first_fool(1 if quick else 2),
+        lambda: gradient_of_the_search(16, 2 if quick else 10),
         lambda: cold_start(1 if quick else 5),
         ostrich,
         lambda: memory([10, 50] if quick else [10, 50, 100], [1, 4] if quick else [1, 4, 8, 16], 3),
