@@ -13,7 +13,7 @@ from .objectives import Label, one_per_image
 from .optimize import Frame
 
 AIM, SAFE = 0.01, 0.001  # logits ahead of the other classes: what is aimed for, and the least that counts as fooled
-FIRST = 0.7  # of the way to the linearised boundary: the first change
+FIRST = 0.7  # of the way to the linearised boundary: the length of the steps until an image fools
 TURN = (0.7, 0.03)  # weight of a new gradient in the direction, at the start and at the end
 BAND = (0.3, 0.01)  # by how much the size may change from one gradient to the next, at the start and at the end
 SOFTNESS = (1.0, 0.1)  # of the maximum over the other classes, in logits, at the start and at the end
@@ -39,11 +39,12 @@ def smallest_change(
     Images that were not fooled are NaN, and a warning names them. Every other result is ahead by 0.001 logits.
     Raises ValueError for an image that is its target already, and as `optimize_pixels` for what cannot work.
 
-    Three ideas. The size follows the linearised margin in small steps, larger while it does not fool and smaller while
-    it does, as in DDN (Rony et al. 2019, arXiv 1811.09600) and FMN (Pintor et al. 2021, arXiv 2102.12827). The
-    direction is a running average of unit gradients of the margin. And on the grid, grey levels go where the direction
-    gains the most per unit of squared norm, `round(scale * direction)` with the scale that gives the size: values with
-    a small gradient stay as they are. The direction itself is never rounded, so what is too small now may add up.
+    Steps of one length lead to a first image that fools. From there, three ideas. The size follows the linearised
+    margin in small steps, larger while it does not fool and smaller while it does, as in DDN (Rony et al. 2019,
+    arXiv 1811.09600) and FMN (Pintor et al. 2021, arXiv 2102.12827). The direction is a running average of unit
+    gradients of the margin. And on the grid, grey levels go where the direction gains the most per unit of squared
+    norm, `round(scale * direction)` with the scale that gives the size: values with a small gradient stay as they are.
+    The direction itself is never rounded, so what is too small now may add up.
     """
     start, classes, sign, bounds = _prepare(model, image, target, steps, eight_bit)
     results = []
@@ -141,7 +142,7 @@ class _Member:
         self.low, self.high = low * self.unit - self.origin, high * self.unit - self.origin
         self.farthest = torch.maximum(-self.low, self.high).norm().item() / self.unit
         self.trial = self.best = start
-        self.size, self.trial_size, self.best_size, self.too_small = 0.0, 0.0, math.inf, 0.0
+        self.step, self.size, self.trial_size, self.best_size, self.too_small = 0.0, 0.0, 0.0, math.inf, 0.0
         self.direction, self.length, self.scale = torch.zeros_like(start), 1.0, 0.0
 
     def judge(self, margin: float) -> bool:
@@ -215,12 +216,17 @@ def _search(
         for i, (member, margin, gradient) in enumerate(zip(members, margins, gradients, strict=True)):
             if member.judge(margin):
                 best_logits[i] = logits[i]
-            norm = member.turn(gradient, weight)
+            outside = member.best_size == math.inf
+            norm = member.turn(gradient, member.step / member.size if outside and member.size else weight)
             if norm is None:
                 continue
             moved = True
             if not member.size:
-                member.go_to(FIRST * (AIM - margin) / norm)
+                member.step = FIRST * (AIM - margin) / norm
+                member.go_to(member.step)
+                continue
+            if outside:  # the direction was turned by one step, and is as much longer as the change is to be
+                member.go_to(member.size * member.length)
                 continue
             slope = (gradient * member.direction).sum().item() / member.length
             step = (AIM - margin) / (max(slope, 1e-6 * norm) * member.size)

@@ -195,7 +195,11 @@ def test_a_batch_is_its_members_one_by_one_also_over_several_chunks(three_classe
     together = smallest_change(three_classes, images, targets, steps=8, eight_bit=eight_bit)
     for i in (0, 7, 15, 16, 18):
         alone = smallest_change(three_classes, images[i : i + 1], targets[i], steps=8, eight_bit=eight_bit)
-        assert torch.allclose(together[i : i + 1], alone, atol=1e-5)
+        difference = (together[i : i + 1] - alone).abs()
+        if eight_bit:  # sums in another order may round a tie the other way
+            assert difference.max() < 1.01 / 255 and (difference > 1e-5).sum() <= 2
+        else:
+            assert difference.max() < 1e-5
 
 
 def test_images_between_grey_levels_are_rounded_first(three_classes):

