@@ -32,7 +32,7 @@ def smallest_change(
 
     model: a `Classifier`, or any network in evaluation mode from pixels in [0, 1] to logits.
     target: a class or one for each image (for a plain network by index); `None` for any class but the present one.
-    steps: gradients for each image; four forward passes come on top.
+    steps: gradients for each image; five forward passes come on top.
     eight_bit: the result has whole grey levels, as a saved file has, and is its target there; without it, every value
         in the legal range may be taken, and rounding the result would lose it. An image with values between grey
         levels is rounded first, and the change is counted from there.

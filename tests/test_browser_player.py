@@ -65,7 +65,9 @@ def player(page):
     player.root.focus()
     page.keyboard.press("2")
     page.keyboard.press("r")
-    player.until("s.settings.picture === 'grey' && s.settings.target === 'blue whale' && s.index === 0 && !s.playing")
+    answered = "!document.querySelector('.fool.player').dataset.busy"  # a frame on its way is drawn even after "r"
+    at_the_start = "s.settings.picture === 'grey' && s.settings.target === 'blue whale' && s.index === 0 && !s.playing"
+    player.until(f"{answered} && {at_the_start}")
     return player
 
 
