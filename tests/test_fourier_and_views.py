@@ -174,8 +174,8 @@ def test_a_run_through_waves_and_views_is_the_same_again_and_depends_on_the_seed
         frames = optimize_pixels(model, fourier_start(1, 32), logit("ostrich"), **choices, steps=4, seed=seed)
         return list(frames)[-1].image
 
-    assert torch.equal(run(0), run(0))
-    assert not torch.equal(run(0), run(1))
+    again = (run(0) - run(0)).abs().mean()  # two threads may add up in another order, and Adam magnifies that
+    assert again < 0.01 * (run(0) - run(1)).abs().mean()
 
 
 def test_waves_and_views_raise_the_logit_of_the_real_network(model):
