@@ -2,6 +2,7 @@
 
 python .ci/refresh_notebooks.py                all lessons
 python .ci/refresh_notebooks.py 01 lecture/02  those whose path contains one of these names
+python .ci/refresh_notebooks.py solutions      the solved exercises, made from the lessons as they are now
 python .ci/refresh_notebooks.py --check        neither execute nor write: is every lesson clean?
 
 A lesson that fails, or that prints a warning, is left as it was. Lecture pages are stored without outputs.
@@ -23,6 +24,7 @@ from nbformat.v4.nbbase import random_cell_id
 from PIL import Image
 
 import slides
+import solutions
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -93,16 +95,16 @@ def _shrink(output):
 def clean(notebook):
     """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata.
 
-    Large pictures become JPEG, figures of lines get a palette, and the cells of a lesson say where they are among its
-    slides.
+    Marks for nbgrader stay. Large pictures become JPEG, figures of lines get a palette, and the cells of a lesson say
+    where they are among its slides.
     """
     notebook = nbformat.from_dict(notebook)
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.setdefault("id", random_cell_id())  # Colab saves cells without
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        kept = {key: cell.metadata[key] for key in ("nbgrader", "tags") if cell.metadata.get(key)}
+        cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type != "code":
             continue
         cell.outputs = [output for output in cell.outputs if _is_kept(output)]
@@ -140,8 +142,12 @@ def _peak_memory(pid):
 
 
 def execute(path, timeout=300):
-    """Run the notebook at `path` in its own folder, and return it with the peak memory of its kernel in bytes."""
-    notebook = nbformat.read(path, as_version=4)
+    """Run the notebook at `path` in its own folder, and return it with the peak memory of its kernel in bytes.
+
+    What belongs at the path of a solved notebook is made anew from its lesson.
+    """
+    solved = path.parent.name == "solutions"
+    notebook = solutions.make(path) if solved else nbformat.read(path, as_version=4)
     memory = []
     client = NotebookClient(
         notebook,
@@ -184,6 +190,10 @@ def main(arguments=None):
     parser.add_argument("--check", action="store_true", help="write nothing, only say which lessons are not clean")
     parser.add_argument("--timeout", type=int, default=300, help="seconds that one cell may take (default: 300)")
     options = parser.parse_args(arguments)
+    if not options.check:
+        for path in solutions.missing():
+            path.parent.mkdir(exist_ok=True)
+            nbformat.write(solutions.make(path), path)
     try:
         paths = find_notebooks(options.names)
     except ValueError as error:

@@ -139,8 +139,11 @@ def slide_types(notebook):
     """Return the slide type of each cell: "slide", "subslide", "fragment", "-" (goes on), "notes" or "skip"."""
     types = []
     used, only_text, asked = ROOM, False, False  # of the slide that is being filled; at first there is none
+    section = ""
     for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=False):
-        if _is_skipped(cell, following):
+        if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^## (?:\d+ )?(.+)", cell.source)):
+            section = heading[1]
+        if section == "Exercises" or _is_skipped(cell, following):  # exercises are for a student's own hands
             types.append("skip")
             continue
         if cell.cell_type == "markdown" and cell.source.startswith(PICTURE_TEXT):

@@ -11,7 +11,7 @@ from refresh_notebooks import METADATA, NOTEBOOKS, find_notebooks
 
 COMMITTED = find_notebooks()
 PAGES = [path for path in COMMITTED if path.parent.name == "lecture"]
-LESSONS = [path for path in COMMITTED if path not in PAGES]
+LESSONS = [path for path in COMMITTED if path not in PAGES]  # and the solved exercises
 
 
 def test_there_are_lessons():

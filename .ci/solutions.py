@@ -1,0 +1,104 @@
+"""The solved notebooks, made from the lessons: whoever changes an exercise changes it in one place.
+
+In a lesson, an exercise is four cells, known by their ids: text-2-1, exercise-2-1 (the stub), check-2-1, and
+solution-2-1, which holds hint and solution in folds. `python .ci/refresh_notebooks.py solutions` makes
+notebooks/solutions/ from them and runs it.
+"""
+
+import ast
+import re
+import textwrap
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from fooling_utils.grading import needed_cells
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+FOLDER = NOTEBOOKS / "solutions"
+PART = re.compile(r"(text|exercise|check|solution)-(\d+)-(\d+)")
+FOLD = re.compile(r"<details><summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
+NBGRADER = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3}
+BEGIN, END = "    ### BEGIN SOLUTION", "    ### END SOLUTION"  # nbgrader's marks
+
+
+def exercises(notebook):
+    """Return the cells of each exercise of a lesson: {"2.1": {"text": cell, "exercise": cell, ...}}."""
+    found = {}
+    for cell in notebook.cells:
+        if part := PART.fullmatch(cell.get("id", "")):
+            found.setdefault(f"{part[2]}.{part[3]}", {})[part[1]] = cell
+    return found
+
+
+def folds(cell):
+    """Return what is folded away in a cell, by its title: "Hint", "Solution", "One possible answer"."""
+    return dict(FOLD.findall(cell.source))
+
+
+def model_answer(parts):
+    """Return the code that solves an exercise: the stub with the body of its solution, or with the model answer."""
+    given, stub = folds(parts["solution"]), parts["exercise"].source
+    if "One possible answer" in given:
+        return stub.replace("...", textwrap.fill(given["One possible answer"], 100))
+    solution = re.fullmatch(r"```python\n(.*)\n```", given["Solution"], re.DOTALL)[1]
+    head, _, body = solution.partition("\n")
+    if head != stub.partition("\n")[0]:
+        raise ValueError(f"the solution begins with {head!r}, and the stub with {stub.partition(chr(10))[0]!r}")
+    (function,) = ast.parse(stub).body
+    docstring_end = function.body[0].end_lineno
+    return "\n".join([*stub.splitlines()[:docstring_end], BEGIN, body, END])
+
+
+def solve(notebook, name):
+    """Return a notebook with the solved exercises of the lesson in the file `name`, and the imports they need."""
+    found = exercises(notebook)
+    (number,) = {key.partition(".")[0] for key in found}
+    title = re.match(r"# (.*)", notebook.cells[0].source)[1]
+    intro = (
+        f"# Solutions to lesson {number}: {title}\n\nMade from [{name}](../{name}) by "
+        "`python .ci/refresh_notebooks.py solutions`: an exercise is changed there, and not here."
+    )
+    solved = [(parts["text"], model_answer(parts), parts) for parts in found.values()]
+    answers = [code for _, code, _ in solved] + [parts["check"].source for *_, parts in solved]
+    cells = [new_markdown_cell(intro, id="title")]
+    before = [cell for cell in notebook.cells if cell.cell_type == "code" and not PART.fullmatch(cell.get("id", ""))]
+    for position in needed_cells([cell.source for cell in before], answers):
+        cells.append(_bare(before[position]))
+    for text, code, parts in solved:
+        in_words = code.startswith("answer_")
+        answer, check = new_code_cell(code, id=parts["exercise"].id), _bare(parts["check"])
+        _mark(answer, solution=True, **({"grade": True, "points": 1} if in_words else {}))
+        _mark(check, locked=True, **({} if in_words else {"grade": True, "points": 1}))
+        cells += [_bare(text), answer, check]
+    every = f'assert summary({number})["status"].isin(["right", "answered"]).all()\nsummary({number})'
+    cells.append(new_code_cell(every, id="exercises-summary"))
+    return new_notebook(cells=cells)
+
+
+def _bare(cell):
+    # A copy with nothing but the source: outputs and the place among the slides are the lesson's.
+    new = new_code_cell if cell.cell_type == "code" else new_markdown_cell
+    return new(cell.source, id=cell.id)
+
+
+def _mark(cell, **marks):
+    # For nbgrader, which takes its marks from the metadata.
+    cell.metadata = {"nbgrader": {"grade_id": cell.id, **NBGRADER, **marks}}
+
+
+def lesson_of(path):
+    """Return the lesson that a solved notebook is made from."""
+    return NOTEBOOKS / path.name
+
+
+def missing():
+    """Return the paths of solved notebooks that should exist and do not: a lesson has got its first exercise."""
+    lessons = (path for path in sorted(NOTEBOOKS.glob("0*.ipynb")) if not (FOLDER / path.name).exists())
+    return [FOLDER / path.name for path in lessons if exercises(nbformat.read(path, as_version=4))]
+
+
+def make(path):
+    """Return the solved notebook that belongs at `path`, not executed yet."""
+    return solve(nbformat.read(lesson_of(path), as_version=4), path.name)

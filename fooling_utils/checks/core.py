@@ -1,0 +1,333 @@
+"""What all checks share: calling a student's function, comparing what it gives, and a message in the student's terms.
+
+A check never raises: whatever the answer does, there is a verdict. It works on small images and a small network, so it
+takes less than a second; and it never shows what the right answer would have been.
+"""
+
+import os
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from ..models import Classifier
+
+RIGHT, WRONG, NOT_ATTEMPTED, ANSWERED = "right", "wrong", "not attempted", "answered"
+FEWEST_WORDS = 15  # of an answer in words: less is a note, not an answer
+
+
+class Wrong(Exception):
+    """What is wrong with an answer, in the student's terms."""
+
+
+class NotAttempted(Exception):
+    """The answer is still the stub."""
+
+
+class Verdict(NamedTuple):
+    """What a check found: status is "right", "wrong", "not attempted" or, for an answer in words, "answered"."""
+
+    exercise: str
+    status: str
+    message: str = ""
+
+    def __repr__(self) -> str:
+        text = {NOT_ATTEMPTED: "not attempted yet", WRONG: "not right yet"}.get(self.status, self.status)
+        return f"Exercise {self.exercise}: {text}" + (f": {self.message}" if self.message else "")
+
+
+class Exercise(NamedTuple):
+    """An exercise as its check knows it: number, title, the function's name and the check itself."""
+
+    number: str
+    title: str
+    function: str
+    check: Callable[["Answer", int, torch.device], None] | None
+
+    @property
+    def lesson(self) -> int:
+        """The lesson that the exercise belongs to."""
+        return int(self.number.partition(".")[0])
+
+
+EXERCISES: dict[str, Exercise] = {}
+_verdicts: dict[str, Verdict] = {}  # of this kernel
+
+
+def exercise(number: str, title: str, function: str) -> Callable:
+    """Register a check for exercise `number`, whose answer is a function called `function`."""
+
+    def register(check: Callable) -> Callable:
+        EXERCISES[number] = Exercise(number, title, function, check)
+        return check
+
+    return register
+
+
+def question(number: str, title: str) -> None:
+    """Register a question that is answered in words, in a variable called answer_..., which a person has to read."""
+    EXERCISES[number] = Exercise(number, title, f"answer_{number.replace('.', '_')}", None)
+
+
+class Answer:
+    """A student's function. Every mishap in a call becomes a message: errors, changed arguments, nothing returned."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function; raise NotAttempted for a stub, and Wrong for all that no answer may do."""
+        before = [argument.detach().clone() if isinstance(argument, Tensor) else argument for argument in arguments]
+        tracked = [isinstance(argument, Tensor) and argument.requires_grad for argument in arguments]
+        try:
+            result = self.function(*arguments)
+        except NotImplementedError:
+            raise NotAttempted from None
+        except (Exception, SystemExit) as error:
+            if self._has_a_gap():
+                raise NotAttempted from None
+            raise Wrong(f"it stops with {type(error).__name__}: {_first_line(error)}{self._place(error)}") from None
+        if result is Ellipsis or (isinstance(result, tuple) and any(part is Ellipsis for part in result)):
+            raise NotAttempted
+        for number, (old, new) in enumerate(zip(before, arguments, strict=True)):
+            if not isinstance(old, Tensor):
+                continue
+            if not torch.equal(old, new.detach()):
+                raise Wrong(
+                    f"it changes {self._name(number)}, which belongs to the caller, in place: make a new tensor"
+                )
+            if new.requires_grad and not tracked[number]:
+                raise Wrong(
+                    f"it switches on gradients for {self._name(number)}, which belongs to the caller: use a copy"
+                )
+        if result is None:
+            raise Wrong("it returns nothing: is there a `return` at its end?")
+        return result
+
+    def _has_a_gap(self) -> bool:
+        return Ellipsis in getattr(getattr(self.function, "__code__", None), "co_consts", ())
+
+    def _name(self, number: int) -> str:
+        code = getattr(self.function, "__code__", None)
+        names = code.co_varnames[: code.co_argcount] if code else ()
+        return f"its argument `{names[number]}`" if number < len(names) else f"its argument number {number + 1}"
+
+    def _place(self, error: BaseException) -> str:
+        # The deepest line of the student's own function, counted as they see it: from its `def`.
+        code = getattr(self.function, "__code__", None)
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
+        lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame in frames]
+        return f" (in line {lines[-1] - code.co_firstlineno + 1} of your function)" if lines else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "no message")[:200]
+
+
+# ------------------------------------------------------------------------------------------------ what checks ask
+
+
+def shape_of(images: Tensor | Sequence[int]) -> tuple[int, ...]:
+    """The shape as a plain tuple, for messages."""
+    return tuple(images.shape) if isinstance(images, Tensor) else tuple(images)
+
+
+def tensor(result: Any, shape: Sequence[int], name: str = "your result") -> Tensor:
+    """Return `result` if it is a finite float tensor of this shape, or say what it is instead."""
+    if not isinstance(result, Tensor):
+        raise Wrong(f"{name} should be a tensor of shape {tuple(shape)}, and it is of type {type(result).__name__}")
+    if shape_of(result) != tuple(shape):
+        batch = " (the first dimension is the batch: one result per image)" if len(result.shape) < len(shape) else ""
+        raise Wrong(f"{name} should have the shape {tuple(shape)}, and it has {shape_of(result)}{batch}")
+    if not result.is_floating_point():
+        raise Wrong(f"{name} should hold floats, and it holds {str(result.dtype).removeprefix('torch.')}")
+    if not result.isfinite().all():
+        raise Wrong(f"{name} holds nan or infinity: is something divided by zero, or the logarithm of zero taken?")
+    if result.grad_fn is not None:
+        raise Wrong(f"{name} still hangs on the graph of its computation, which stays in memory: `detach()` it")
+    return result.detach()
+
+
+def number(result: Any, name: str = "your result") -> float:
+    """Return `result` as a float if it is one number, or say what it is instead."""
+    if isinstance(result, Tensor) and result.numel() == 1:
+        result = result.item()
+    if isinstance(result, bool) or not hasattr(result, "__float__") or isinstance(result, Tensor):
+        what = f"a tensor of shape {shape_of(result)}" if isinstance(result, Tensor) else type(result).__name__
+        raise Wrong(f"{name} should be one number, and it is {what}")
+    return float(result)
+
+
+def legal(image: Tensor) -> Tensor:
+    """Return `image` if its values are in [0, 1], or say which are not."""
+    low, high = (value.item() for value in image.aminmax())
+    if low < -1e-6:
+        raise Wrong(f"your result leaves [0, 1]: smallest value {low:.3f}")
+    if high > 1 + 1e-6:
+        raise Wrong(f"your result leaves [0, 1]: largest value {high:.3f}")
+    return image
+
+
+def is_close(result: Tensor | float, other: Tensor | float, tolerance: float = 1e-4) -> bool:
+    """Whether two results agree to `tolerance`, relative to the larger values of `other`."""
+    result, other = torch.as_tensor(result), torch.as_tensor(other)
+    if result.shape != other.shape:
+        return False
+    scale = max(other.abs().max().item(), 1e-6)
+    return bool(((result - other).abs() <= tolerance * scale).all())
+
+
+def compare(
+    result: Tensor | float,
+    right: Tensor | float,
+    mistakes: Mapping[str, Tensor | float] | None = None,
+    message: str = "the values are not the right ones",
+    tolerance: float = 1e-4,
+) -> None:
+    """Raise Wrong unless `result` is `right`: with the message of the known mistake that gives it, if there is one."""
+    if is_close(result, right, tolerance):
+        return
+    for text, mistaken in (mistakes or {}).items():
+        if is_close(result, mistaken, tolerance):
+            raise Wrong(text)
+    difference = (torch.as_tensor(result) - torch.as_tensor(right)).abs().max().item()
+    raise Wrong(f"{message} (largest difference to the right result: {difference:.2g})")
+
+
+def one_by_one(answer: Callable[..., Any], batch: Tensor, members: Sequence[Tensor], what: str = "images") -> None:
+    """Raise Wrong unless `answer(*member)` gives for each member alone what `batch` (N, ...) holds for it."""
+    for index, alone in enumerate(zip(*members, strict=True)):
+        result = answer(*(part[None] for part in alone))
+        if not is_close(tensor(result, (1, *batch.shape[1:])), batch[index : index + 1], 1e-3):
+            raise Wrong(f"right for one of the {what} alone, but in a batch the {what} influence each other")
+
+
+def random(shape: Sequence[int], seed: int, device: torch.device, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Uniform random numbers from `low` to `high`, the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return (low + (high - low) * torch.rand(*shape, generator=generator)).to(device)
+
+
+def normal(shape: Sequence[int], seed: int, device: torch.device) -> Tensor:
+    """Gaussian random numbers of mean 0 and standard deviation 1, the same on every device."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(device)
+
+
+def uses_only(generator: torch.Generator, answer: Answer, *arguments: Any) -> Any:
+    """Call `answer(*arguments, generator)`; raise Wrong if its randomness comes from elsewhere, or is none."""
+
+    def draw(seed: int) -> Any:
+        return answer(*arguments, generator.manual_seed(seed))
+
+    torch.manual_seed(1)
+    first = draw(1)
+    torch.manual_seed(2)
+    if not isinstance(first, Tensor):
+        return first
+    if not first.isfinite().all():
+        return first  # what is wrong with it, `tensor` says
+    if not torch.equal(first, draw(1)):
+        raise Wrong("two calls with a generator in the same state differ: take all randomness from `generator`")
+    if torch.equal(first, draw(2)):
+        raise Wrong("two generators with different seeds give the same result: use `generator`")
+    return draw(3)
+
+
+class _Small(nn.Module):
+    def __init__(self, size: int, classes: int):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 8, 3, padding=1)
+        self.last = nn.Linear(8 * size * size, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.second(torch.tanh(self.first(images)))).flatten(1))
+
+
+def small_network(seed: int, device: torch.device, size: int = 8, classes: int = 5) -> Classifier:
+    """A network with random weights for images (N, 3, size, size) in [0, 1]; its layers: first, second, last."""
+    generator = torch.Generator().manual_seed(seed)
+    net = _Small(size, classes)
+    with torch.no_grad():
+        for layer in (net.first, net.second, net.last):
+            fan_in = layer.weight[0].numel()
+            layer.weight.copy_(2 * torch.randn(layer.weight.shape, generator=generator) / fan_in**0.5)
+            layer.bias.zero_()
+    return Classifier(net.eval().to(device), input_shape=(3, size, size), prepare=False)
+
+
+def watched(model: Classifier) -> list[Tensor]:
+    """From now on, a list of the batches that the network is shown, in its order."""
+    shown: list[Tensor] = []
+    model.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0].detach().clone()))
+    return shown
+
+
+# ------------------------------------------------------------------------------------------- what students call
+
+
+def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = "cpu") -> Verdict:
+    """The verdict on the answer to exercise `number`: a function, or for a question a text. It never raises.
+
+    Raises ValueError for a number that no exercise has: that is a mistake of the notebook.
+    """
+    if number not in EXERCISES:
+        raise ValueError(f"there is no exercise {number!r}; there are: {', '.join(EXERCISES)}")
+    entry = EXERCISES[number]
+    if entry.check is None:
+        return _judge_words(number, answer)
+    if answer is Ellipsis:
+        return Verdict(number, NOT_ATTEMPTED)
+    if not callable(answer):
+        return Verdict(number, WRONG, f"give the check your function, without brackets: check({number!r}, ...)")
+    state = torch.get_rng_state()  # a check leaves a notebook's random numbers alone
+    try:
+        with torch.enable_grad():
+            entry.check(Answer(answer), seed, torch.device(device))
+    except NotAttempted:
+        return Verdict(number, NOT_ATTEMPTED)
+    except Wrong as wrong:
+        return Verdict(number, WRONG, str(wrong))
+    except Exception as error:  # what it gave was so unlike an answer that the check itself could not go on
+        return Verdict(number, WRONG, f"its result cannot be used: {type(error).__name__}: {_first_line(error)}")
+    finally:
+        torch.set_rng_state(state)
+    return Verdict(number, RIGHT)
+
+
+def _judge_words(number: str, answer: Any) -> Verdict:
+    if not isinstance(answer, str):
+        return Verdict(number, WRONG, f"write your answer between the quotation marks (got {type(answer).__name__})")
+    words = len(answer.replace("...", " ").split())
+    if not words:
+        return Verdict(number, NOT_ATTEMPTED)
+    if words < FEWEST_WORDS:
+        return Verdict(number, WRONG, f"only {words} words: write whole sentences, with your reason")
+    return Verdict(number, ANSWERED, "compare it with the folded answer below")
+
+
+def check(number: str, answer: Any) -> Verdict:
+    """Judge the answer to exercise `number` and remember the verdict for `summary`.
+
+    When nbgrader runs the notebook, it raises AssertionError unless the answer is right: that is how nbgrader counts.
+    """
+    verdict = _verdicts[number] = judge(number, answer)
+    if os.environ.get("NBGRADER_EXECUTION") and verdict.status not in (RIGHT, ANSWERED):
+        raise AssertionError(repr(verdict))
+    return verdict
+
+
+def summary(lesson: int) -> pd.DataFrame:
+    """A table of a lesson's exercises and the last verdict on each in this kernel."""
+    rows = [entry for entry in EXERCISES.values() if entry.lesson == lesson]
+    if not rows:
+        raise ValueError(
+            f"lesson {lesson} has no exercises; these have: {sorted({e.lesson for e in EXERCISES.values()})}"
+        )
+    status = [_verdicts.get(entry.number, Verdict(entry.number, NOT_ATTEMPTED)).status for entry in rows]
+    marks = {RIGHT: "✓", ANSWERED: "✓", WRONG: "✗", NOT_ATTEMPTED: "–"}
+    table = {"title": [entry.title for entry in rows], "": [marks[s] for s in status], "status": status}
+    return pd.DataFrame(table, index=pd.Index([entry.number for entry in rows], name="exercise"))

@@ -1,0 +1,44 @@
+"""Checks of lesson 0: legal pixels, and the untargeted objective."""
+
+import torch
+
+from .core import Answer, Wrong, compare, exercise, is_close, legal, normal, one_by_one, question, random, tensor
+
+
+@exercise("0.1", "Back to legal pixels", "to_legal")
+def to_legal(answer: Answer, seed: int, device: torch.device) -> None:
+    inside = random((2, 3, 8, 8), seed, device)
+    image = 0.5 + normal((3, 3, 8, 8), seed, device)
+    if not is_close(legal(tensor(answer(inside), inside.shape)), inside, 1e-6):
+        raise Wrong("it changes an image whose values are all in [0, 1] already; that one should stay as it is")
+    result = legal(tensor(answer(image), image.shape))
+    in_range = (image >= 0) & (image <= 1)
+    if not is_close(result[in_range], image[in_range], 1e-6):
+        raise Wrong("legal, but values that were in [0, 1] already were changed, too: only the others should move")
+    compare(result, torch.clip(image, 0, 1), message="a value outside [0, 1] should go to the *nearest* legal value")
+
+
+@exercise("0.2", "The untargeted objective", "away_from_class")
+def away_from_class(answer: Answer, seed: int, device: torch.device) -> None:
+    logits = 3 * normal((6, 5), seed, device)
+    classes = torch.tensor([3, 0, 4, 1, 2, 1], device=device)
+    rows = torch.arange(6, device=device)
+    log_p = logits.log_softmax(1)
+    result = tensor(answer(logits, classes), (6,))
+    mistakes = {
+        "the sign is reversed: whoever climbs your score makes the class *more* probable": log_p[rows, classes],
+        "these are logits: what is asked for is the logarithm of the *probability*": -logits[rows, classes],
+        "this is the probability: take its logarithm": -log_p[rows, classes].exp(),
+        "the probabilities must add up to 1 over the classes, not over the images": -logits.log_softmax(0)[
+            rows, classes
+        ],
+        "every image got the score of the same class: each has a class of its own": -log_p[:, classes[0]],
+    }
+    mistakes |= {"every image has the same score": torch.full_like(result, result[0].item())}
+    compare(result, -log_p[rows, classes], mistakes)
+    if not is_close(tensor(answer(40 * logits, classes), (6,)), -(40 * logits).log_softmax(1)[rows, classes]):
+        raise Wrong("right for small logits, and wrong for large ones, where a probability is rounded to 0 or 1")
+    one_by_one(answer, result, (logits, classes))
+
+
+question("0.3", "Who is wrong?")

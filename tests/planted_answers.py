@@ -1,0 +1,976 @@
+"""Answers to the exercises, right ones written in another way than the model solution, and wrong ones.
+
+RIGHT[number]: functions. WRONG[number]: pairs of a function and a part of the message that it should get.
+"""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+import fooling_utils as fu
+from fooling_utils import optimize_pixels, toward, unit_step
+
+RIGHT, WRONG = {}, {}
+
+
+def right(number):
+    """Plant a right answer to exercise `number`."""
+    return lambda answer: RIGHT.setdefault(number, []).append(answer) or answer
+
+
+def wrong(number, message):
+    """Plant a wrong answer to exercise `number`, which should get `message`."""
+    return lambda answer: WRONG.setdefault(number, []).append((answer, message)) or answer
+
+
+def norms_of(images):
+    return images.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+
+
+# --------------------------------------------------------------------------------------------------------- lesson 0
+
+right("0.1")(lambda image: torch.where(image > 1, 1.0, torch.where(image < 0, 0.0, image)))
+right("0.1")(lambda image: torch.relu(image) - torch.relu(image - 1))
+wrong("0.1", "smallest value -")(lambda image: image)
+wrong("0.1", "should stay as it is")(torch.zeros_like)
+wrong("0.1", "its argument `image`")(lambda image: image.clamp_(0, 1))
+wrong("0.1", "smallest value -")(lambda image: image.clamp(max=1))
+wrong("0.1", "largest value")(lambda image: image.clamp(min=0))
+wrong("0.1", "should stay as it is")(torch.sigmoid)
+wrong("0.1", "should stay as it is")(lambda image: (image - image.min()) / (image.max() - image.min()))
+wrong("0.1", "should stay as it is")(lambda image: (image / 255).clamp(0, 1))
+wrong("0.1", "largest value")(lambda image: image.clamp(0, 255))
+wrong("0.1", "nearest")(lambda image: torch.where((image < 0) | (image > 1), 0.5, image))
+wrong("0.1", "shape")(lambda image: image[0].clamp(0, 1))
+wrong("0.1", "returns nothing")(lambda image: None)
+wrong("0.1", "of type float")(lambda image: 0.5)
+wrong("0.1", "int64")(lambda image: image.clamp(0, 1).long())
+
+right("0.2")(lambda logits, classes: F.cross_entropy(logits, classes, reduction="none"))
+right("0.2")(lambda logits, classes: logits.logsumexp(1) - logits.gather(1, classes[:, None])[:, 0])
+right("0.2")(
+    lambda logits, classes: torch.stack([-row.log_softmax(0)[k] for row, k in zip(logits, classes, strict=True)])
+)
+wrong("0.2", "sign is reversed")(lambda logits, classes: logits.log_softmax(1)[range(len(logits)), classes])
+wrong("0.2", "one result per image")(lambda logits, classes: F.cross_entropy(logits, classes))
+wrong("0.2", "logits")(lambda logits, classes: -logits[range(len(logits)), classes])
+wrong("0.2", "take its logarithm")(lambda logits, classes: -logits.softmax(1)[range(len(logits)), classes])
+wrong("0.2", "over the classes, not over the images")(
+    lambda logits, classes: -logits.log_softmax(0)[range(len(logits)), classes]
+)
+wrong("0.2", "same class")(lambda logits, classes: -logits.log_softmax(1)[:, classes[0]])
+wrong("0.2", "same score")(lambda logits, classes: F.cross_entropy(logits, classes).expand(len(logits)))
+wrong("0.2", "nan or infinity")(lambda logits, classes: -logits.softmax(1).log()[range(len(logits)), classes])
+wrong("0.2", "large ones")(lambda logits, classes: -(logits.softmax(1) + 1e-9).log()[range(len(logits)), classes])
+wrong("0.2", "same score")(lambda logits, classes: torch.zeros(len(logits)))
+wrong("0.2", "shape (6,), and it has (6, 5)")(lambda logits, classes: -logits.log_softmax(1))
+wrong("0.2", "stops with IndexError")(lambda logits, classes: -logits.log_softmax(1)[0, classes[9]])
+
+# --------------------------------------------------------------------------------------------------------- lesson 1
+
+
+@right("1.1")
+def climb_with_backward(score, start, length, steps):
+    x = start.detach().clone().requires_grad_(True)
+    for _ in range(steps):
+        x.grad = None
+        score(x).backward()
+        with torch.no_grad():
+            x += length * F.normalize(x.grad.flatten(), dim=0).view_as(x)
+            x.clamp_(0, 1)
+    return x
+
+
+def climbing(move, clamp=lambda x: x.clamp(0, 1), extra=0, finish=lambda x: x):
+    def climb(score, start, length, steps):
+        x = start.clone()
+        for _ in range(steps + extra):
+            x = x.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(score(x), x)
+            x = clamp(x.detach() + move(length, gradient))
+        return finish(x.detach())
+
+    return climb
+
+
+def unit(length, gradient):
+    return length * gradient / gradient.norm()
+
+
+right("1.1")(climbing(unit))
+wrong("1.1", "did not move")(lambda score, start, length, steps: start.clone())
+wrong("1.1", "sign is reversed: the score fell from")(climbing(lambda length, g: -unit(length, g)))
+wrong("1.1", "leaves [0, 1]")(climbing(unit, clamp=lambda x: x))
+wrong("1.1", "after *every* step")(climbing(unit, clamp=lambda x: x, finish=lambda x: x.clamp(0, 1)))
+wrong("1.1", "divide it by its norm")(climbing(lambda length, g: length * g))
+wrong("1.1", "the image is not where these steps lead")(climbing(lambda length, g: length * g.sign()))
+wrong("1.1", "one step too few")(climbing(unit, extra=-1))
+wrong("1.1", "one step too many")(climbing(unit, extra=1))
+wrong("1.1", "the image is not where these steps lead")(climbing(lambda length, g: unit(0.3, g)))
+wrong("1.1", "in line 1 of your function")(lambda score, start, length, steps: torch.autograd.grad(score(start), start))
+wrong("1.1", "its argument `start`")(lambda score, start, length, steps: start.add_(0.01).clamp(0, 1))
+wrong("1.1", "switches on gradients for its argument `start`")(
+    lambda score, start, length, steps: climbing(unit)(score, start.requires_grad_(), length, steps)
+)
+wrong("1.1", "the graph of its computation")(
+    lambda score, start, length, steps: (start + torch.ones(1, requires_grad=True)).clamp(0, 1)
+)
+wrong("1.1", "shape")(climbing(unit, finish=lambda x: x[0]))
+wrong("1.1", "the image is not where")(climbing(lambda length, g: unit(length / 255, g)))
+
+
+@right("1.2")
+def variation_with_slices(image):
+    down = (image[:, :, 1:] - image[:, :, :-1]).abs()
+    across = (image[:, :, :, 1:] - image[:, :, :, :-1]).abs()
+    return torch.stack([down[i].sum() + across[i].sum() for i in range(len(image))])
+
+
+def rows_and_columns(image):
+    return image.diff(dim=2), image.diff(dim=3)
+
+
+def varying(size, total):
+    def variation(image):
+        down, across = rows_and_columns(image)
+        return total(size(down)) + total(size(across))
+
+    return variation
+
+
+def per_member(x):
+    return x.sum((1, 2, 3))
+
+
+wrong("1.2", "shape")(lambda image: image)
+wrong("1.2", "the values are not the right ones")(lambda image: torch.zeros(len(image)))
+wrong("1.2", "in a column are compared")(lambda image: per_member(image.diff(dim=2).abs()))
+wrong("1.2", "in a row are compared")(lambda image: per_member(image.diff(dim=3).abs()))
+wrong("1.2", "rises and falls cancel")(varying(lambda x: x, per_member))
+wrong("1.2", "squared")(varying(torch.square, per_member))
+wrong("1.2", "mean")(varying(torch.abs, lambda x: x.mean((1, 2, 3))))
+wrong("1.2", "one result per image")(varying(torch.abs, torch.sum))
+wrong("1.2", "one number per image is asked for")(lambda image: varying(torch.abs, torch.sum)(image).expand(len(image)))
+wrong("1.2", "other side of the image")(
+    lambda image: per_member((image - image.roll(1, 2)).abs()) + per_member((image - image.roll(1, 3)).abs())
+)
+wrong("1.2", "sign is reversed")(lambda image: -variation_with_slices(image))
+wrong("1.2", "colours of a pixel")(lambda image: variation_with_slices(image) + per_member(image.diff(dim=1).abs()))
+wrong("1.2", "not the right ones")(lambda image: 255 * variation_with_slices(image))
+
+
+@right("1.3")
+def jitter_by_index(image, generator):
+    n, _, height, width = image.shape
+    rows, columns = torch.arange(height), torch.arange(width)
+    moves = torch.randint(17, (n, 2), generator=generator) - 8
+    return torch.stack(
+        [
+            one[:, (rows - down) % height][:, :, (columns - to) % width]
+            for one, (down, to) in zip(image, moves.tolist(), strict=True)
+        ]
+    )
+
+
+def jittering(draw, roll=lambda one, moves: one.roll(tuple(moves), (-2, -1))):
+    def jitter(image, generator):
+        return torch.stack([roll(one, draw(generator)) for one in image])
+
+    return jitter
+
+
+def two(generator, low=-8, high=9):
+    return torch.randint(low, high, (2,), generator=generator).tolist()
+
+
+wrong("1.3", "same result: use `generator`")(lambda image, generator: image)
+wrong("1.3", "take all randomness from `generator`")(jittering(lambda generator: two(None)))
+wrong("1.3", "-8 to 7")(jittering(lambda generator: two(generator, high=8)))
+wrong("1.3", "0 to 8")(jittering(lambda generator: two(generator, low=0)))
+wrong("1.3", "no image was moved left and right")(jittering(lambda generator: [two(generator)[0], 0]))
+wrong("1.3", "as far down as to the right")(jittering(lambda generator: 2 * two(generator)[:1]))
+wrong("1.3", "all images were moved alike")(lambda image, generator: image.roll(tuple(two(generator)), (-2, -1)))
+wrong("1.3", "merely moved")(
+    jittering(two, lambda one, moves: torch.stack([c.roll(k, 0) for c, k in zip(one, [*moves, 0], strict=True)]))
+)
+wrong("1.3", "merely moved")(
+    jittering(two, lambda one, moves: F.pad(one, [8] * 4)[:, 8 + moves[0] :, 8 + moves[1] :][:, :20, :20])
+)
+wrong("1.3", "stops with RuntimeError")(lambda image, generator: torch.stack([image, image[0]]))
+wrong("1.3", "far more often")(
+    jittering(lambda generator: (8 * torch.randn(2, generator=generator)).round().long().clamp(-8, 8).tolist())
+)
+wrong("1.3", "nan or infinity")(lambda image, generator: image * torch.rand(1, generator=generator) / 0)
+
+
+@right("1.4")
+def dream_by_hand(model, image, layer, steps):
+    x = image.clone()
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        strength = model.features(x, [layer])[1][layer].pow(2).mean()
+        (gradient,) = torch.autograd.grad(strength, x)
+        x = (x.detach() + 0.5 * gradient / gradient.norm()).clamp(0, 1)
+    return x.detach()
+
+
+def dreaming(objective, length=0.5, extra=0):
+    def dream(model, image, layer, steps):
+        frames = optimize_pixels(model, image, objective(layer), step=unit_step(length), steps=steps + extra)
+        return list(frames)[-1].image
+
+    return dream
+
+
+wrong("1.4", "image as it was")(lambda model, image, layer, steps: image.clone())
+wrong("1.4", "sign is reversed")(dreaming(lambda layer: -fu.activation(layer)))
+wrong("1.4", "really this layer")(dreaming(lambda layer: fu.activation("second")))
+wrong("1.4", "layer 'first'")(dreaming(lambda layer: fu.logit(0)))
+wrong("1.4", "steps of 0.5")(dreaming(fu.activation, 0.1))
+wrong("1.4", "more than")(dreaming(fu.activation, 2.0))
+wrong("1.4", "one step too few")(dreaming(fu.activation, extra=-1))
+wrong("1.4", "more than")(dreaming(fu.activation, extra=3))
+wrong("1.4", "of type Frame")(
+    lambda model, image, layer, steps: list(optimize_pixels(model, image, fu.activation(layer), steps=steps))[-1]
+)
+wrong("1.4", "fell from")(lambda model, image, layer, steps: torch.full_like(image, 0.5))
+wrong("1.4", "no layer is called")(dreaming(lambda layer: fu.activation("blocks.2")))
+
+# --------------------------------------------------------------------------------------------------------- lesson 2
+
+
+@right("2.1")
+def fgsm_by_backward(model, image, targets, epsilon):
+    x = image.detach().clone().requires_grad_(True)
+    F.cross_entropy(model(x), targets, reduction="sum").backward()
+    return torch.clamp(x.detach() - epsilon * torch.sign(x.grad), 0, 1)
+
+
+@right("2.1")
+def fgsm_one_by_one(model, image, targets, epsilon):
+    return torch.cat([fu.fgsm(model, image[i : i + 1], epsilon, int(targets[i])) for i in range(len(image))])
+
+
+def stepping(change, clamp=True, log_p=lambda z: z.log_softmax(1), mix=lambda targets: targets):
+    def step(model, image, targets, epsilon):
+        leaf = image.clone().requires_grad_()
+        score = log_p(model(leaf))[range(len(image)), mix(targets)].sum()
+        (gradient,) = torch.autograd.grad(score, leaf)
+        result = image + change(epsilon, gradient)
+        return result.clamp(0, 1) if clamp else result
+
+    return step
+
+
+wrong("2.1", "did not move")(lambda model, image, targets, epsilon: image.clone())
+wrong("2.1", "more than epsilon")(lambda model, image, targets, epsilon: torch.zeros_like(image))
+wrong("2.1", "sign is reversed: the probability of the target fell from")(stepping(lambda e, g: -e * g.sign()))
+wrong("2.1", "leaves [0, 1]: smallest value -0.03")(stepping(lambda e, g: e * g.sign(), clamp=False))
+wrong("2.1", "along the gradient itself")(stepping(lambda e, g: e * g))
+wrong("2.1", "L2 length epsilon")(stepping(lambda e, g: e * g / norms_of(g)))
+wrong("2.1", "factor 255")(stepping(lambda e, g: e / 255 * g.sign()))
+wrong("2.1", "more than epsilon")(stepping(lambda e, g: 255 * e * g.sign()))
+wrong("2.1", "every value went up")(stepping(lambda e, g: e * g.sign().abs()))
+wrong("2.1", "not epsilon times the sign")(stepping(lambda e, g: e * g.sign(), log_p=lambda z: z))
+wrong("2.1", "not epsilon times the sign")(stepping(lambda e, g: e * g.sign(), mix=lambda t: t[:1].expand(len(t))))
+wrong("2.1", "its argument `image`")(
+    lambda model, image, targets, epsilon: image.copy_(
+        stepping(lambda e, g: e * g.sign())(model, image, targets, epsilon)
+    )
+)
+wrong("2.1", "not epsilon times the sign")(stepping(lambda e, g: 0.5 * e * g.sign()))
+
+
+@right("2.2")
+def ball_one_by_one(image, centre, radius):
+    moved = []
+    for one, middle in zip(image, centre, strict=True):
+        change = one - middle
+        moved.append(middle + change * min(1.0, radius / (change.norm().item() + 1e-12)))
+    return torch.stack(moved)
+
+
+right("2.2")(lambda image, centre, radius: fu.l2_ball(centre, radius)(image))
+
+
+def projecting(scale):
+    return lambda image, centre, radius: centre + (image - centre) * scale(image - centre, radius)
+
+
+wrong("2.2", "as it was")(lambda image, centre, radius: image.clone())
+wrong("2.2", "gives back the centre")(lambda image, centre, radius: centre.clone())
+wrong("2.2", "not the right ones")(lambda image, centre, radius: torch.zeros_like(image))
+wrong("2.2", "inside the ball already")(projecting(lambda change, radius: radius / norms_of(change)))
+wrong("2.2", "shares one norm")(projecting(lambda change, radius: min(1.0, radius / change.norm().item())))
+wrong("2.2", "round black")(lambda image, centre, radius: image * radius / norms_of(image))
+wrong("2.2", "L∞ ball")(lambda image, centre, radius: centre + (image - centre).clamp(-radius, radius))
+wrong("2.2", "*root*")(projecting(lambda change, radius: (radius / norms_of(change) ** 2).clamp(max=1)))
+wrong("2.2", "mean of the squares")(
+    projecting(lambda change, radius: (radius / change.square().mean((1, 2, 3), keepdim=True).sqrt()).clamp(max=1))
+)
+wrong("2.2", "add the centre")(lambda image, centre, radius: ball_one_by_one(image, centre, radius) - centre)
+wrong("2.2", "the part that was too much")(
+    lambda image, centre, radius: image - ball_one_by_one(image, centre, radius) + centre
+)
+wrong("2.2", "nan or infinity")(
+    projecting(lambda change, radius: norms_of(change).clamp(max=radius) / norms_of(change))
+)
+wrong("2.2", "not the right ones")(projecting(lambda change, radius: (radius / 255 / norms_of(change)).clamp(max=1)))
+wrong("2.2", "belongs to the caller")(lambda image, centre, radius: image.sub_(centre))
+wrong("2.2", "stops with RuntimeError")(
+    lambda image, centre, radius: image * (radius / (image - centre).flatten(1).norm(dim=1))
+)
+
+
+@right("2.3")
+def noise_by_normalize(change, generator):
+    noise = torch.empty_like(change).normal_(generator=generator)
+    return F.normalize(noise.flatten(1), dim=1).view_as(change) * norms_of(change)
+
+
+def noisy(draw, size=lambda noise, change: norms_of(change) / norms_of(noise)):
+    def noise_like(change, generator):
+        noise = draw(change, generator)
+        return noise * size(noise, change)
+
+    return noise_like
+
+
+def gauss(change, generator):
+    return torch.randn(change.shape, generator=generator)
+
+
+wrong("2.3", "use `generator`")(lambda change, generator: change)
+wrong("2.3", "use `generator`")(lambda change, generator: torch.zeros_like(change))
+wrong("2.3", "take all randomness")(noisy(lambda change, generator: torch.randn_like(change)))
+wrong("2.3", "as a whole")(noisy(gauss, lambda noise, change: change.norm() / noise.norm()))
+wrong("2.3", "should be equal")(noisy(gauss, lambda noise, change: 1))
+wrong("2.3", "should be equal")(noisy(gauss, lambda noise, change: norms_of(change)))
+wrong("2.3", "should be equal")(noisy(gauss, lambda noise, change: norms_of(change) / norms_of(noise) / 255))
+wrong("2.3", "has a mean")(noisy(lambda change, generator: torch.rand(change.shape, generator=generator)))
+wrong("2.3", "beyond one standard deviation")(
+    noisy(lambda change, generator: torch.rand(change.shape, generator=generator) - 0.5)
+)
+wrong("2.3", "beyond one standard deviation")(noisy(lambda change, generator: gauss(change, generator).sign()))
+wrong("2.3", "same noise, scaled")(noisy(lambda change, generator: gauss(change[:1], generator).expand_as(change)))
+wrong("2.3", "three colours")(noisy(lambda change, generator: gauss(change[:, :1], generator).expand_as(change)))
+wrong("2.3", "another order")(
+    lambda change, generator: change.flatten(1)[:, torch.randperm(change[0].numel(), generator=generator)].view_as(
+        change
+    )
+)
+wrong("2.3", "another order")(lambda change, generator: change.abs() * gauss(change, generator).sign())
+
+
+@right("2.4")
+def corner_by_hand(model, image, target, size, steps):
+    x = image.clone()
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(model(x).log_softmax(1)[0, target], x)
+        x = (x.detach() + 0.3 * gradient / gradient.norm()).clamp(0, 1)
+        kept = x[..., :size, :size].clone()
+        x = image.clone()
+        x[..., :size, :size] = kept
+    return x
+
+
+@right("2.4")
+def corner_by_gradient(model, image, target, size, steps):
+    corner = image[..., :size, :size]
+    for _ in range(steps):
+        corner = corner.detach().requires_grad_()
+        shown = image.clone()
+        shown[..., :size, :size] = corner
+        (gradient,) = torch.autograd.grad(model(shown).log_softmax(1)[0, target], corner)
+        corner = (corner.detach() + 0.3 * gradient / gradient.norm()).clamp(0, 1)
+    shown = image.clone()
+    shown[..., :size, :size] = corner
+    return shown
+
+
+def cornering(place, objective=toward, extra=0, image_of=lambda image: image):
+    def corner(model, image, target, size, steps):
+        mask = torch.zeros_like(image)
+        mask[place(size)] = 1
+        choices = {"constraint": fu.inside_mask(image_of(image), mask), "steps": steps + extra}
+        return list(optimize_pixels(model, image, objective(target), **choices))[-1].image
+
+    return corner
+
+
+def top_left(size):
+    return ..., slice(size), slice(size)
+
+
+def everywhere(model, image, target, steps):
+    return list(optimize_pixels(model, image, toward(target), steps=steps))[-1].image
+
+
+@wrong("2.4", "search *inside* the corner")
+def cut_out(model, image, target, size, steps):
+    result = image.clone()
+    result[..., :size, :size] = everywhere(model, image, target, steps)[..., :size, :size]
+    return result
+
+
+wrong("2.4", "did not change")(lambda model, image, target, size, steps: image.clone())
+wrong("2.4", "pixels outside of the corner changed")(
+    lambda model, image, target, size, steps: everywhere(model, image, target, steps)
+)
+wrong("2.4", "pixels outside of the corner changed: rows 4 to 7")(
+    cornering(lambda size: (..., slice(-size, None), slice(-size, None)))
+)
+wrong("2.4", "columns 4 to 7")(cornering(lambda size: (..., slice(size), slice(-size, None))))
+wrong("2.4", "only 3 of the 4")(cornering(lambda size: top_left(size - 1)))
+wrong("2.4", "rows 0 to 4")(cornering(lambda size: top_left(size + 1)))
+wrong("2.4", "outside of the corner")(cornering(lambda size: (..., slice(size), slice(None))))
+wrong("2.4", "fell from")(cornering(top_left, fu.away_from))
+wrong("2.4", "is it the right target?")(cornering(top_left, lambda target: toward((target + 1) % 5)))
+wrong("2.4", "outside of the corner")(cornering(top_left, image_of=torch.zeros_like))
+wrong("2.4", "are these the steps")(cornering(top_left, extra=-3))
+wrong("2.4", "steps of 0.3 can")(cornering(top_left, extra=60))
+wrong("2.4", "no class is called")(cornering(top_left, lambda target: toward("ostrich")))
+
+
+@right("2.5")
+def patch_over_all_places(model, image, target, size, steps, generator):
+    rows, columns = image.shape[-2] - size + 1, image.shape[-1] - size + 1
+    patch = torch.full((1, 3, size, size), 0.5)
+    for _ in range(steps):
+        patch.requires_grad_()
+        shown = image.repeat(rows * columns, 1, 1, 1)
+        for place in range(rows * columns):
+            row, column = divmod(place, columns)
+            shown[place : place + 1, :, row : row + size, column : column + size] = patch
+        score = model(shown).log_softmax(1)[:, target].mean()
+        (gradient,) = torch.autograd.grad(score, patch)
+        patch = (patch.detach() + 0.3 * gradient / gradient.norm()).clamp(0, 1)
+    return patch
+
+
+@right("2.5")
+def patch_by_padding(model, image, target, size, steps, generator):
+    height, width = image.shape[-2:]
+
+    def paste(patch):
+        row = int(torch.randint(height - size + 1, (1,), generator=generator))
+        column = int(torch.randint(width - size + 1, (1,), generator=generator))
+        edges = (column, width - size - column, row, height - size - row)
+        hole = F.pad(torch.ones_like(patch), edges)
+        return image * (1 - hole) + F.pad(patch, edges)
+
+    grey = torch.full((1, 3, size, size), 0.5)
+    choices = {"decode": paste, "constraint": fu.pixel_range(), "steps": steps}
+    return list(optimize_pixels(model, grey, toward(target), **choices))[-1].variable
+
+
+def patching(place, sign=1, clamp=True, length=0.3, fresh=True, extra=0, grey=0.5):
+    def learn(model, image, target, size, steps, generator):
+        patch, shown = torch.full((1, 3, size, size), grey), image.clone()
+        for _ in range(steps + extra):
+            row, column = place(image.shape[-2] - size + 1, image.shape[-1] - size + 1, generator)
+            patch.requires_grad_()
+            shown = image.clone() if fresh else shown.detach().clone()
+            shown[..., row : row + size, column : column + size] = patch
+            (gradient,) = torch.autograd.grad(model(shown).log_softmax(1)[0, target], patch)
+            patch = patch.detach() + sign * length * gradient / gradient.norm()
+            patch = patch.clamp(0, 1) if clamp else patch
+        return patch.detach()
+
+    return learn
+
+
+def anywhere(rows, columns, generator):
+    return [torch.randint(count, (1,), generator=generator).item() for count in (rows, columns)]
+
+
+wrong("2.5", "network was never asked")(
+    lambda model, image, target, size, steps, generator: torch.full((1, 3, size, size), 0.5)
+)
+wrong("2.5", "sign is reversed")(patching(anywhere, sign=-1))
+wrong("2.5", "leaves [0, 1]")(patching(anywhere, clamp=False))
+wrong("2.5", "in rows [0] only")(patching(lambda rows, columns, generator: (0, 0)))
+wrong("2.5", "fits from 0 to 5")(patching(lambda rows, columns, generator: anywhere(rows - 1, columns, generator)))
+wrong("2.5", "fits from 0 to 9")(patching(lambda rows, columns, generator: anywhere(rows, rows, generator)))
+wrong("2.5", "in columns [2] only")(
+    patching(lambda rows, columns, generator: (anywhere(rows, columns, generator)[0], 2))
+)
+
+
+def on_the_diagonal(rows, columns, generator):
+    _, column = anywhere(rows, columns, generator)
+    return column * rows // columns, column
+
+
+wrong("2.5", "draw row and column apart")(patching(on_the_diagonal))
+wrong("2.5", "take all randomness from `generator`")(
+    patching(lambda rows, columns, generator: anywhere(rows, columns, None))
+)
+wrong("2.5", "length 0.3")(patching(anywhere, length=0.001))
+wrong("2.5", "should be grey")(patching(anywhere, grey=0.0))
+wrong("2.5", "fresh copy")(patching(anywhere, fresh=False))
+wrong("2.5", "steps were asked for")(patching(anywhere, extra=-50))
+wrong("2.5", "the patch should have the shape")(
+    lambda model, image, target, size, steps, generator: everywhere(model, image, target, steps)
+)
+
+
+@wrong("2.5", "its argument `image`")
+def patch_in_place(model, image, target, size, steps, generator):
+    patch = patching(anywhere)(model, image, target, size, steps, generator)
+    image[..., :size, :size] = patch
+    return patch
+
+
+@right("2.6")
+def jpeg_proof_by_hand(model, image, target, spoil, steps):
+    x = image
+    for _ in range(steps):
+        seen = spoil(x).requires_grad_()
+        (gradient,) = torch.autograd.grad(model(seen).log_softmax(1)[0, target], seen)
+        x = (x + 0.3 * gradient / gradient.norm()).clamp(0, 1)
+    return x
+
+
+def proving(look, sign=1, length=0.3, extra=0, follow=lambda x, seen: x, clamp=True):
+    def proof(model, image, target, spoil, steps):
+        x = image.clone()
+        for _ in range(steps + extra):
+            leaf = x.clone().requires_grad_()
+            seen = look(leaf, spoil)
+            (gradient,) = torch.autograd.grad(model(seen).log_softmax(1)[0, target], leaf)
+            x = follow(x, seen.detach()) + sign * length * gradient / gradient.norm()
+            x = x.clamp(0, 1) if clamp else x
+        return x
+
+    return proof
+
+
+def straight_through(leaf, spoil):
+    return leaf + (spoil(leaf.detach()) - leaf).detach()
+
+
+wrong("2.6", "did not change")(lambda model, image, target, spoil, steps: image.clone())
+wrong("2.6", "never shown an image as it is after `spoil`")(
+    lambda model, image, target, spoil, steps: everywhere(model, image, target, steps)
+)
+wrong("2.6", "never shown an image as it is after `spoil`")(
+    lambda model, image, target, spoil, steps: spoil(everywhere(model, image, target, steps))
+)
+wrong("2.6", "sign is reversed")(proving(straight_through, sign=-1))
+wrong("2.6", "stops with RuntimeError")(proving(lambda leaf, spoil: spoil(leaf)))
+wrong("2.6", "*unspoiled* image")(proving(straight_through, follow=lambda x, seen: seen, length=0.05))
+wrong("2.6", "is within reach")(proving(straight_through, length=0.01))
+wrong("2.6", "more than 12 steps")(proving(straight_through, length=3.0))
+wrong("2.6", "spoiled image 4 times")(proving(straight_through, extra=-8))
+wrong("2.6", "leaves [0, 1]")(proving(straight_through, length=5.0, clamp=False))
+
+
+@wrong("2.6", "spoiled image 1 times")
+def spoiled_once(model, image, target, spoil, steps):
+    return everywhere(model, spoil(image), target, steps)
+
+
+# --------------------------------------------------------------------------------------------------------- lesson 3
+
+
+@right("3.1")
+def first_past_by_loops(probabilities, threshold):
+    frames, count = probabilities.shape
+    result = [None] * count
+    for n in range(count):
+        for frame in range(frames):
+            if probabilities[frame, n] > threshold:
+                result[n] = frame
+                break
+    return result
+
+
+@right("3.1")
+def first_past_by_argmax(probabilities, threshold):
+    past = probabilities > threshold
+    return [int(column.int().argmax()) if column.any() else None for column in past.T]
+
+
+def passing(past, find):
+    return lambda probabilities, threshold: [find(row) for row in past(probabilities, threshold).T.tolist()]
+
+
+def more(p, threshold):
+    return p > threshold
+
+
+def first(row):
+    return row.index(True) if True in row else None
+
+
+wrong("3.1", "your list has 6 entries")(lambda probabilities, threshold: probabilities)
+wrong("3.1", "never passes it gives 0")(lambda p, threshold: (p > threshold).int().argmax(0))
+wrong("3.1", "never passes it gives 0")(passing(more, lambda row: row.index(True) if True in row else 0))
+wrong("3.1", "never passes it gives -1")(passing(more, lambda row: row.index(True) if True in row else -1))
+wrong("3.1", "never passes it gives 6")(passing(more, lambda row: row.index(True) if True in row else len(row)))
+wrong("3.1", "only *reaches* the threshold")(passing(lambda p, threshold: p >= threshold, first))
+wrong("3.1", "gives")(passing(more, lambda row: len(row) - 1 - row[::-1].index(True) if True in row else None))
+wrong("3.1", "gives")(passing(more, lambda row: row.index(True) + 1 if True in row else None))
+wrong("3.1", "gives")(passing(more, lambda row: sum(not past for past in row) if any(row) else None))
+wrong("3.1", "gives None")(passing(lambda p, threshold: p > 100 * threshold, first))
+wrong("3.1", "is it one per frame")(lambda p, threshold: [first(row) for row in (p > threshold).tolist()])
+wrong("3.1", "it gives ")(lambda p, threshold: (p > threshold)[0].tolist())
+wrong("3.1", "stops with ValueError")(passing(more, lambda row: row.index(True)))
+wrong("3.1", "never passes it gives 2")(lambda p, threshold: first_past_by_loops(p, 0.7))
+wrong("3.1", "should be a list")(lambda p, threshold: first_past_by_loops(p, threshold)[0])
+
+
+right("3.2")(lambda logits: torch.distributions.Categorical(logits=logits.double()).entropy().float() / math.log(2))
+right("3.2")(lambda logits: -(logits.softmax(1) * logits.softmax(1).clamp_min(1e-30).log2()).sum(1))
+right("3.2")(lambda logits: -torch.special.xlogy(logits.softmax(1), logits.softmax(1)).sum(1) / math.log(2))
+
+
+def entropies(logits, dim=1):
+    return -(logits.softmax(dim) * logits.log_softmax(dim)).sum(1)
+
+
+wrong("3.2", "shape")(lambda logits: logits)
+wrong("3.2", "not the right ones")(lambda logits: torch.zeros(len(logits)))
+wrong("3.2", "nats")(entropies)
+wrong("3.2", "sign is reversed")(lambda logits: -entropies(logits) / math.log(2))
+wrong("3.2", "mean over the classes")(lambda logits: entropies(logits) / math.log(2) / logits.shape[1])
+wrong("3.2", "over the classes, not over the images")(lambda logits: entropies(logits, 0) / math.log(2))
+wrong("3.2", "one result per image")(lambda logits: entropies(logits).mean() / math.log(2))
+wrong("3.2", "nan or infinity")(lambda logits: -(logits.softmax(1) * logits.softmax(1).log2()).sum(1))
+wrong("3.2", "*times* p")(lambda logits: -logits.log_softmax(1).sum(1) / math.log(2))
+wrong("3.2", "nats to bits")(lambda logits: entropies(logits) * math.log(2))
+wrong("3.2", "largest probability")(lambda logits: logits.softmax(1).amax(1))
+wrong("3.2", "nan or infinity")(lambda logits: -(logits * logits.log2()).sum(1))
+wrong("3.2", "wrong where a probability is 0")(
+    lambda logits: (
+        -((logits.softmax(1) + 1e-5) * (logits.softmax(1) + 1e-5).log2()).sum(1) + 0 * logits[:, 0]
+        if logits.shape[1] == 3
+        else entropies(logits) / math.log(2)
+    )
+)
+
+
+@right("3.3")
+def mutate_by_mask(genes, rate, size, generator):
+    chosen = torch.bernoulli(torch.full_like(genes, rate), generator=generator)
+    child = genes + chosen * torch.empty_like(genes).normal_(0, size, generator=generator)
+    return torch.minimum(torch.maximum(child, torch.tensor(0.0)), torch.tensor(1.0))
+
+
+def mutating(chosen, noise, clamp=lambda x: x.clamp(0, 1)):
+    def mutate(genes, rate, size, generator):
+        where = chosen(genes, rate, generator)
+        return clamp(torch.where(where, noise(genes, size, generator), genes))
+
+    return mutate
+
+
+def some(genes, rate, generator):
+    return torch.rand(genes.shape, generator=generator) < rate
+
+
+def added(genes, size, generator):
+    return genes + size * torch.randn(genes.shape, generator=generator)
+
+
+wrong("3.3", "use `generator`")(lambda genes, rate, size, generator: genes)
+wrong("3.3", "use `generator`")(lambda genes, rate, size, generator: torch.zeros_like(genes))
+wrong("3.3", "take all randomness")(
+    mutating(some, lambda genes, size, generator: genes + size * torch.randn_like(genes))
+)
+wrong("3.3", "about 20 %")(mutating(lambda genes, rate, generator: ~some(genes, rate, generator), added))
+wrong("3.3", "about 20 %")(mutating(lambda genes, rate, generator: some(genes, 1, generator), added))
+wrong("3.3", "leaves [0, 1]")(mutating(some, added, clamp=lambda x: x))
+wrong("3.3", "standard deviation")(
+    mutating(some, lambda genes, size, generator: torch.rand(genes.shape, generator=generator))
+)
+wrong("3.3", "standard deviation 0.00")(
+    mutating(some, lambda genes, size, generator: added(genes, size / 255, generator))
+)
+wrong("3.3", "have a mean")(
+    mutating(some, lambda genes, size, generator: genes + size * torch.rand(genes.shape, generator=generator))
+)
+wrong("3.3", "beyond one standard deviation")(
+    mutating(
+        some,
+        lambda genes, size, generator: genes + 12**0.5 * size * (torch.rand(genes.shape, generator=generator) - 0.5),
+    )
+)
+wrong("3.3", "all children change in the same places")(
+    mutating(lambda genes, rate, generator: some(genes[:1], rate, generator).expand_as(genes), added)
+)
+wrong("3.3", "colours of a pixel change in the same places")(
+    mutating(lambda genes, rate, generator: some(genes[:, :1], rate, generator).expand_as(genes), added)
+)
+wrong("3.3", "its argument `genes`")(
+    lambda genes, rate, size, generator: genes.copy_(mutating(some, added)(genes, rate, size, generator))
+)
+wrong("3.3", "of type tuple")(lambda genes, rate, size, generator: (genes, genes))
+
+
+@right("3.4")
+def champions_by_loops(champions, confidence, children, probabilities):
+    champions, confidence = list(champions), confidence.tolist()
+    for child, p in zip(children, probabilities.tolist(), strict=True):
+        for label, value in enumerate(p):
+            if value > confidence[label]:
+                champions[label], confidence[label] = child, value
+    return torch.stack(champions), torch.tensor(confidence)
+
+
+def champions_if(better, take=lambda p: p.max(0)):
+    def update(champions, confidence, children, probabilities):
+        highest, child = take(probabilities)
+        where = better(highest, confidence)
+        champions, confidence = champions.clone(), confidence.clone()
+        champions[where], confidence[where] = children[child[where]], highest[where]
+        return champions, confidence
+
+    return update
+
+
+@wrong("3.4", "for *every* class")
+def credit_for_the_top_class_only(champions, confidence, children, probabilities):
+    champions, confidence = champions.clone(), confidence.clone()
+    for child, p in zip(children, probabilities, strict=True):
+        label = p.argmax()
+        if p[label] > confidence[label]:
+            champions[label], confidence[label] = child, p[label]
+    return champions, confidence
+
+
+@wrong("3.4", "is not the picture that belongs to it")
+def the_wrong_children(champions, confidence, children, probabilities):
+    highest, _ = probabilities.max(0)
+    better = highest > confidence
+    found = champions.clone()
+    found[better] = children[: len(champions)][better]
+    return found, torch.maximum(highest, confidence)
+
+
+@wrong("3.4", "belongs to the caller, in place")
+def champions_in_place(champions, confidence, children, probabilities):
+    highest, child = probabilities.max(0)
+    better = highest > confidence
+    champions[better], confidence[better] = children[child[better]], highest[better]
+    return champions, confidence
+
+
+wrong("3.4", "nothing was replaced")(
+    lambda champions, confidence, children, probabilities: (champions.clone(), confidence.clone())
+)
+wrong("3.4", "not the better one")(
+    lambda champions, confidence, children, p: (torch.zeros_like(champions), torch.zeros_like(confidence))
+)
+wrong("3.4", "a child that is worse")(champions_if(lambda highest, confidence: highest > -1))
+wrong("3.4", "`<` or `>`")(champions_if(lambda highest, confidence: highest < confidence))
+wrong("3.4", "exactly as good")(champions_if(lambda highest, confidence: highest >= confidence))
+wrong("3.4", "return two tensors")(lambda champions, confidence, children, p: torch.maximum(p.amax(0), confidence))
+wrong("3.4", "not the better one")(champions_if(lambda highest, confidence: highest > confidence, lambda p: p.min(0)))
+wrong("3.4", "stops with IndexError")(
+    champions_if(lambda highest, confidence: highest > confidence[0], lambda p: p.max(1))
+)
+wrong("3.4", "is not the picture")(
+    lambda champions, confidence, children, p: (champions.clone(), torch.maximum(p.amax(0), confidence))
+)
+
+# --------------------------------------------------------------------------------------------------------- lesson 4
+
+
+@right("4.1")
+def sure_share_by_counting(logits, threshold):
+    return sum(float(row.softmax(0).max()) >= threshold for row in logits) / len(logits)
+
+
+right("4.1")(lambda logits, threshold: (logits.softmax(-1) >= threshold).any(-1).double().mean())
+
+
+def shares(table, count):
+    return lambda logits, threshold: count(table(logits), threshold)
+
+
+def top_probability(logits):
+    return logits.softmax(1).amax(1)
+
+
+wrong("4.1", "should be one number")(lambda logits, threshold: logits)
+wrong("4.1", "should be one number")(shares(top_probability, lambda p, threshold: p >= threshold))
+wrong("4.1", "no point is sure at all")(lambda logits, threshold: 0.0)
+wrong("4.1", "count")(shares(top_probability, lambda p, threshold: (p >= threshold).sum()))
+wrong("4.1", "per cent")(shares(top_probability, lambda p, threshold: 100 * (p >= threshold).float().mean()))
+wrong("4.1", "*not* sure")(shares(top_probability, lambda p, threshold: (p < threshold).float().mean()))
+wrong("4.1", "*exactly* the threshold")(shares(top_probability, lambda p, threshold: (p > threshold).float().mean()))
+wrong("4.1", "mean probability")(shares(top_probability, lambda p, threshold: p.mean()))
+wrong("4.1", "these are logits")(shares(lambda z: z.amax(1), lambda p, threshold: (p >= threshold).float().mean()))
+wrong("4.1", "over the classes, not over the points")(
+    shares(lambda z: z.softmax(0).amax(1), lambda p, threshold: (p >= threshold).float().mean())
+)
+wrong("4.1", "*any* class")(shares(lambda z: z.softmax(1)[:, 0], lambda p, threshold: (p >= threshold).float().mean()))
+wrong("4.1", "a point counts once")(
+    shares(lambda z: z.softmax(1), lambda p, threshold: (p >= threshold).float().mean())
+)
+wrong("4.1", "not the right ones")(shares(top_probability, lambda p, _: (p >= 0.99).float().mean()))
+wrong("4.1", "not the right ones")(shares(top_probability, lambda p, threshold: (p >= threshold / 255).float().mean()))
+wrong("4.1", "its argument `logits`")(lambda logits, threshold: logits.sub_(1).mean())
+
+
+@right("4.2")
+def distance_all_at_once(x, weight, bias):
+    z = F.linear(x, weight, bias)
+    top = z.argmax(1)
+    lead = z.gather(1, top[:, None]) - z
+    apart = torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist")[top]
+    ratio = lead / apart
+    return ratio.scatter(1, top[:, None], float("inf")).min(1).values
+
+
+def distances(combine, reduce=lambda d: d.min(), logits=lambda x, w, b: x @ w.T + b):
+    def distance(x, weight, bias):
+        found = []
+        for z in logits(x, weight, bias):
+            top = int(z.argmax())
+            others = [k for k in range(len(z)) if k != top]
+            found.append(reduce(torch.stack([combine(z[top] - z[k], weight[top], weight[k]) for k in others])))
+        return torch.stack(found)
+
+    return distance
+
+
+def proper(lead, first_row, second_row):
+    return lead / (first_row - second_row).norm()
+
+
+wrong("4.2", "shape")(lambda x, weight, bias: x)
+wrong("4.2", "zero everywhere")(lambda x, weight, bias: torch.zeros(len(x)))
+wrong("4.2", "this is the lead")(distances(lambda lead, a, b: lead))
+wrong("4.2", "not with the top class's own")(distances(lambda lead, a, b: lead / a.norm()))
+wrong("4.2", "not with the other one alone")(distances(lambda lead, a, b: lead / b.norm()))
+wrong("4.2", "not by its square")(distances(lambda lead, a, b: lead / (a - b).square().sum()))
+wrong("4.2", "*farthest*")(distances(proper, lambda d: d.max()))
+wrong("4.2", "bias is missing")(distances(proper, logits=lambda x, w, b: x @ w.T))
+wrong("4.2", "not negative")(lambda x, weight, bias: -distances(proper)(x, weight, bias))
+wrong("4.2", "the first dimension is the batch")(lambda x, weight, bias: distances(proper)(x, weight, bias).min())
+wrong("4.2", "nan or infinity")(
+    lambda x, weight, bias: torch.stack(
+        [((z.max() - z) / (weight[z.argmax()] - weight).norm(dim=1)).min() for z in x @ weight.T + bias]
+    )
+)
+wrong("4.2", "stops with RuntimeError")(lambda x, weight, bias: x @ weight + bias)
+
+
+@wrong("4.2", "second largest logit need not be the nearest")
+def distance_to_the_runner_up(x, weight, bias):
+    z = x @ weight.T + bias
+    (best, second), (top, other) = z.topk(2).values.T, z.topk(2).indices.T
+    return (best - second) / (weight[top] - weight[other]).norm(dim=1)
+
+
+@right("4.3")
+def bisection_by_count(fools, high, tolerance):
+    low = 0.0
+    for _ in range(math.ceil(math.log2(high / tolerance))):
+        middle = low + 0.5 * (high - low)
+        low, high = (low, middle) if fools(middle) else (middle, high)
+    return high
+
+
+@right("4.3")
+def bisection_by_recursion(fools, high, tolerance, low=0.0):
+    if high - low <= tolerance:
+        return high
+    middle = (low + high) / 2
+    if fools(middle):
+        return bisection_by_recursion(fools, middle, tolerance, low)
+    return bisection_by_recursion(fools, high, tolerance, middle)
+
+
+def bisecting(
+    end=lambda low, high: high, narrow=1.0, swap=False, share=0.5, go_on=lambda gap, tolerance: gap > tolerance
+):
+    def bisect(fools, high, tolerance):
+        low = 0.0
+        while go_on(high - low, narrow * tolerance):
+            middle = low + share * (high - low)
+            if fools(middle) != swap:
+                high = middle
+            else:
+                low = middle
+        return end(low, high)
+
+    return bisect
+
+
+wrong("4.3", "too large")(lambda fools, high, tolerance: high)
+wrong("4.3", "does not fool")(lambda fools, high, tolerance: 0.0)
+wrong("4.3", "does not fool")(bisecting(end=lambda low, high: low))
+wrong("4.3", "does not fool")(bisecting(end=lambda low, high: (low + high) / 2))
+wrong("4.3", "too large")(bisecting(swap=True))
+wrong("4.3", "too large")(bisecting(narrow=10))
+wrong("4.3", "are enough if every question halves")(bisecting(share=0.1))
+wrong("4.3", "are enough if every question halves")(bisecting(narrow=1e-4))
+wrong("4.3", "does the loop ever end")(bisecting(go_on=lambda gap, tolerance: gap >= 0))
+wrong("4.3", "one number")(bisecting(end=lambda low, high: (low, high)))
+wrong("4.3", "one number")(lambda fools, high, tolerance: fools(high))
+
+
+@wrong("4.3", "are enough if every question halves")
+def smallest_by_walking(fools, high, tolerance):
+    epsilon = 0.0
+    while not fools(epsilon):
+        epsilon += tolerance
+    return min(epsilon, high)
+
+
+right("4.4")(lambda w, gap: torch.where(w > 0, 1.0, -1.0) * gap / torch.linalg.vector_norm(w, 1))
+right("4.4")(lambda w, gap: torch.sign(w) * (gap / torch.dot(w, torch.sign(w))))
+wrong("4.4", "rises by")(lambda w, gap: w)
+wrong("4.4", "rises by 0")(lambda w, gap: torch.zeros_like(w))
+wrong("4.4", "sign is reversed")(lambda w, gap: -gap / w.abs().sum() * w.sign())
+wrong("4.4", "same* amount")(lambda w, gap: gap * w / w.square().sum())
+wrong("4.4", "length of w")(lambda w, gap: gap / len(w) ** 0.5 * w.sign())
+wrong("4.4", "where w is negative")(lambda w, gap: (gap / w.abs().sum()).expand(len(w)))
+wrong("4.4", "where w is negative, it must fall, and less")(lambda w, gap: (gap / w.sum()).expand(len(w)))
+wrong("4.4", "not the root")(lambda w, gap: gap / w.norm() * w.sign())
+wrong("4.4", "rises by")(lambda w, gap: gap * w.sign())
+wrong("4.4", "rises by")(lambda w, gap: gap / w.abs().mean() * w.sign())
+wrong("4.4", "of type float")(lambda w, gap: gap / w.abs().sum().item())
+wrong("4.4", "shape")(lambda w, gap: gap / w.abs().sum())
+wrong("4.4", "rises by")(lambda w, gap: gap / 255 / w.abs().sum() * w.sign())
+
+
+@right("4.5")
+def plane_by_qr(a, b, c, s, t):
+    to_b, to_c = (b - a).flatten(), (c - a).flatten()
+    q, r = torch.linalg.qr(torch.stack([to_b, to_c], 1))
+    q = q * r.diagonal().sign()
+    return a + (q @ torch.tensor([float(s), float(t)])).view_as(a)
+
+
+def planes(point, directions=None):
+    def place(a, b, c, s, t):
+        u = (b - a) / (b - a).norm()
+        v = (c - a) - ((c - a) * u).sum() * u
+        return point(a, b, c, u, v / v.norm(), s, t)
+
+    return place
+
+
+wrong("4.5", "s = ")(lambda a, b, c, s, t: a.clone())
+wrong("4.5", "add it")(lambda a, b, c, s, t: torch.zeros_like(a))
+wrong("4.5", "add it")(planes(lambda a, b, c, u, v, s, t: s * u + t * v))
+wrong("4.5", "right angles")(planes(lambda a, b, c, u, v, s, t: a + s * u + t * (c - a) / (c - a).norm()))
+wrong("4.5", "directions should have length 1")(planes(lambda a, b, c, u, v, s, t: a + s * (b - a) + t * v))
+wrong("4.5", "second direction should have length 1")(
+    planes(lambda a, b, c, u, v, s, t: a + s * u + t * ((c - a) - ((c - a) * u).sum() * u))
+)
+wrong("4.5", "exchanged")(planes(lambda a, b, c, u, v, s, t: a + t * u + s * v))
+wrong("4.5", "u leads from a to b")(planes(lambda a, b, c, u, v, s, t: a - s * u + t * v))
+wrong("4.5", "towards c")(planes(lambda a, b, c, u, v, s, t: a + s * u - t * v))
+wrong("4.5", "subtract a")(lambda a, b, c, s, t: a + s * b / b.norm() + t * c / c.norm())
+wrong("4.5", "wrong for s")(planes(lambda a, b, c, u, v, s, t: a + (s * u + t * v) / 255))
+wrong("4.5", "wrong for s")(planes(lambda a, b, c, u, v, s, t: (a + s * u + t * v).clamp(0, 1)))
+wrong("4.5", "its argument `a`")(planes(lambda a, b, c, u, v, s, t: a.add_(s * u + t * v)))
+wrong("4.5", "shape")(planes(lambda a, b, c, u, v, s, t: (a + s * u + t * v)[0]))
