@@ -72,8 +72,7 @@ def solve(notebook, name):
         _mark(answer, solution=True, **({"grade": True, "points": 1} if in_words else {}))
         _mark(check, locked=True, **({} if in_words else {"grade": True, "points": 1}))
         cells += [_bare(text), answer, check]
-    every = f'assert summary({number})["status"].isin(["right", "answered"]).all()\nsummary({number})'
-    cells.append(new_code_cell(every, id="exercises-summary"))
+    cells.append(new_code_cell(f"# NBVAL_CHECK_OUTPUT\nsummary({number})", id="exercises-summary"))
     return new_notebook(cells=cells)
 
 

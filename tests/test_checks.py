@@ -90,6 +90,8 @@ def test_committed_solutions_are_made_from_the_lesson(path):
         [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in book.cells] for book in (committed, made)
     ]
     assert cells[0] == cells[1], "run: python .ci/refresh_notebooks.py solutions"
+    outputs = {cell.id: cell.outputs[0].data["text/plain"] for cell in committed.cells if cell.id.startswith("check-")}
+    assert {text.split(":")[1].strip() for text in outputs.values()} == {"right", "answered"}
 
 
 def test_a_solution_for_another_stub_is_refused():
@@ -242,9 +244,10 @@ def test_a_verdict_reads_as_a_sentence(no_verdicts):
     assert message.startswith("Exercise 0.1: not right yet: your result leaves [0, 1]: smallest value -")
 
 
-def test_under_nbgrader_a_wrong_answer_raises(no_verdicts, monkeypatch):
+def test_under_nbgrader_a_wrong_answer_raises(no_verdicts, monkeypatch, capsys):
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
-    assert check("0.1", RIGHT["0.1"][0]).status == "right"
+    assert check("0.1", RIGHT["0.1"][0]) is None
+    assert capsys.readouterr().out == "Exercise 0.1: right\n"
     with pytest.raises(AssertionError, match="not right yet"):
         check("0.1", lambda image: image)
     with pytest.raises(AssertionError, match="not attempted"):

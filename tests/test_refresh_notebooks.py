@@ -62,6 +62,39 @@ def test_clean_keeps_what_a_reader_sees():
     assert refresh_notebooks.to_text(refresh_notebooks.clean(cleaned)) == refresh_notebooks.to_text(cleaned)
 
 
+def test_clean_keeps_what_nbgrader_needs():
+    marks = {"grade": True, "grade_id": "check-1-1", "points": 1}
+    cell = new_code_cell("check()", metadata={"nbgrader": marks, "scrolled": True})
+    assert refresh_notebooks.clean(new_notebook(cells=[cell])).cells[0].metadata == {"nbgrader": marks}
+
+
+def test_a_solved_notebook_that_is_missing_is_made_and_executed(tmp_path, monkeypatch):
+    monkeypatch.setattr(refresh_notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(refresh_notebooks.solutions, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(refresh_notebooks.solutions, "FOLDER", tmp_path / "solutions")
+    monkeypatch.setattr(refresh_notebooks, "find_notebooks", lambda names: [tmp_path / "solutions" / "00_a.ipynb"])
+    stub, solved = (
+        'def to_legal(image):\n    """Clamp."""\n    return ...',
+        "def to_legal(image):\n    return image.clamp(0, 1)",
+    )
+    cells = [
+        new_markdown_cell("# Title", id="title"),
+        new_code_cell("from fooling_utils.checks import check, summary", id="imports"),
+        new_markdown_cell("### 0.1", id="text-0-1"),
+        new_code_cell(stub, id="exercise-0-1"),
+        new_code_cell('check("0.1", to_legal)', id="check-0-1"),
+        new_markdown_cell(
+            f"<details><summary>Solution</summary>\n\n```python\n{solved}\n```\n\n</details>", id="solution-0-1"
+        ),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "00_a.ipynb")
+    assert refresh_notebooks.main([]) == 0
+    made = nbformat.read(tmp_path / "solutions" / "00_a.ipynb", as_version=4)
+    assert "### BEGIN SOLUTION\n    return image.clamp(0, 1)\n" in made.cells[3].source
+    assert made.cells[3].metadata["nbgrader"]["solution"] and made.cells[4].metadata["nbgrader"]["points"] == 1
+    assert made.cells[4].outputs[0].data["text/plain"] == "Exercise 0.1: right"
+
+
 def test_clean_gives_ids_to_a_notebook_from_colab():
     notebook = nbformat.from_dict(
         {

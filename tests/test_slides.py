@@ -75,6 +75,17 @@ def test_preparation_and_sources_are_skipped():
     assert types(SECTION, code("assert p > 0.9")) == ["slide", "skip"]
 
 
+def test_exercises_are_skipped_and_what_follows_is_not():
+    cells = (
+        text("## 6 Exercises"),
+        text("### 6.1"),
+        code('check("6.1", f)', printed()),
+        text("## 7 Next"),
+        code("x", printed()),
+    )
+    assert types(*cells) == ["skip"] * 3 + ["slide", "-"]
+
+
 def test_a_loop_is_shown_although_it_prints_nothing():
     by_hand = "for step in range(9):\n    (gradient,) = torch.autograd.grad(model(x)[0, 9], x)"
     training = "for step in range(9):\n    loss(x).backward()"

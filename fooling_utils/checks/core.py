@@ -309,15 +309,19 @@ def _judge_words(number: str, answer: Any) -> Verdict:
     return Verdict(number, ANSWERED, "compare it with the folded answer below")
 
 
-def check(number: str, answer: Any) -> Verdict:
+def check(number: str, answer: Any) -> Verdict | None:
     """Judge the answer to exercise `number` and remember the verdict for `summary`.
 
-    When nbgrader runs the notebook, it raises AssertionError unless the answer is right: that is how nbgrader counts.
+    Where nbgrader runs the notebook, a verdict is printed, and AssertionError raised unless the answer is right: the
+    result of a cell would be taken for a number of points.
     """
     verdict = _verdicts[number] = judge(number, answer)
-    if os.environ.get("NBGRADER_EXECUTION") and verdict.status not in (RIGHT, ANSWERED):
+    if not os.environ.get("NBGRADER_EXECUTION"):
+        return verdict
+    if verdict.status not in (RIGHT, ANSWERED):
         raise AssertionError(repr(verdict))
-    return verdict
+    print(verdict)
+    return None
 
 
 def summary(lesson: int) -> pd.DataFrame:
