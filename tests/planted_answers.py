@@ -61,7 +61,9 @@ wrong("0.2", "over the classes, not over the images")(
 )
 wrong("0.2", "same class")(lambda logits, classes: -logits.log_softmax(1)[:, classes[0]])
 wrong("0.2", "same score")(lambda logits, classes: F.cross_entropy(logits, classes).expand(len(logits)))
-wrong("0.2", "nan or infinity")(lambda logits, classes: -logits.softmax(1).log()[range(len(logits)), classes])
+wrong("0.2", "for large logits your result holds nan or infinity")(
+    lambda logits, classes: -logits.softmax(1).log()[range(len(logits)), classes]
+)
 wrong("0.2", "large ones")(lambda logits, classes: -(logits.softmax(1) + 1e-9).log()[range(len(logits)), classes])
 wrong("0.2", "same score")(lambda logits, classes: torch.zeros(len(logits)))
 wrong("0.2", "shape (6,), and it has (6, 5)")(lambda logits, classes: -logits.log_softmax(1))
@@ -116,6 +118,29 @@ wrong("1.1", "switches on gradients for its argument `start`")(
 wrong("1.1", "the graph of its computation")(
     lambda score, start, length, steps: (start + torch.ones(1, requires_grad=True)).clamp(0, 1)
 )
+
+
+@wrong("1.1", "the gradients of earlier steps are added")
+def climb_without_forgetting(score, start, length, steps):
+    x = start.clone().requires_grad_()
+    for _ in range(steps):
+        score(x).backward()
+        with torch.no_grad():
+            x += unit(length, x.grad)
+            x.clamp_(0, 1)
+    return x
+
+
+@wrong("1.1", "anew in *every* step")
+def climb_in_one_direction(score, start, length, steps):
+    x = start.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(score(x), x)
+    x = x.detach()
+    for _ in range(steps):
+        x = (x + unit(length, gradient)).clamp(0, 1)
+    return x
+
+
 wrong("1.1", "shape")(climbing(unit, finish=lambda x: x[0]))
 wrong("1.1", "the image is not where")(climbing(lambda length, g: unit(length / 255, g)))
 
@@ -157,6 +182,9 @@ wrong("1.2", "other side of the image")(
 )
 wrong("1.2", "sign is reversed")(lambda image: -variation_with_slices(image))
 wrong("1.2", "colours of a pixel")(lambda image: variation_with_slices(image) + per_member(image.diff(dim=1).abs()))
+wrong("1.2", "dimension 1 holds the colours")(
+    lambda image: per_member(image.diff(dim=1).abs()) + per_member(image.diff(dim=2).abs())
+)
 wrong("1.2", "not the right ones")(lambda image: 255 * variation_with_slices(image))
 
 
@@ -263,6 +291,11 @@ def stepping(change, clamp=True, log_p=lambda z: z.log_softmax(1), mix=lambda ta
     return step
 
 
+wrong("2.1", "`detach()` it")(
+    lambda model, image, targets, epsilon: (
+        fgsm_by_backward(model, image, targets, epsilon) + 0 * torch.ones(1, requires_grad=True)
+    )
+)
 wrong("2.1", "did not move")(lambda model, image, targets, epsilon: image.clone())
 wrong("2.1", "more than epsilon")(lambda model, image, targets, epsilon: torch.zeros_like(image))
 wrong("2.1", "sign is reversed: the probability of the target fell from")(stepping(lambda e, g: -e * g.sign()))
@@ -966,6 +999,15 @@ wrong("4.5", "directions should have length 1")(planes(lambda a, b, c, u, v, s, 
 wrong("4.5", "second direction should have length 1")(
     planes(lambda a, b, c, u, v, s, t: a + s * u + t * ((c - a) - ((c - a) * u).sum() * u))
 )
+
+
+@wrong("4.5", "only if u has length 1")
+def plane_with_a_long_u(a, b, c, s, t):
+    u = b - a
+    v = (c - a) - ((c - a) * u).sum() * u
+    return a + s * u / u.norm() + t * v / v.norm()
+
+
 wrong("4.5", "exchanged")(planes(lambda a, b, c, u, v, s, t: a + t * u + s * v))
 wrong("4.5", "u leads from a to b")(planes(lambda a, b, c, u, v, s, t: a - s * u + t * v))
 wrong("4.5", "towards c")(planes(lambda a, b, c, u, v, s, t: a + s * u - t * v))

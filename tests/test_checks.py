@@ -272,11 +272,14 @@ LEFT_OUT = {"abs", "clamp", "clone", "detach", "norm", "requires_grad_", "sign"}
 def mutants(source):
     """Return {description: code}: copies of `source` in which one operator, name, number or argument is another one."""
     tree, found = ast.parse(source), {}
+    docstring = tree.body[0].body[0].end_lineno  # the solution begins two lines below
     for position, node in enumerate(ast.walk(tree)):
         for what, change in _changes(node):
             mutant = copy.deepcopy(tree)
             change(list(ast.walk(mutant))[position])
-            found[f"{what} in line {node.lineno}: {ast.unparse(node)}"] = ast.unparse(ast.fix_missing_locations(mutant))
+            found[f"{what} in line {node.lineno - docstring - 1}: {ast.unparse(node)}"] = ast.unparse(
+                ast.fix_missing_locations(mutant)
+            )
     return found
 
 
@@ -316,19 +319,19 @@ def _changes(node):
 
 # Mutants that are right: {exercise: {description: why}}.
 EQUAL = {
-    "1.2": {"no dim in line 8: image.diff(dim=3)": "the last dimension, 3, is what diff takes anyway"},
+    "1.2": {"no dim in line 2: image.diff(dim=3)": "the last dimension, 3, is what diff takes anyway"},
     "2.1": {
-        "softmax in line 10: model(leaf).log_softmax(1)": "the gradients of p and of log p have the same signs",
-        "mean in line 11: log_p.sum()": "a positive factor leaves the signs alone",
-        "another operator in line 12: epsilon * gradient.sign()": "dividing by 1 or -1 is multiplying by it",
+        "softmax in line 2: model(leaf).log_softmax(1)": "the gradients of p and of log p have the same signs",
+        "mean in line 3: log_p.sum()": "a positive factor leaves the signs alone",
+        "another operator in line 4: epsilon * gradient.sign()": "dividing by 1 or -1 is multiplying by it",
     },
-    "2.4": {"one more in line 10: 1": "a mask is true where it is not 0"},
+    "2.4": {"one more in line 2: 1": "a mask is true where it is not 0"},
     "2.5": {
-        "softmax in line 17: model(shown).log_softmax(1)": "of length 1, the gradients of p and log p are the same",
-        "one less in line 17: 0": "the only row is the last one, too",
+        "softmax in line 9: model(shown).log_softmax(1)": "of length 1, the gradients of p and log p are the same",
+        "one less in line 9: 0": "the only row is the last one, too",
     },
-    "3.3": {"another operator in line 11: genes + noise": "noise of mean 0 is as good with the other sign"},
-    "4.4": {"another operator in line 8: amount * w.sign()": "dividing by 1 or -1 is multiplying by it"},
+    "3.3": {"another operator in line 3: genes + noise": "noise of mean 0 is as good with the other sign"},
+    "4.4": {"another operator in line 2: amount * w.sign()": "dividing by 1 or -1 is multiplying by it"},
 }
 
 

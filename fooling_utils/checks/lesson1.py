@@ -25,10 +25,13 @@ from .core import (
 
 
 def _climbed(score: Callable[[Tensor], Tensor], start: Tensor, length: float, steps: int, **changes) -> Tensor:
-    image = start.clone()
-    for _ in range(steps):
+    image, gradient, before = start.clone(), torch.zeros_like(start), 0.0
+    for index in range(steps):
         image.requires_grad_()
-        (gradient,) = torch.autograd.grad(score(image), image)
+        if not (changes.get("once") and index):
+            gradient = torch.autograd.grad(score(image), image)[0] + before
+        if changes.get("added_up"):
+            before = gradient
         size = 1 if changes.get("raw") else gradient.norm()
         image = image.detach() + changes.get("sign", 1) * length * gradient / size
         if not changes.get("unclamped"):
@@ -57,6 +60,11 @@ def climb(answer: Answer, seed: int, device: torch.device) -> None:
             score, start, 0.5, 5, raw=True
         ),
         "clamp after *every* step, not only at the end": _climbed(score, start, 0.5, 5, unclamped=True, late=True),
+        "the gradients of earlier steps are added to the new one: `backward()` does that, unless you set the image's "
+        "`grad` to None before": _climbed(score, start, 0.5, 5, added_up=True),
+        "take the gradient anew in *every* step, at the place where the image is now": _climbed(
+            score, start, 0.5, 5, once=True
+        ),
         "it makes one step too few": _climbed(score, start, 0.5, 4),
         "it makes one step too many": _climbed(score, start, 0.5, 6),
         "it makes only one step": _climbed(score, start, 0.5, 1),
@@ -84,6 +92,7 @@ def variation(answer: Answer, seed: int, device: torch.device) -> None:
             around
         ),
         "colours of a pixel are compared with each other: they are no neighbours": total + colours,
+        "dimension 1 holds the colours, 2 the rows and 3 the columns": colours + down.abs().sum((1, 2, 3)),
         "the sign is reversed: a variation is never negative": -total,
         "the images of the batch are added up: one number per image is asked for": total.sum().expand(3),
     }

@@ -169,6 +169,10 @@ def point_on_plane(answer: Answer, seed: int, device: torch.device) -> None:
             "a wrong direction: v leads from a towards c": a + s * u - t * v,
             "directions lead from a to the others: subtract a": a + s * b / b.norm() + t * c / c.norm(),
         }
+        too_much = (c - a) - ((c - a) * (b - a)).sum() * (b - a)
+        mistakes["the part of x along u is (x · u) u only if u has length 1: divide u by its norm first"] = (
+            a + s * u + t * too_much / too_much.norm()
+        )
         result = tensor(answer(a, b, c, s, t), a.shape)
         known = {text: value for text, value in mistakes.items() if not is_close(value, a + s * u + t * v)}
         compare(result, a + s * u + t * v, known, f"wrong for s = {s:.2f}, t = {t:.2f}")
