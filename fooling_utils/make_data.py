@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from . import drawings, surveys
+from . import defences, drawings, smoothing, surveys, training
 from .class_pictures import MEASURED, STRIPS, WALL, draw_classes, priors, recognised
 from .comparison import compare_methods
+from .constraints import linf_ball
 from .evolution import direct, evolve, load_archive
 from .fourier import fourier_decode, fourier_start
 from .from_noise import climb_from_noise, first_passes
@@ -237,6 +238,70 @@ def colours() -> torch.Tensor:
     return columns
 
 
+def robust() -> None:
+    """The network of lesson 5 that was trained on attacked digits (half a minute)."""
+    data, net = training.digits(), training.digit_net()
+    shown = training.attacked(training.ROBUST_EPSILON)
+    epochs = training.fit(net, data.train_images, data.train_labels, epochs=training.ROBUST_EPOCHS, shown=shown)
+    for _ in tqdm(epochs, total=training.ROBUST_EPOCHS):
+        pass
+    training.save_weights(net, training.ROBUST)
+
+
+def smoothed() -> None:
+    """Votes over 100 000 noisy copies of 200 digits: proven radius, and the nearest error found (half an hour)."""
+    import pandas as pd
+
+    data, rows = training.digits(), []
+    images, labels = data.test_images[:200], data.test_labels[:200]
+    for sigma in tqdm(smoothing.STORED_SIGMAS):
+        net = smoothing.trained_in_noise(data, sigma)
+        proof = smoothing.certify(net, images, sigma, draws=100_000)
+        distances = smoothing.nearest_overturned(net, images, labels, sigma, draws=10_000)
+        for i, values in enumerate(zip(labels, proof.labels, proof.radius, distances, strict=True)):
+            label, voted, radius, distance = (value.item() for value in values)
+            rows.append({"sigma": sigma, "digit": i, "label": label, "voted": voted, "radius": round(radius, 4),
+                         "nearest error": round(distance, 4)})  # fmt: skip
+    pd.DataFrame(rows).to_csv(DATA / "smoothed.csv", index=False)
+
+
+def defended() -> None:
+    """Transforms in front of the network, against attacks that do not know them and that do (five minutes)."""
+    model = load_model(device="cpu")
+    images = torch.cat([load_image(name, device="cpu") for name in LESSON_2_PICTURES])
+    rows = list(tqdm(defences.compare_defences(model, images, "ostrich"), total=6 * len(defences.DEFENCES)))
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (DATA / "defences.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def universal() -> None:
+    """One change for all pictures, and patches of several sizes, judged on other photographs (fifteen minutes)."""
+    model = load_model(device="cpu")
+    learn_on, rows = defences.scenes_to_learn_on(device="cpu"), []
+    for label in defences.UNIVERSAL_TARGETS:
+        grey, epsilon = blank(0.5, device="cpu"), defences.UNIVERSAL_EPSILON
+        frames = optimize_pixels(
+            model, grey, toward(label), view=defences.add_to_all(learn_on), step=adam_step(epsilon / 8),
+            constraint=linf_ball(grey, epsilon), steps=300,
+        )  # fmt: skip
+        *_, last = tqdm(frames, label, total=301)
+        rows.append({"what": "change", "target": label, **defences.judged_change(model, last.image, label)})
+        if label == defences.UNIVERSAL_TARGETS[0]:
+            save_png(last.image, defences.UNIVERSAL)
+    for size in defences.PATCH_SIZES:
+        frames = optimize_pixels(
+            model, blank(0.5, size=size, device="cpu"), toward(defences.PATCH_TARGET),
+            view=defences.lay_on_all(learn_on), step=adam_step(0.05), steps=300,
+        )  # fmt: skip
+        *_, last = tqdm(frames, f"{size} pixels", total=301)
+        row = {"what": f"patch, {size} pixels", "target": defences.PATCH_TARGET}
+        rows.append(row | defences.judged_patch(model, last.image, defences.PATCH_TARGET))
+        if size == defences.PATCH_SIZES[-1]:
+            save_png(last.image, defences.PATCH)
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    (DATA / "universal.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
 TASKS: dict[str, Callable[[], object]] = {
     "pictures": pictures,
     "methods": methods,
@@ -253,6 +318,10 @@ TASKS: dict[str, Callable[[], object]] = {
     "lines": lines,
     "space": space,
     "colours": colours,
+    "robust": robust,
+    "smoothed": smoothed,
+    "defended": defended,
+    "universal": universal,
 }
 
 

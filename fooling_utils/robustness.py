@@ -1,0 +1,125 @@
+"""How robust is a network? What an attack leaves of its accuracy, the nearest errors known, and signs of a weak attack.
+
+All of these are upper bounds, since a better attack may come. A lower bound, with a proof, is in `smoothing.py`.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .minimum_norm import smallest_change
+from .models import Classifier
+from .steps import unit_vectors
+
+Attack = Callable[[Classifier, Tensor, float], Tensor]  # (model, images, epsilon) to images
+
+
+def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Which of the images (N, ...) the network names as in `labels` (N,): (N,), true or false."""
+    with torch.no_grad():
+        return model(images).argmax(1) == labels
+
+
+def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: Attack, epsilon: float) -> float:
+    """The share of the images that is right, and still is after `attack(model, images, epsilon)`.
+
+    Raises ValueError where the attack went farther than `epsilon` (L2), or out of the legal range.
+    """
+    stands = right(model, images, labels)
+    if epsilon > 0 and stands.any():
+        found = attack(model, images[stands], epsilon)
+        model.check(found, "the attack's result")
+        farthest = (found - images[stands]).flatten(1).norm(dim=1).max().item()
+        if farthest > epsilon * 1.0001 + 1e-6:
+            raise ValueError(
+                f"the attack went {farthest:.4g} far (L2), and epsilon is {epsilon}: project it on the ball"
+            )
+        stands[stands.clone()] = right(model, found, labels[stands])
+    return stands.double().mean().item()
+
+
+def nearest_errors(
+    model: nn.Module, images: Tensor, labels: Tensor, *, steps: int = 50, all_targets: bool = True
+) -> Tensor:
+    """The L2 distance from each image (N, ...) to the nearest wrong answer that our attacks find: (N,), 0 if wrong now.
+
+    The smallest of `smallest_change` away from the class and, with `all_targets`, towards each of the others; infinite
+    where none was found. An upper bound: a nearer error may exist. For an `epsilon` of your choice,
+    `(distances > epsilon)` counts the images that stand.
+    """
+    nearest = torch.zeros(len(images), device=images.device)
+    chosen = right(model, images, labels).nonzero()[:, 0]
+    if not len(chosen):
+        return nearest
+    some, classes = images[chosen], labels[chosen]
+    count = model(some[:1]).shape[1]
+    # with k, each image's target is the k-th class after its own
+    targets = [None, *((classes + k) % count for k in range(1, count))] if all_targets else [None]
+    best = torch.full((len(some),), torch.inf, device=images.device)
+    for target in targets:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "no change was found")
+            found = smallest_change(model, some, target, steps=steps, eight_bit=False)
+        best = torch.fmin(best, (found - some).flatten(1).norm(dim=1))
+    nearest[chosen] = best
+    return nearest
+
+
+def random_change(model: Classifier, images: Tensor, epsilon: float, seed: int = 0) -> Tensor:
+    """The control of every attack: one random change of size `epsilon` (L2) for each image, clipped to the range."""
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images)
+    changed = images + epsilon * unit_vectors(noise)
+    return changed.clamp(*model.bounds) if model.bounds else changed
+
+
+def warning_signs(
+    model: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    attack: Attack,
+    epsilons: Sequence[float],
+    known: Tensor | None = None,
+) -> list[str]:
+    """What speaks against an evaluation by `attack`, as sentences; an empty list is no proof that it is strong.
+
+    epsilons: increasing radii (L2). The last one should be so large that any image can become any other, or plain
+    grey: there, an attack that works leaves next to nothing.
+    known: distances (N,) to errors that are known, such as `nearest_errors` gives.
+    Source: Carlini and others 2019, arXiv 1902.06705, section 4; Athalye and others 2018, arXiv 1802.00420.
+    """
+    if len(epsilons) < 2 or list(epsilons) != sorted(set(epsilons)) or not epsilons[0] > 0:
+        raise ValueError(f"epsilons must be two or more increasing numbers above 0, got {list(epsilons)}")
+    left = [accuracy_under(model, images, labels, attack, epsilon) for epsilon in epsilons]
+    by_noise = [accuracy_under(model, images, labels, random_change, epsilon) for epsilon in epsilons]
+    by_others = left if known is None else [(known > epsilon).double().mean().item() for epsilon in epsilons]
+    signs = []
+    dead = _share_without_gradient(model, images, labels)
+    if dead > 0.05:
+        signs.append(f"the gradient is zero for {dead:.0%} of the images: an attack that follows it cannot move")
+    i = max(range(1, len(left)), key=lambda i: left[i] - left[i - 1])
+    if left[i] > left[i - 1] + 0.01:
+        signs.append(
+            f"more room helps the defence: {epsilons[i - 1]:g} leaves {left[i - 1]:.0%}, {epsilons[i]:g} {left[i]:.0%}"
+        )
+    for sentence, others, least in (
+        ("random changes are stronger", by_noise, 0.01),
+        ("nearer errors are known", by_others, 0.05),
+    ):
+        i = max(range(len(left)), key=lambda i: left[i] - others[i])
+        if left[i] > others[i] + least:
+            signs.append(f"{sentence}: at {epsilons[i]:g} the attack leaves {left[i]:.0%}, they leave {others[i]:.0%}")
+    if left[-1] > 0.02:
+        signs.append(f"with {epsilons[-1]:g}, where everything is allowed, it still leaves {left[-1]:.0%}")
+    return signs
+
+
+def _share_without_gradient(model: Classifier, images: Tensor, labels: Tensor) -> float:
+    with torch.enable_grad():
+        leaf = images.detach().clone().requires_grad_()
+        score = model(leaf).log_softmax(1).gather(1, labels[:, None]).sum()
+    if not score.requires_grad:
+        return 1.0
+    (gradient,) = torch.autograd.grad(score, leaf)
+    return (gradient.flatten(1).abs().amax(1) == 0).double().mean().item()

@@ -1,0 +1,134 @@
+"""Randomised smoothing: a network that votes over noisy copies of an image, and a radius within which the vote stands.
+
+Source: Cohen, Rosenfeld, Kolter 2019, arXiv 1902.02918.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .minimum_norm import smallest_change
+from .robustness import right
+from .training import Digits, digit_net, fit, noisy
+
+STORED_SIGMAS = (0.25, 0.5)  # of `python -m fooling_utils.make_data smoothed`
+ABSTAINS = -1
+CHUNK = 10_000  # noisy copies at once: this is for small networks
+
+
+def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int = 0) -> Tensor:
+    """How often the network gives each class to images (N, ...) with Gaussian noise `sigma`: counts (N, classes).
+
+    sigma: standard deviation, pixel units; the noisy copies are not clipped. Every image has noise of its own.
+    """
+    if not sigma > 0 or draws < 1:
+        raise ValueError(f"sigma must be greater than 0 and draws at least 1, got {sigma} and {draws}")
+    generator = torch.Generator().manual_seed(seed)
+    counts = []
+    with torch.no_grad():
+        for image in images:
+            noise = (torch.randn(part, *image.shape, generator=generator) for part in _parts(draws))
+            scores = [net(image + sigma * part.to(image)) for part in noise]
+            counts.append(sum(score.argmax(1).bincount(minlength=score.shape[1]) for score in scores))
+    return torch.stack(counts)
+
+
+def _parts(draws: int) -> list[int]:
+    return [min(CHUNK, draws - begin) for begin in range(0, draws, CHUNK)]
+
+
+def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
+    """The smallest probability that is not refuted by so many successes in `draws`, with certainty 1 - `alpha`.
+
+    Source: Clopper and Pearson 1934, the exact one-sided bound, by SciPy's beta distribution.
+    """
+    from scipy.stats import beta
+
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
+    if successes.min() < 0 or successes.max() > draws:
+        raise ValueError(f"successes must be between 0 and draws = {draws}, got {successes.tolist()}")
+    found = beta.ppf(alpha, successes.cpu().numpy(), draws - successes.cpu().numpy() + 1)
+    return torch.from_numpy(found).nan_to_num(0.0)  # no success refutes nothing
+
+
+class Certificate(NamedTuple):
+    """For each image (N,): the class that the vote gives, or -1 where it abstains; the radius (L2, pixel units)."""
+
+    labels: Tensor
+    radius: Tensor
+
+
+def certify(
+    net: nn.Module, images: Tensor, sigma: float, *, draws: int = 10_000, alpha: float = 0.001, seed: int = 0
+) -> Certificate:
+    """The class of the vote, and a radius in which no image gets another one: wrong with probability `alpha` at most.
+
+    100 draws choose the class, and `draws` others bound its probability p from below. Where p is above one half the
+    radius is sigma times the quantile of p; elsewhere the vote abstains.
+    Source: Cohen, Rosenfeld, Kolter 2019, arXiv 1902.02918, theorem 1 and algorithm CERTIFY.
+    """
+    leading = votes(net, images, sigma, 100, seed=seed).argmax(1)
+    counts = votes(net, images, sigma, draws, seed=seed + 1).gather(1, leading[:, None])[:, 0]
+    probability = lower_bound(counts, draws, alpha)
+    radius = sigma * torch.special.ndtri(probability.clamp(0.5, 1 - 1e-12))
+    certain = (probability > 0.5).to(leading.device)
+    return Certificate(torch.where(certain, leading, ABSTAINS), radius.float().to(images.device))
+
+
+class Smoothed(nn.Module):
+    """The mean over noisy copies as a network of its own, with a gradient: what an attack on the vote climbs.
+
+    The noise is drawn once, so the answer to an image is always the same; logits are logarithms of mean probabilities.
+    Source: Salman and others 2019, arXiv 1906.04584, section 2.2.
+    """
+
+    def __init__(self, net: nn.Module, sigma: float, shape: tuple[int, ...], draws: int = 64, seed: int = 0):
+        super().__init__()
+        self.net = net
+        noise = sigma * torch.randn(draws, *shape, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("noise", noise.to(next(net.parameters()).device))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, ...) to logits (N, classes)."""
+        copies = (images[:, None] + self.noise).flatten(0, 1)
+        probabilities = self.net(copies).softmax(1).unflatten(0, (len(images), len(self.noise)))
+        return probabilities.mean(1).clamp_min(1e-12).log()
+
+
+def nearest_overturned(
+    net: nn.Module, images: Tensor, labels: Tensor, sigma: float, *, steps: int = 50, draws: int = 1000, seed: int = 0
+) -> Tensor:
+    """How far (L2) our attack must change images (N, ...) until the vote is no longer for `labels`: (N,).
+
+    The smallest change that fools the mean (`Smoothed`) gives a direction; on the line along it the vote is asked, at
+    0.7 to 2 times the way in steps of a twentieth. 0 where the vote is wrong now, infinite where it stands all along.
+    draws: noisy copies per vote.
+    """
+    nearest = torch.zeros(len(images), device=images.device)
+    chosen = (votes(net, images, sigma, draws, seed=seed).argmax(1) == labels).nonzero()[:, 0]
+    some, classes = images[chosen], labels[chosen]
+    surrogate = Smoothed(net, sigma, images.shape[1:], seed=seed).eval()
+    stands = right(surrogate, some, classes)
+    directions = torch.zeros_like(some)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no change was found")
+        found = smallest_change(surrogate, some[stands], None, steps=steps, eight_bit=False)
+    directions[stands] = (found - some[stands]).nan_to_num(0)
+    distances = torch.full((len(some),), torch.inf, device=images.device)
+    for times in torch.linspace(2, 0.7, 27).tolist():
+        tried = (some + times * directions).clamp(0, 1)
+        overturned = votes(net, tried, sigma, draws, seed=seed + 1).argmax(1) != classes
+        distances = torch.where(overturned, (tried - some).flatten(1).norm(dim=1), distances)
+    nearest[chosen] = distances
+    return nearest
+
+
+def trained_in_noise(data: Digits, sigma: float, *, epochs: int = 40) -> nn.Sequential:
+    """The `digit_net` that votes well at `sigma`: trained on digits with that much noise (two seconds)."""
+    net = digit_net()
+    for _ in fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma)):
+        pass
+    return net.eval()

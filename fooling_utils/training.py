@@ -1,0 +1,181 @@
+"""Small networks to train in seconds, plainly, on attacked images or on noisy ones; and one that was stored.
+
+For scikit-learn's digits, 8 x 8 pixels, and for the points of `regions`: whatever `fit` is given.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .constraints import l2_ball
+from .models import Classifier
+from .objectives import away_from
+from .optimize import optimize_pixels
+from .pictures import DATA
+from .steps import unit_step
+
+ROBUST = DATA / "robust_digits.npz"
+ROBUST_EPSILON, ROBUST_EPOCHS = 0.75, 40
+DIGIT_LABELS = tuple("0123456789")
+
+Shown = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+
+
+class Digits(NamedTuple):
+    """Handwritten digits (N, 1, 8, 8) in [0, 1] and what they are (N,), to train on and to test with."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+def digits() -> Digits:
+    """scikit-learn's 1797 digits, a quarter of them to test with; always the same ones."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    data = load_digits()
+    images, labels = torch.tensor(data.images[:, None] / 16, dtype=torch.float32), torch.tensor(data.target)
+    train_images, test_images, train_labels, test_labels = train_test_split(images, labels, random_state=0)
+    return Digits(train_images, train_labels, test_images, test_labels)
+
+
+def digit_net(classes: int = 10, seed: int = 0) -> nn.Sequential:
+    """An untrained network from digits (N, 1, 8, 8) to logits (N, classes): two convolutions and a linear layer."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(512, classes),
+        )  # fmt: skip
+
+
+def frozen(net: nn.Module) -> Classifier:
+    """A copy of a `digit_net` as it is now, to attack; a class beyond the ten digits is called rubbish."""
+    labels = (*DIGIT_LABELS, "rubbish")[: net[-1].out_features]
+    return Classifier(net.eval(), labels, (1, 8, 8), prepare=False)
+
+
+def fit(
+    net: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int,
+    shown: Shown | None = None,
+    rate: float = 0.003,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> Iterator[float]:
+    """Train `net` in place with Adam: after each epoch comes its mean loss.
+
+    images: (N, ...), labels: (N,), classes by index. shown: from (net, images, labels, generator) to what the network
+        is shown instead of a batch, such as `attacked(0.75)` or `noisy(0.25)`.
+    seed: of the generator that shuffles, and that `shown` gets.
+    Raises ValueError at the call for numbers that cannot work.
+    """
+    if len(images) != len(labels) or not len(images):
+        raise ValueError(f"there must be one label per image, got {len(images)} images and {len(labels)} labels")
+    for name, number in {"epochs": epochs, "rate": rate, "batch_size": batch_size}.items():
+        if not number > 0:
+            raise ValueError(f"{name} must be greater than 0, got {number}")
+    return _fit(net, images, labels, epochs, shown, rate, batch_size, torch.Generator().manual_seed(seed))
+
+
+def _fit(
+    net: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epochs: int,
+    shown: Shown | None,
+    rate: float,
+    batch_size: int,
+    generator: torch.Generator,
+) -> Iterator[float]:
+    optimizer = torch.optim.Adam(net.parameters(), rate)
+    for _ in range(epochs):
+        total = 0.0
+        for chosen in torch.randperm(len(images), generator=generator).split(batch_size):
+            batch, classes = images[chosen], labels[chosen]
+            if shown:
+                batch = shown(net, batch, classes, generator)
+            with torch.enable_grad():
+                loss = nn.functional.cross_entropy(net(batch), classes)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += len(chosen) * loss.item()
+        yield total / len(images)
+
+
+def attacked(
+    epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | None = (0.0, 1.0)
+) -> Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]:
+    """For `fit`: each batch as the loop leaves it after `steps` away from its classes, at most `epsilon` (L2) away.
+
+    bounds: of legal values; `None` for points of the plane.
+    Source: Madry et al. 2017, arXiv 1706.06083, section 2, in L2 and without random starts.
+    """
+    if not epsilon > 0 or steps < 1:
+        raise ValueError(f"epsilon must be greater than 0 and steps at least 1, got {epsilon} and {steps}")
+
+    def shown(net: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        model = Classifier(net.eval(), None, images.shape[1:], bounds, prepare=False)
+        ball, step = l2_ball(images, epsilon), unit_step(2.5 * epsilon / steps)
+        for frame in optimize_pixels(model, images, away_from(labels), step=step, constraint=ball, steps=steps):  # noqa: B007
+            pass
+        net.train()
+        return frame.image
+
+    return shown
+
+
+def noisy(sigma: float) -> Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]:
+    """For `fit`: each batch with fresh Gaussian noise of standard deviation `sigma` (pixel units), not clipped."""
+    if not sigma > 0:
+        raise ValueError(f"sigma must be greater than 0, got {sigma}")
+    return lambda net, images, labels, generator: images + sigma * torch.randn(images.shape, generator=generator)
+
+
+def _probe() -> Tensor:
+    return torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
+    """Write the weights of a `digit_net` as plain arrays (.npz), with its answers to four noises."""
+    with torch.no_grad():
+        answers = net.eval()(_probe()).numpy()
+    np.savez_compressed(path, answers=answers, **{name: value.numpy() for name, value in net.state_dict().items()})
+
+
+def load_weights(path: str | os.PathLike = ROBUST) -> nn.Sequential:
+    """The `digit_net` whose weights `save_weights` wrote; it must still give the answers that were stored with them.
+
+    Without a path, the one trained on digits attacked with 0.75 (L2): `python -m fooling_utils.make_data robust`.
+    Raises FileNotFoundError for a missing file, ValueError for one that is damaged, altered or of another network.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: torch.from_numpy(file[name]) for name in file.files}
+        answers = arrays.pop("answers")
+        net = digit_net(answers.shape[1])
+        net.load_state_dict(arrays)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # numpy, zipfile and torch raise a dozen kinds for damaged files
+        raise ValueError(
+            f"{path} holds no weights of a digit_net, or was cut short ({error}): make it again"
+        ) from error
+    with torch.no_grad():
+        difference = (net.eval()(_probe()) - answers).abs().max().item()
+    if not difference < 1e-3:
+        raise ValueError(
+            f"{path} was altered: its network's answers differ by {difference:.2g} from those stored with it"
+        )
+    return net
