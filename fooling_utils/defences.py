@@ -21,7 +21,8 @@ from .views import random_views
 
 Defence = Callable[[Tensor, torch.Generator], Tensor]
 
-UNIVERSAL, PATCH = DATA / "universal.png", DATA / "patch.png"
+TABLE = DATA / "defences.json"
+UNIVERSAL, PATCH, UNIVERSAL_TABLE = DATA / "universal.png", DATA / "patch.png", DATA / "universal.json"
 UNIVERSAL_TARGETS, UNIVERSAL_EPSILON = ("brain coral", "toaster", "ostrich"), 10 / 255
 PATCH_TARGET, PATCH_SIZES = "toaster", (32, 48, 64, 80)
 
@@ -179,8 +180,8 @@ def patched(images: Tensor, patch: Tensor, generator: torch.Generator) -> Tensor
         raise ValueError(f"a patch of {height} x {width} does not fit into images of {tuple(images.shape[2:])}")
     share = torch.rand(len(images), 2, generator=generator, device=generator.device).cpu()
     covered = images.clone()
-    for image, (top, left) in zip(covered, (share * (room + 1)).long().tolist(), strict=True):
-        image[:, top : top + height, left : left + width] = patch[0]
+    for i, (top, left) in enumerate((share * (room + 1)).long().tolist()):
+        covered[i, :, top : top + height, left : left + width] = patch[0]
     return covered
 
 

@@ -41,24 +41,24 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
 
 
 def nearest_errors(
-    model: nn.Module, images: Tensor, labels: Tensor, *, steps: int = 50, all_targets: bool = True
+    model: nn.Module, images: Tensor, labels: Tensor, *, steps: int = 50, targets: int | None = None
 ) -> Tensor:
     """The L2 distance from each image (N, ...) to the nearest wrong answer that our attacks find: (N,), 0 if wrong now.
 
-    The smallest of `smallest_change` away from the class and, with `all_targets`, towards each of the others; infinite
-    where none was found. An upper bound: a nearer error may exist. For an `epsilon` of your choice,
-    `(distances > epsilon)` counts the images that stand.
+    The smallest of `smallest_change` away from the class, and towards each of the other classes; infinite where none
+    was found. An upper bound: a nearer error may exist. For an `epsilon` of your choice, `distances > epsilon` says
+    which images stand.
+    steps: gradients for each search. targets: how many other classes, the most probable first; all of them by default.
     """
     nearest = torch.zeros(len(images), device=images.device)
     chosen = right(model, images, labels).nonzero()[:, 0]
     if not len(chosen):
         return nearest
     some, classes = images[chosen], labels[chosen]
-    count = model(some[:1]).shape[1]
-    # with k, each image's target is the k-th class after its own
-    targets = [None, *((classes + k) % count for k in range(1, count))] if all_targets else [None]
+    with torch.no_grad():
+        ranking = model(some).argsort(1, descending=True)[:, 1:]  # the first is the image's own
     best = torch.full((len(some),), torch.inf, device=images.device)
-    for target in targets:
+    for target in [None, *ranking[:, :targets].T]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "no change was found")
             found = smallest_change(model, some, target, steps=steps, eight_bit=False)

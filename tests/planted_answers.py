@@ -1016,3 +1016,355 @@ wrong("4.5", "wrong for s")(planes(lambda a, b, c, u, v, s, t: a + (s * u + t * 
 wrong("4.5", "wrong for s")(planes(lambda a, b, c, u, v, s, t: (a + s * u + t * v).clamp(0, 1)))
 wrong("4.5", "its argument `a`")(planes(lambda a, b, c, u, v, s, t: a.add_(s * u + t * v)))
 wrong("4.5", "shape")(planes(lambda a, b, c, u, v, s, t: (a + s * u + t * v)[0]))
+
+# --------------------------------------------------------------------------------------------------------- lesson 5
+
+right("5.1")(lambda distances, epsilon: 1 - (distances <= epsilon).double().mean())
+right("5.1")(lambda distances, epsilon: sum(d > epsilon for d in distances.tolist()) / len(distances))
+
+
+def standing(count, better=torch.gt):
+    return lambda distances, epsilon: count(better(distances, epsilon), distances)
+
+
+def share_of(stands, distances=None):
+    return stands.float().mean().item()
+
+
+wrong("5.1", "should be one number")(standing(lambda stands, distances: stands))
+wrong("5.1", "should be one number")(lambda distances, epsilon: distances)
+wrong("5.1", "this is a count")(standing(lambda stands, distances: stands.sum()))
+wrong("5.1", "per cent")(standing(lambda stands, distances: 100 * share_of(stands)))
+wrong("5.1", "does *not* stand")(standing(share_of, torch.le))
+wrong("5.1", "at *exactly* epsilon does not stand")(standing(share_of, torch.ge))
+wrong("5.1", "wrong already count as well")(standing(lambda stands, distances: share_of(stands[distances > 0])))
+wrong("5.1", "`epsilon` plays no part")(lambda distances, epsilon: share_of(distances > 0))
+wrong("5.1", "such an image stands")(standing(lambda stands, distances: share_of(stands & distances.isfinite())))
+wrong("5.1", "whose distance is infinity count as well")(
+    standing(lambda stands, distances: share_of(stands[distances.isfinite()]))
+)
+wrong("5.1", "not the right ones")(standing(lambda stands, distances: 0.0))
+wrong("5.1", "not the right ones")(lambda distances, epsilon: distances.nan_to_num(posinf=0).mean())
+wrong("5.1", "`epsilon` plays no part")(lambda distances, epsilon: share_of(distances > epsilon / 255))
+wrong("5.1", "not the right ones")(lambda distances, epsilon: share_of(distances > 0.5))
+wrong("5.1", "its argument `distances`")(lambda distances, epsilon: share_of(distances.sub_(epsilon) > 0))
+
+
+@right("5.2")
+def worst_by_loops(model, attacked, labels):
+    return sum(
+        all(int(model(images[i : i + 1]).argmax()) == label for images in attacked)
+        for i, label in enumerate(labels.tolist())
+    ) / len(labels)
+
+
+@right("5.2")
+def worst_by_steps(model, attacked, labels):
+    stands = labels == labels
+    for images in attacked:
+        stands = stands & (model.probabilities(images).max(1).indices == labels)
+    return stands.double().mean()
+
+
+@right("5.2")
+def worst_in_one_batch(model, attacked, labels):
+    named = model(torch.cat(attacked)).argmax(1).view(len(attacked), -1)
+    return 1 - (named != labels).any(0).float().mean().item()
+
+
+def over_attacks(combine, right=lambda logits, labels: logits.argmax(1) == labels):
+    def share(model, attacked, labels):
+        return combine(torch.stack([right(model(images), labels) for images in attacked]).float())
+
+    return share
+
+
+wrong("5.2", "should be one number")(over_attacks(lambda table: table))
+wrong("5.2", "should be one number")(over_attacks(lambda table: table.mean(1)))
+wrong("5.2", "mean of the accuracies")(over_attacks(lambda table: table.mean()))
+wrong("5.2", "smallest of the accuracies")(over_attacks(lambda table: table.mean(1).min()))
+wrong("5.2", "stands against *one* of the attacks")(over_attacks(lambda table: table.amax(0).mean()))
+wrong("5.2", "under the first attack alone")(over_attacks(lambda table: table[0].mean()))
+wrong("5.2", "under the last attack alone")(over_attacks(lambda table: table[-1].mean()))
+wrong("5.2", "do *not* stand")(over_attacks(lambda table: 1 - table.amin(0).mean()))
+wrong("5.2", "product of the accuracies")(over_attacks(lambda table: table.mean(1).prod()))
+wrong("5.2", "this is a count")(over_attacks(lambda table: table.amin(0).sum()))
+wrong("5.2", "per cent")(over_attacks(lambda table: 100 * table.amin(0).mean()))
+wrong("5.2", "for each *image*")(over_attacks(lambda table: table.amin(1).mean()))
+wrong("5.2", "no image stands")(over_attacks(lambda table: table.amin()))
+wrong("5.2", "not the right ones")(over_attacks(lambda table: (table.mean(0) > 0.5).float().mean()))
+wrong("5.2", "stops with RuntimeError")(over_attacks(torch.mean, lambda logits, labels: logits.argmax(0) == labels))
+wrong("5.2", "no image stands")(
+    over_attacks(lambda table: table.amin(0).mean(), lambda logits, labels: logits.argmin(1) == labels)
+)
+wrong("5.2", "stops with AttributeError")(lambda model, attacked, labels: model(attacked).argmax(1).eq(labels).mean())
+
+
+@wrong("5.2", "attacked images, which belong to the caller")
+def worst_in_place(model, attacked, labels):
+    return worst_by_loops(model, [images.mul_(0.5) for images in attacked], labels)
+
+
+class RoundStraight(torch.autograd.Function):
+    """Rounding that lets the gradient pass."""
+
+    @staticmethod
+    def forward(ctx, image, levels):
+        return image.mul(levels - 1).round().div(levels - 1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+right("5.3")(RoundStraight.apply)
+
+
+@right("5.3")
+def nearest_of_all_levels(image, levels):
+    shades = torch.linspace(0, 1, levels)
+    nearest = shades[(image.detach()[..., None] - shades).abs().argmin(-1)]
+    return nearest + (image - image.detach())
+
+
+def nearest(image, levels):
+    return (image * (levels - 1)).round() / (levels - 1)
+
+
+def straight(values, strength=1.0):
+    """The values of one function of image and levels, with a gradient that is so many times the identity."""
+
+    def view(image, levels):
+        return values(image, levels).detach() + strength * (image - image.detach())
+
+    return view
+
+
+wrong("5.3", "the values are not rounded")(lambda image, levels: image)
+wrong("5.3", "there are 9 different values")(straight(lambda image, levels: (image * levels).round() / levels))
+wrong("5.3", "it rounds down")(straight(lambda image, levels: (image * (levels - 1)).floor() / (levels - 1)))
+wrong("5.3", "it rounds up")(straight(lambda image, levels: (image * (levels - 1)).ceil() / (levels - 1)))
+wrong("5.3", "white does not stay white")(straight(lambda image, levels: (image * levels).floor() / levels))
+wrong("5.3", "intervals of equal width")(
+    straight(lambda image, levels: (image * levels).floor().clamp(max=levels - 1) / (levels - 1))
+)
+wrong("5.3", "256 grey levels")(straight(lambda image, levels: fu.round_to_8bit(image)))
+wrong("5.3", "leaves [0, 1]: largest value 7")(straight(lambda image, levels: (image * (levels - 1)).round()))
+wrong("5.3", "with 2 levels, these are not the nearest")(straight(lambda image, levels: nearest(image, 8)))
+wrong("5.3", "not the nearest")(straight(lambda image, levels: image.round()))
+wrong("5.3", "not the nearest")(lambda image, levels: nearest(image, levels + 2))
+wrong("5.3", "gradient is zero everywhere")(nearest)
+wrong("5.3", "gradient is zero everywhere")(lambda image, levels: image + nearest(image, levels) - image)
+wrong("5.3", "no gradient gets through")(lambda image, levels: nearest(image, levels).detach())
+wrong("5.3", "comes out -1 times")(straight(nearest, -1))
+wrong("5.3", "comes out 7 times")(
+    lambda image, levels: (image * (levels - 1)) + (nearest(image, levels) - image * (levels - 1)).detach()
+)
+wrong("5.3", "comes out 2 times")(straight(nearest, 2))
+wrong("5.3", "of the values only")(
+    lambda image, levels: torch.where(image < 0.5, straight(nearest)(image, levels), nearest(image, levels))
+)
+wrong("5.3", "its argument `image`")(lambda image, levels: straight(nearest)(image, levels).add(image.mul_(0)))
+wrong("5.3", "switches on gradients for its argument `image`")(
+    lambda image, levels: straight(nearest)(image.requires_grad_(), levels).detach()
+)
+wrong("5.3", "`detach()` it")(lambda image, levels: nearest(image, levels) * torch.ones(1, requires_grad=True))
+wrong("5.3", "the values are other ones")(
+    lambda image, levels: image + 0 if image.requires_grad else nearest(image, levels)
+)
+wrong("5.3", "shape")(lambda image, levels: straight(nearest)(image, levels)[0])
+
+
+@right("5.4")
+def views_in_one_batch(model, image, targets, view, draws, generator):
+    leaf = image.clone().requires_grad_()
+    shown = view(leaf.repeat(draws, 1, 1, 1), generator)
+    loss = F.cross_entropy(model(shown), targets.repeat(draws), reduction="none").view(draws, -1)
+    loss.mean(0).sum().backward()
+    return -leaf.grad
+
+
+@right("5.4")
+def views_image_by_image(model, image, targets, view, draws, generator):
+    gradients = torch.zeros_like(image)
+    for i, target in enumerate(targets.tolist()):
+        for _ in range(draws):
+            leaf = image[i : i + 1].clone().requires_grad_()
+            log_p = model(view(leaf, generator)).log_softmax(1)[0, target]
+            gradients[i] += torch.autograd.grad(log_p, leaf)[0][0] / draws
+    return gradients
+
+
+def of_targets(table, targets):
+    return table.gather(1, targets[:, None])[:, 0]
+
+
+def log_p_of(logits, targets):
+    return of_targets(logits.log_softmax(1), targets)
+
+
+def climbing_views(
+    score=log_p_of,
+    combine=lambda table: table.mean(0).sum(),
+    extra=0,
+    before=lambda image: image,
+    ask=lambda view, leaf, generator: view(leaf, generator),
+    finish=lambda gradient: gradient,
+):
+    """Wrong in one way: score gives (N,) from logits and targets, combine one number from the table (draws, N)."""
+
+    def gradient(model, image, targets, view, draws, generator):
+        leaf = image.clone().requires_grad_()
+        shown = [ask(view, before(leaf), generator) for _ in range(draws + extra)]
+        table = torch.stack([score(model(one), targets) for one in shown])
+        return finish(torch.autograd.grad(combine(table), leaf)[0])
+
+    return gradient
+
+
+wrong("5.4", "sign is reversed")(climbing_views(finish=torch.neg))
+wrong("5.4", "this is the sum over the draws")(climbing_views(combine=lambda table: table.sum()))
+wrong("5.4", "divided by the number of images: each")(climbing_views(combine=lambda table: table.mean()))
+wrong("5.4", "divided by the number of images, and not by")(climbing_views(combine=lambda table: table.mean(1).sum()))
+wrong("5.4", "divided by the number of draws twice")(
+    climbing_views(combine=lambda table: table.mean(0).sum() / len(table))
+)
+wrong("5.4", "first draw alone")(climbing_views(combine=lambda table: table[0].sum()))
+wrong("5.4", "last draw alone")(climbing_views(combine=lambda table: table[-1].sum()))
+wrong("5.4", "last draw alone, divided")(climbing_views(combine=lambda table: table[-1].sum() / len(table)))
+wrong("5.4", "the targets of all")(climbing_views(lambda logits, t: logits.log_softmax(1)[:, t].sum(1)))
+wrong("5.4", "gradient of the probability")(climbing_views(lambda logits, t: of_targets(logits.softmax(1), t)))
+wrong("5.4", "logarithm of the mean probability")(climbing_views(combine=lambda table: table.exp().mean(0).log().sum()))
+wrong("5.4", "gradient of the logit")(climbing_views(of_targets))
+wrong("5.4", "target of the first")(climbing_views(lambda logits, t: log_p_of(logits, t[:1].expand_as(t))))
+wrong("5.4", "only its direction")(climbing_views(finish=lambda gradient: gradient / norms_of(gradient)))
+wrong("5.4", "only its signs")(climbing_views(finish=torch.sign))
+wrong("5.4", "over the classes, not over the images")(
+    climbing_views(lambda logits, t: of_targets(logits.log_softmax(0), t))
+)
+wrong("5.4", "not the right ones")(climbing_views(finish=lambda gradient: gradient / 255))
+wrong("5.4", "not the right ones")(climbing_views(finish=torch.zeros_like))
+wrong("5.4", "drawn 1 times for an image, and 6")(climbing_views(extra=-5))
+wrong("5.4", "drawn 7 times for an image, and 6")(climbing_views(extra=1))
+wrong("5.4", "`view` was never asked")(climbing_views(ask=lambda view, leaf, generator: leaf))
+wrong("5.4", "another generator")(climbing_views(ask=lambda view, leaf, generator: view(leaf, None)))
+wrong("5.4", "another generator")(
+    climbing_views(ask=lambda view, leaf, generator: view(leaf, torch.Generator().manual_seed(0)))
+)
+wrong("5.4", "all draws are the same one")(
+    climbing_views(ask=lambda view, leaf, generator: view(leaf, generator.manual_seed(0)))
+)
+wrong("5.4", "stops with TypeError")(climbing_views(ask=lambda view, leaf, generator: view(leaf)))
+wrong("5.4", "stops with RuntimeError")(
+    climbing_views(ask=lambda view, leaf, generator: view(leaf, generator).detach())
+)
+wrong("5.4", "something else than the image")(climbing_views(before=lambda leaf: leaf / 255))
+wrong("5.4", "shape")(climbing_views(finish=lambda gradient: gradient[0]))
+wrong("5.4", "`detach()` it")(climbing_views(finish=lambda gradient: gradient * torch.ones(1, requires_grad=True)))
+
+
+@wrong("5.4", "something else than the image")
+def views_of_views(model, image, targets, view, draws, generator):
+    leaf, scores = image.clone().requires_grad_(), []
+    shown = leaf
+    for _ in range(draws):
+        shown = view(shown, generator)
+        scores.append(log_p_of(model(shown), targets).sum())
+    return torch.autograd.grad(sum(scores) / draws, leaf)[0]
+
+
+@wrong("5.4", "not the mean of the views")
+def views_blended(model, image, targets, view, draws, generator):
+    leaf = image.clone().requires_grad_()
+    shown = torch.stack([view(leaf, generator) for _ in range(draws)]).mean(0)
+    return torch.autograd.grad(log_p_of(model(shown), targets).sum(), leaf)[0]
+
+
+@wrong("5.4", "follow it back, through `view`")
+def views_as_starts(model, image, targets, view, draws, generator):
+    total = 0
+    for _ in range(draws):
+        shown = view(image, generator).requires_grad_()
+        total = total + torch.autograd.grad(log_p_of(model(shown), targets).sum(), shown)[0]
+    return total / draws
+
+
+@wrong("5.4", "the views are left out")
+def views_drawn_and_forgotten(model, image, targets, view, draws, generator):
+    leaf = image.clone().requires_grad_()
+    for _ in range(draws):
+        view(leaf, generator)
+    return torch.autograd.grad(log_p_of(model(leaf), targets).sum(), leaf)[0]
+
+
+@wrong("5.4", "switches on gradients for its argument `image`")
+def views_of_the_caller(model, image, targets, view, draws, generator):
+    scores = [log_p_of(model(view(image.requires_grad_(), generator)), targets).sum() for _ in range(draws)]
+    return torch.autograd.grad(sum(scores) / draws, image)[0]
+
+
+@right("5.5")
+def radius_by_icdf(successes, draws, sigma, lower_bound):
+    p = lower_bound(successes, draws)
+    return torch.where(p > 0.5, torch.distributions.Normal(0.0, 1.0).icdf(p) * sigma, 0.0)
+
+
+@right("5.5")
+def radius_by_erfinv(successes, draws, sigma, lower_bound):
+    certain = lower_bound(successes, draws) > 0.5
+    radii = torch.zeros(len(successes))
+    lead = 2 * lower_bound(successes, draws)[certain] - 1
+    radii[certain] = (sigma * 2**0.5 * torch.erfinv(lead)).float()
+    return radii
+
+
+@right("5.5")
+def radius_one_by_one(successes, draws, sigma, lower_bound):
+    normal, radii = torch.distributions.Normal(0.0, float(sigma)), []
+    for one in successes:
+        p = lower_bound(one[None], draws)[0]
+        radii.append(normal.icdf(p) if p > 0.5 else torch.zeros_like(p))
+    return torch.stack(radii)
+
+
+def radii(radius, abstain=lambda radius, p: torch.where(p > 0.5, radius, 0.0), ask=lambda bound, s, n: bound(s, n)):
+    """Wrong in one way: radius (N,) from p, sigma, successes and draws; abstain puts zeros where p is small."""
+
+    def certified(successes, draws, sigma, lower_bound):
+        p = ask(lower_bound, successes, draws)
+        return abstain(radius(p, sigma, successes, draws), p)
+
+    return certified
+
+
+def quantile(p, sigma, *_):
+    return sigma * torch.special.ndtri(p)
+
+
+wrong("5.5", "does not grow with sigma")(radii(lambda p, sigma, *_: torch.special.ndtri(p)))
+wrong("5.5", "grow *with* sigma")(radii(lambda p, sigma, *_: torch.special.ndtri(p) / sigma))
+wrong("5.5", "square of sigma")(radii(lambda p, sigma, *_: sigma**2 * torch.special.ndtri(p)))
+wrong("5.5", "Φ(p) and not its inverse")(radii(lambda p, sigma, *_: sigma * torch.special.ndtr(p)))
+wrong("5.5", "Φ⁻¹ is missing")(radii(lambda p, sigma, *_: sigma * p))
+wrong("5.5", "factor of √2")(radii(lambda p, sigma, *_: sigma * torch.erfinv(2 * p - 1)))
+wrong("5.5", "half as large")(radii(lambda p, sigma, *_: quantile(p, sigma) / 2))
+wrong("5.5", "never negative")(radii(lambda p, sigma, *_: -quantile(p, sigma)))
+wrong("5.5", "with 0 of 1000 it gives -inf")(radii(quantile, lambda radius, p: radius))
+wrong("5.5", "with 0 of 1000 it gives -1")(radii(quantile, lambda radius, p: torch.where(p > 0.5, radius, -1.0)))
+wrong("5.5", "with 0 of 1000 it gives nan")(radii(quantile, lambda radius, p: torch.where(p > 0.5, radius, math.nan)))
+wrong("5.5", "with 0 of 1000 it gives inf")(radii(quantile, lambda radius, p: radius.abs()))
+wrong("5.5", "it gives -0.")(radii(quantile, lambda radius, p: torch.where(p > 0, radius, 0.0)))
+wrong("5.5", "a vote that is clear has a radius")(radii(lambda p, *_: torch.zeros_like(p)))
+wrong("5.5", "wrong for sigma")(radii(quantile, lambda radius, p: torch.where(p > 0.9, radius, 0.0)))
+wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: quantile(p, sigma) / 255))
+wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: sigma * (p / (1 - p)).log()))
+wrong("5.5", "a radius without end")(radii(lambda p, sigma, s, draws: quantile(s / draws, sigma)))
+wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, s, draws: quantile((s / draws).clamp(max=0.9999), sigma)))
+wrong("5.5", "never asked")(radii(quantile, ask=lambda bound, s, draws: s / draws))
+wrong("5.5", "as they are")(radii(quantile, ask=lambda bound, s, draws: bound(s / draws, draws)))
+wrong("5.5", "as they are")(radii(quantile, ask=lambda bound, s, draws: bound(s, int(s.sum()))))
+wrong("5.5", "stops with AttributeError")(radii(quantile, ask=lambda bound, s, draws: bound(draws, s)))
+wrong("5.5", "one result per image")(radii(quantile, lambda radius, p: radius[p > 0.5].mean()))
+wrong("5.5", "shape")(radii(quantile, lambda radius, p: radius[p > 0.5]))
+wrong("5.5", "int64")(radii(quantile, lambda radius, p: torch.where(p > 0.5, radius, 0.0).long()))
+wrong("5.5", "its argument `successes`")(radii(quantile, ask=lambda bound, s, draws: bound(s, draws) + s.zero_()))

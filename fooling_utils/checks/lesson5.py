@@ -1,0 +1,247 @@
+"""Checks of lesson 5: robust accuracy, the worst of several attacks, gradients past a defence, a certified radius."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..models import Classifier
+from ..smoothing import lower_bound
+from .core import (
+    Answer,
+    Wrong,
+    compare,
+    exercise,
+    is_close,
+    legal,
+    normal,
+    number,
+    question,
+    random,
+    small_network,
+    tensor,
+)
+
+
+@exercise("5.1", "Robust accuracy", "robust_accuracy")
+def robust_accuracy(answer: Answer, seed: int, device: torch.device) -> None:
+    found = torch.linspace(0.1, 2, 30, device=device) + random((30,), seed, device, 0, 0.005)
+    distances = torch.cat([found, torch.zeros(7, device=device), torch.full((3,), math.inf, device=device)])
+    for epsilon in (0.5, 1.2):
+        count, finite = (int((some > epsilon).sum()) for some in (distances, found))
+        mistakes = {
+            "this is a count: divide it by the number of images": count,
+            "this is in per cent: a share from 0 to 1 is asked for": 100 * count / 40,
+            "this is the share that does *not* stand": 1 - count / 40,
+            "images that are wrong already count as well: it is a share of *all* images": count / 33,
+            "this is the accuracy without an attack: `epsilon` plays no part in it": 33 / 40,
+            "infinity means that no error was found: such an image stands": finite / 40,
+            "images whose distance is infinity count as well: it is a share of *all* images": finite / 37,
+        }
+        compare(number(answer(distances, epsilon)), count / 40, mistakes)
+    edge = torch.tensor([0.0, 0.5, 1.0, math.inf], device=device)
+    if not is_close(number(answer(edge, 0.5)), 0.5):
+        raise Wrong("an image whose error is at *exactly* epsilon does not stand: the attack gets that far")
+
+
+class _Brightest(nn.Module):
+    # The class is the colour that is brightest on average: a picture of any class can be drawn.
+    def forward(self, images: Tensor) -> Tensor:
+        return 20 * images.mean((2, 3))
+
+
+@exercise("5.2", "The worst of several attacks", "worst_of_attacks")
+def worst_of_attacks(answer: Answer, seed: int, device: torch.device) -> None:
+    model = Classifier(_Brightest().eval(), input_shape=(3, 6, 6), prepare=False).to(device)
+    stands = torch.ones(3, 21, dtype=torch.bool)
+    for row, fooled in zip(stands, ([2, 3, 8, 9], [0, 1, 5, 6, 7, 10, 11], [1, 2, 4, 8, 12]), strict=True):
+        row[fooled] = False
+    stands = stands[:, torch.randperm(21, generator=torch.Generator().manual_seed(seed))].to(device)
+    labels = random((21,), seed, device, 0, 2.999).long()
+    attacked = [random((21, 3, 6, 6), seed + index, device, 0, 0.4) for index in range(3)]
+    for pictures, row in zip(attacked, stands, strict=True):
+        pictures[range(21), torch.where(row, labels, (labels + 1) % 3)] += 0.6
+    before = torch.stack(attacked)
+    for count in (3, 2):
+        rows = stands[:count].float()
+        right, accuracies = rows.amin(0).mean().item(), rows.mean(1)
+        mistakes = {
+            "this is the mean of the accuracies: an image stands only if it stands against *every* attack": (
+                accuracies.mean().item()
+            ),
+            "this is the smallest of the accuracies: an image that only another attack fools does not stand either": (
+                accuracies.min().item()
+            ),
+            "an image that stands against *one* of the attacks may still fall to another one": (
+                rows.amax(0).mean().item()
+            ),
+            "this is the accuracy under the first attack alone": accuracies[0].item(),
+            "this is the accuracy under the last attack alone": accuracies[-1].item(),
+            "this is the share of the images that do *not* stand": 1 - right,
+            "this is the product of the accuracies: look at each image, the attacks may fool the same ones": (
+                accuracies.prod().item()
+            ),
+            "this is a count: divide it by the number of images": 21 * right,
+            "this is in per cent: a share from 0 to 1 is asked for": 100 * right,
+            "no image stands at all, and some do: is it asked for each *image* whether all attacks fail?": 0.0,
+        }  # fmt: skip
+        compare(number(answer(model, attacked[:count], labels)), right, mistakes)
+    if not torch.equal(torch.stack(attacked), before):
+        raise Wrong("it changes the attacked images, which belong to the caller, in place: make a new tensor")
+
+
+@exercise("5.3", "Straight through", "quantise")
+def quantise(answer: Answer, seed: int, device: torch.device) -> None:
+    shape = (2, 3, 6, 6)
+    for levels in (8, 2, 5):
+        whole = random(shape, seed + levels, device, 0, levels - 0.001).floor()
+        image = ((whole + random(shape, seed, device, -0.45, 0.45)) / (levels - 1)).clamp(0, 1)  # no value between two
+        mistakes = {
+            "the image comes back as it was: the values are not rounded": image,
+            f"black and white are levels as well: there are {levels + 1} different values from black to white here, "
+            f"and {levels} are asked for": (image * levels).round() / levels,
+            "it rounds down: a value should go to the *nearest* level": (image * (levels - 1)).floor() / (levels - 1),
+            "it rounds up: a value should go to the *nearest* level": (image * (levels - 1)).ceil() / (levels - 1),
+            "white does not stay white": (image * levels).floor() / levels,
+            "these are intervals of equal width: a value should go to the *nearest* level": (
+                (image * levels).floor().clamp(max=levels - 1) / (levels - 1)
+            ),
+            f"these are the 256 grey levels of a file, and {levels} levels are asked for": (image * 255).round() / 255,
+        }
+        result = legal(tensor(answer(image, levels), shape))
+        compare(result, whole / (levels - 1), mistakes, f"with {levels} levels, these are not the nearest ones")
+        leaf, sent = image.clone().requires_grad_(), normal(shape, seed, device)
+        result = answer(leaf, levels)
+        passed = torch.autograd.grad(result, leaf, sent, allow_unused=True)[0] if result.requires_grad else None
+        if passed is None:
+            raise Wrong("the values are right, but no gradient gets through: the result does not hang on the image")
+        share = passed / sent
+        if not passed.any():
+            raise Wrong(
+                "the values are right, but the gradient is zero everywhere: an attack that follows it stands still"
+            )
+        if not is_close(share, torch.ones_like(share), 1e-3):
+            if is_close(share, share.mean().expand(shape), 1e-3):
+                raise Wrong(
+                    f"the gradient comes out {share.mean():.3g} times as large as it went in: it should not change"
+                )
+            same = ((share - 1).abs() < 1e-3).float().mean()
+            raise Wrong(f"the gradient passes unchanged for {same:.0%} of the values only, and should for all")
+        compare(result.detach(), whole / (levels - 1), message="where a gradient is wanted, the values are other ones")
+
+
+@exercise("5.4", "The gradient over many views", "gradient_over_views")
+def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None:
+    model, draws = small_network(seed, device), 6
+    image, targets = random((3, 3, 8, 8), seed, device), torch.tensor([0, 3, 1], device=device)
+    generator = torch.Generator(device).manual_seed(seed)
+    handed, given, factors = [], [], []
+
+    def view(images: Tensor, generator: torch.Generator) -> Tensor:
+        handed.append(generator)
+        given.append(images.detach().clone())
+        factors.append(2 * torch.rand(images.shape, generator=generator, device=device))
+        return images * factors[-1]
+
+    result = tensor(answer(model, image, targets, view, draws, generator), image.shape)
+    if not given:
+        raise Wrong("`view` was never asked: the network should be shown random views of the image")
+    if any(one is not generator for one in handed):
+        raise Wrong("`view` got another generator: take all randomness from `generator`")
+    same = (torch.cat(given)[:, None] - image).abs().flatten(2).amax(2) < 1e-6
+    if not same.any(1).all():
+        raise Wrong("`view` was given something else than the image: each draw begins at the image as it is")
+    if (wrong := same.sum(0)[same.sum(0) != draws]).numel():
+        raise Wrong(f"`view` was drawn {wrong[0]} times for an image, and {draws} draws are asked for")
+    drawn = torch.stack([torch.cat(factors)[mine] for mine in same.T], 1)
+    if is_close(drawn[0], drawn[1]):
+        raise Wrong("all draws are the same one: let the generator run on, do not begin it anew")
+
+    leaf = image.clone().requires_grad_()
+    views = leaf * drawn
+    logits = model(views.flatten(0, 1)).unflatten(0, (draws, 3))
+    log_p, mean_view = logits.log_softmax(2)[:, range(3), targets], model(views.mean(0)).log_softmax(1)
+
+    def slope(scores: Tensor, of: Tensor = leaf) -> Tensor:
+        return torch.autograd.grad(scores.sum(), of, retain_graph=True)[0]
+
+    right = slope(log_p.mean(0))
+    norms = right.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    mistakes = {
+        "the sign is reversed: along this, the target falls": -right,
+        "this is the sum over the draws: take the mean": draws * right,
+        "this is divided by the number of images: each image has a gradient of its own": right / 3,
+        "this is divided by the number of images, and not by that of the draws": draws * right / 3,
+        "this is divided by the number of draws twice": right / draws,
+        "this is the gradient of the first draw alone: take the mean over all": slope(log_p[0]),
+        "this is the gradient of the last draw alone: take the mean over all": slope(log_p[-1]),
+        "this is the gradient of the last draw alone, divided by their number: keep the scores of all": (
+            slope(log_p[-1]) / draws
+        ),
+        "this is the gradient of the probability: take that of its logarithm": slope(log_p.exp().mean(0)),
+        "this is the gradient of the logarithm of the mean probability: take the logarithm first, and then the mean": (
+            slope(log_p.exp().mean(0).log())
+        ),
+        "this is the gradient of the logit: take that of the log-probability": slope(logits.mean(0)[range(3), targets]),
+        "the probabilities should add up to 1 over the classes, not over the images": slope(
+            logits.log_softmax(1)[:, range(3), targets].mean(0)),
+        "all images have the target of the first: each has its own": slope(
+            logits.log_softmax(2).mean(0)[:, targets[0]]),
+        "every image has the targets of all: each has its own": slope(logits.log_softmax(2)[:, :, targets].mean(0)),
+        "the network should be shown every view, not the mean of the views": slope(mean_view[range(3), targets]),
+        "this is the gradient for what `view` shows: follow it back, through `view`, to the image": slope(
+            log_p.mean(0), views).sum(0),
+        "only its direction is left: the gradient itself is asked for": right / norms,
+        "only its signs are left: the gradient itself is asked for": right.sign(),
+        "the views are left out: this is the gradient for the image as it is": slope(
+            model(leaf).log_softmax(1)[range(3), targets]),
+    }  # fmt: skip
+    compare(result, right, mistakes, tolerance=1e-3)
+
+
+@exercise("5.5", "The certified radius", "certified_radius")
+def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
+    for draws, sigma in ((1000, 0.25), (200, 2.0)):
+        shares = torch.cat(
+            [torch.tensor([0.0, 0.3, 0.5, 0.52, 0.7, 0.95, 1.0]), random((4,), seed, torch.device("cpu"))]
+        )
+        successes = (draws * shares).round().long().to(device)
+        asked: list[tuple[Tensor, int]] = []
+
+        def bound(counts: Tensor, of: int, asked: list = asked) -> Tensor:
+            asked.append((counts.cpu(), of))
+            return lower_bound(counts.flatten(), of).view_as(counts).to(counts.device)
+
+        p = lower_bound(successes, draws).to(device)
+        certain, right = p > 0.5, sigma * torch.special.ndtri(p.clamp(0.5))
+        result = answer(successes, draws, sigma, bound)
+        if not asked:
+            raise Wrong("`lower_bound` was never asked: the share of the draws may be large by luck")
+        counts = torch.cat([counts.flatten() for counts, _ in asked]).unique()
+        if any(of != draws for _, of in asked) or not is_close(counts, successes.cpu().unique()):
+            raise Wrong("`lower_bound` should be asked about `successes` and `draws` as they are")
+        fits = isinstance(result, Tensor) and result.shape == p.shape
+        shown = result.masked_fill(~certain, 0) if fits else result
+        if fits and shown.isinf().any():
+            raise Wrong("a radius without end, from so few draws? Use the probability that `lower_bound` gives")
+        mistakes = {
+            "the radius does not grow with sigma": right / sigma,
+            "the radius should grow *with* sigma: twice the noise, twice the radius": right / sigma**2,
+            "the radius grows with the square of sigma: twice the noise should give twice the radius": right * sigma,
+            "this is Φ(p) and not its inverse": sigma * torch.special.ndtr(p) * certain,
+            "this is sigma times the probability: Φ⁻¹ is missing": sigma * p * certain,
+            "a factor of √2 is missing: `erfinv` belongs to a bell curve of another width": right / 2**0.5,
+            "only half as large as the theorem says": right / 2,
+            "a radius is never negative": -right,
+            "0 for all of them: a vote that is clear has a radius": torch.zeros_like(p),
+        }
+        compare(tensor(shown, p.shape), right, mistakes, f"wrong for sigma = {sigma:g}")
+        odd = ~certain & ~(result.abs() < 1e-6)
+        if odd.any():
+            raise Wrong(
+                f"with {successes[odd][0]} of {draws} it gives {result[odd][0]:.3g}: where `lower_bound` gives one "
+                "half or less, the vote abstains, and the radius is 0"
+            )
+
+
+question("5.6", "Nothing came through our filter")
