@@ -17,7 +17,7 @@ from .constraints import linf_ball
 from .evolution import direct, evolve, load_archive
 from .fourier import fourier_decode, fourier_start
 from .from_noise import climb_from_noise, first_passes
-from .images import blank, round_to_8bit, save_png, uniform_noise
+from .images import blank, round_to_8bit, save_png, through_jpeg, uniform_noise
 from .models import load_model
 from .objectives import logit, toward
 from .optimize import optimize_pixels, run_until
@@ -302,6 +302,24 @@ def universal() -> None:
     defences.UNIVERSAL_TABLE.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
+def mended() -> None:
+    """The picture at the top of lesson 5: an ostrich, the same as JPEG, and one made for the JPEG (seconds)."""
+    from . import figures
+
+    model = load_model(device="cpu")
+    bus, fooled = (load_image(source, device="cpu") for source in ("school_bus", surveys.FOOLED))
+    through = defences.attack_that_knows(model, bus, "ostrich", defences.DEFENCES["JPEG 75"][1], steps=40)
+    shown = {
+        "made for the network": fooled,
+        "the same, saved as JPEG": through_jpeg(fooled),
+        "made for the JPEG, and saved as one": through_jpeg(through),
+    }
+    answers = [model.top(image, 1)[0] for image in shown.values()]
+    titles = [f"{name}\n{top.label}, {top.probability:.0%}" for name, top in zip(shown, answers, strict=True)]
+    figure = figures.grid_of_images(list(shown.values()), titles, columns=3)
+    figure.savefig(IMAGES / "mended.jpg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 88})
+
+
 TASKS: dict[str, Callable[[], object]] = {
     "pictures": pictures,
     "methods": methods,
@@ -322,6 +340,7 @@ TASKS: dict[str, Callable[[], object]] = {
     "smoothed": smoothed,
     "defended": defended,
     "universal": universal,
+    "mended": mended,
 }
 
 

@@ -54,7 +54,7 @@ def nearest_errors(
     chosen = right(model, images, labels).nonzero()[:, 0]
     if not len(chosen):
         return nearest
-    some, classes = images[chosen], labels[chosen]
+    some = images[chosen]
     with torch.no_grad():
         ranking = model(some).argsort(1, descending=True)[:, 1:]  # the first is the image's own
     best = torch.full((len(some),), torch.inf, device=images.device)

@@ -49,7 +49,7 @@ def test_every_exercise_of_a_lesson_has_a_check_and_every_check_an_exercise():
 
 
 def test_every_lesson_has_exercises_and_one_question():
-    for lesson in range(5):
+    for lesson in range(6):
         own = [number for number in EXERCISES if number.startswith(f"{lesson}.")]
         assert 3 <= len(own) <= 7
         assert sum(number in QUESTIONS for number in own) == 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fooling_utils import Classifier, pgd
+from fooling_utils import Classifier, pgd, robustness
 from fooling_utils.robustness import accuracy_under, nearest_errors, random_change, right, warning_signs
 from fooling_utils.steps import unit_vectors
 from nets import NUMBERS, SHAPE, Linear, linear, random_images, random_linear
@@ -153,12 +153,12 @@ def test_exactly_epsilon_is_inside_the_ball():
 # nearest errors
 
 
-@pytest.mark.parametrize(("classes", "all_targets"), [(2, True), (2, False), (3, True), (4, True)])
+@pytest.mark.parametrize(("classes", "targets"), [(2, None), (2, 0), (3, None), (4, 3)])
 @pytest.mark.parametrize("seed", range(2))
-def test_on_a_linear_network_the_nearest_error_is_found_within_two_percent(classes, all_targets, seed):
+def test_on_a_linear_network_the_nearest_error_is_found_within_two_percent(classes, targets, seed):
     model, images, labels, distances = linear_classes(classes, seed=seed)
     before = images.clone(), labels.clone()
-    found = nearest_errors(model, images, labels, all_targets=all_targets)
+    found = nearest_errors(model, images, labels, targets=targets)
     assert torch.equal(images, before[0]) and torch.equal(labels, before[1])
     assert not found.requires_grad
     assert (found == 0).tolist() == (distances == 0).tolist() == [i % 7 == 0 for i in range(COUNT)]
@@ -171,8 +171,9 @@ def test_towards_each_class_an_error_is_found_that_the_way_out_of_the_own_class_
     weight[1, 0], weight[2, 1] = 0.1, 300  # class 1 is next in logits, and class 2 is near
     model = linear(weight, torch.tensor([0.0, -1.0, -30.0]), (2,), bounds=None)
     points, labels = torch.zeros(1, 2), torch.tensor([0])
-    assert nearest_errors(model, points, labels, all_targets=False).item() == pytest.approx(10, rel=0.02)
-    assert nearest_errors(model, points, labels).item() == pytest.approx(0.1, rel=0.02)
+    for targets, nearest in ((0, 10), (1, 10), (2, 0.1), (None, 0.1)):  # the most probable first
+        found = nearest_errors(model, points, labels, targets=targets)
+        assert found.item() == pytest.approx(nearest, rel=0.02)
 
 
 @pytest.mark.parametrize("nearest", range(3))
@@ -181,6 +182,23 @@ def test_every_other_class_is_a_target(nearest):
     weight[nearest, nearest], bias[nearest] = 300, -30
     found = nearest_errors(linear(weight, bias, (3,), bounds=None), torch.zeros(1, 3), torch.tensor([3]))
     assert found.item() == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize("best", ["away", "towards"])
+def test_the_nearest_of_all_that_was_found_counts(monkeypatch, best):
+    model, images, labels, distances = linear_classes()
+
+    def found(model, images, target, **settings):
+        """Fails towards class 2, goes 1 far by the best way and 2 far by the others."""
+        goals = torch.full((len(images),), -1) if target is None else target
+        far = torch.where((goals == -1) == (best == "away"), 1.0, 2.0)
+        return images + far.where(goals != 2, math.nan).view(-1, 1, 1, 1) / NUMBERS**0.5
+
+    monkeypatch.setattr(robustness, "smallest_change", found)
+    expected = (distances > 0).float()
+    assert nearest_errors(model, images, labels).tolist() == pytest.approx(expected.tolist())
+    by_one_way = nearest_errors(model, images, labels, targets=0)
+    assert by_one_way.tolist() == pytest.approx((expected * (1 if best == "away" else 2)).tolist())
 
 
 def test_all_wrong_is_0_and_where_no_error_is_found_it_is_infinite():
@@ -267,6 +285,15 @@ STILL = "with 12, where everything is allowed, it still leaves 85%"
 @pytest.mark.parametrize("known", [True, False])
 def test_nothing_is_said_against_a_good_attack(attack, known):
     assert signs_of(attack, known=known) == []
+    with torch.no_grad():
+        assert signs_of(attack, known=known) == []
+
+
+def test_nothing_is_said_where_some_values_do_not_count():
+    model, images, labels, _ = linear_classes(bounds=None)
+    model = linear(model.net.weight * (torch.arange(NUMBERS) % 2), model.net.bias, bounds=None)
+    labels = model(images).argmax(1)
+    assert warning_signs(model, images, labels, best_change, RADII) == []
 
 
 @pytest.mark.parametrize(
@@ -308,14 +335,14 @@ def test_what_is_known_is_compared_at_each_epsilon():
 class Rounded(nn.Module):
     """A linear network of images rounded to eight levels: its gradient is zero, or there is none at all."""
 
-    def __init__(self, net: nn.Module, *, detached: bool = False, share: float = 1.0):
+    def __init__(self, net: nn.Module, *, detached: bool = False, share: float = 2.0):
         super().__init__()
         self.net, self.detached, self.share = net, detached, share
 
     def forward(self, images: Tensor) -> Tensor:
-        rounded = (images.detach() if self.detached else images).mul(7).round() / 7
-        smooth = images[:, :1, :1, :1] < self.share  # the images whose first value is smaller are rounded
-        return self.net(torch.where(smooth, rounded, images))
+        images = images.detach() if self.detached else images
+        chosen = images[:, :1, :1, :1] < self.share  # only images with a small first value are rounded
+        return self.net(torch.where(chosen, images.mul(7).round() / 7, images))
 
 
 def behind_levels(**settings) -> tuple[Classifier, Tensor, Tensor]:
@@ -335,7 +362,7 @@ def test_a_network_that_rounds_its_input_has_no_gradient_to_follow():
 
 
 def test_a_network_without_any_gradient_is_named_too():
-    model, images, labels = behind_levels(detached=True, share=2.0)
+    model, images, labels = behind_levels(detached=True)
     found = warning_signs(model, images, labels, do_nothing, (0.3, 12.0))
     assert found[0] == "the gradient is zero for 100% of the images: an attack that follows it cannot move"
 
