@@ -471,15 +471,24 @@ def test_what_is_learnt_on_and_what_is_judged_on_have_no_photograph_in_common(mo
     assert len(judged) == 20 and judged.unique().tolist() == [5, 6, 7, 8]
 
 
+def pixels(image: Tensor) -> list[tuple[float, ...]]:
+    """The colours of one image, in no order of places."""
+    return sorted(map(tuple, image[0].flatten(1).T.tolist()))
+
+
 def test_a_universal_change_is_judged_beside_the_same_pixels_in_another_order(monkeypatch):
     model, scenes = lines(2)
     scenes = scenes.repeat(2, 1, 1, 1)
     scenes[3:] = attack_that_knows(model, scenes[3:], 1, None, length=0.1)  # these are the target as they are
     monkeypatch.setattr(defences, "other_scenes", lambda device=None: scenes)
-    towards = (model.net.weight[1] - model.net.weight[0]).view(1, *SHAPE)
+    towards, given = (model.net.weight[1] - model.net.weight[0]).view(1, *SHAPE), []
+    monkeypatch.setattr(defences, "universally", lambda images, x: given.append(x) or universally(images, x))
     change = 0.5 + 0.2 * towards.sign()
     found = defences.judged_change(model, change, "class 1")
     assert found == {"is the target": 1, "is another class": 0.5, "control: target": 0.5, "control: another": 0}
+    as_it_is, shuffled = given
+    assert torch.equal(as_it_is, round_to_8bit(change)) and not torch.equal(shuffled, as_it_is)
+    assert pixels(shuffled) == pixels(as_it_is)
     away = defences.judged_change(model, 1 - change, "class 1")
     assert away["is the target"] == 0 and away["is another class"] == 0.5
     assert torch.equal(change, 0.5 + 0.2 * towards.sign())
@@ -515,5 +524,4 @@ def test_a_patch_is_judged_at_three_places_beside_the_same_pixels_in_another_ord
     (first, as_it_is), (second, shuffled) = calls
     assert len(first) == 12 and torch.equal(first, second)
     assert torch.equal(as_it_is, round_to_8bit(patch)) and not torch.equal(shuffled, as_it_is)
-    pixels = [sorted(map(tuple, each[0].flatten(1).T.tolist())) for each in (as_it_is, shuffled)]
-    assert pixels[0] == pixels[1]
+    assert pixels(shuffled) == pixels(as_it_is)

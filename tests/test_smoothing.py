@@ -18,7 +18,7 @@ from fooling_utils.smoothing import (
     trained_in_noise,
     votes,
 )
-from fooling_utils.training import digits
+from fooling_utils.training import digit_net, digits, fit, noisy
 from nets import Linear, random_images
 
 SHAPE = (3, 4, 4)
@@ -375,7 +375,16 @@ def test_what_is_found_overturns_the_vote_and_is_a_legal_image(monkeypatch):
     overturned = [net.net(call).argmax(1).sum() > 500 for call in net.calls if len(call) == 1000][1:]
     nearest = min(length for length, over in zip(lengths, overturned, strict=True) if over)
     assert found.item() == pytest.approx(nearest, rel=0.1)
-    assert min(centre.min() for centre in centres) > -0.03
+
+
+def test_the_line_on_which_the_vote_is_asked_ends_at_black():
+    darker = torch.full((48,), -20.0)
+    net = Recorder(Linear(torch.stack([0 * darker, darker]), torch.tensor([0.0, 0.03 * 48 * 20])).eval())
+    images = torch.full((1, *SHAPE), 0.1)
+    found = nearest_overturned(net, images, torch.tensor([0]), SIGMA, steps=10, draws=400)
+    assert found.item() == pytest.approx(0.07 * 48**0.5, rel=0.2)
+    shades = [call.mean().item() for call in net.calls if len(call) == 400]
+    assert min(shades) == pytest.approx(0, abs=0.01)
 
 
 def test_no_digit_is_overturned_within_its_proven_radius():
@@ -393,8 +402,11 @@ def test_no_digit_is_overturned_within_its_proven_radius():
     assert (proof.radius > 0.2).double().mean() > 0.8
 
 
-def test_training_in_noise_makes_the_vote_right_at_that_noise():
-    data = digits()
-    net = trained_in_noise(data, 0.5, epochs=4)
+def test_training_in_noise_is_training_on_digits_with_that_much_noise():
+    data, net = digits(), digit_net()
+    for _ in fit(net, data.train_images, data.train_labels, epochs=4, shown=noisy(0.5)):
+        pass
+    found = trained_in_noise(data, 0.5, epochs=4)
+    assert all(torch.equal(x, y) for x, y in zip(found.parameters(), net.parameters(), strict=True))
     images, labels = data.test_images[:100], data.test_labels[:100]
-    assert (votes(net, images, 0.5, 100).argmax(1) == labels).double().mean() > 0.85
+    assert (votes(found, images, 0.5, 100).argmax(1) == labels).double().mean() > 0.85
