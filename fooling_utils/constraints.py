@@ -14,10 +14,9 @@ from .images import per_image
 Constraint = Callable[[Tensor], Tensor]
 
 
-def _radius(radius: float) -> float:
-    if not radius >= 0:
+def _radius(radius: float | Tensor) -> None:
+    if not torch.as_tensor(radius >= 0).all():
         raise ValueError(f"the radius must be 0 or more, got {radius}")
-    return radius
 
 
 def _same_shape(variable: Tensor, other: Tensor, name: str) -> None:
@@ -43,17 +42,18 @@ def pixel_range(low: float = 0.0, high: float = 1.0) -> Constraint:
     return lambda variable: variable.clamp(low, high)
 
 
-def l2_ball(centre: Tensor, radius: float) -> Constraint:
-    """Each image at most `radius` (L2, pixel units) from its `centre` (N or 1, 3, H, W)."""
+def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
+    """Each image at most `radius` (L2, pixel units; one, or (N,), one for each) from its `centre` (N or 1, 3, H, W)."""
     _radius(radius)
 
     def project(variable: Tensor) -> Tensor:
         _same_shape(variable, centre, "the centre of the ball")
         change = variable - centre
+        radii = per_image(radius, change) if isinstance(radius, Tensor) else radius
         norms = per_image(torch.linalg.vector_norm(change.flatten(1), dim=1), change)
         # a hair inside the sphere: rounding in float32 must not put the result outside
-        inside = centre + change * (radius * (1 - 1e-6) / norms.clamp_min(1e-30))
-        return torch.where(norms <= radius, variable, inside)
+        inside = centre + change * (radii * (1 - 1e-6) / norms.clamp_min(1e-30))
+        return torch.where(norms <= radii, variable, inside)
 
     return project
 

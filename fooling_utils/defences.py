@@ -46,15 +46,18 @@ def blurred(sigma: float = 1.5) -> Defence:
 
 
 def recompressed(quality: int = 75) -> Defence:
-    """Saved as JPEG of this quality (1 to 95) and loaded again.
+    """Saved as JPEG of this quality (1 to 95) and loaded again; no gradient passes, so attack it `straight_through`.
 
     Source: Dziugaite, Ghahramani, Roy 2016, arXiv 1608.00853.
     """
-    return lambda images, generator: through_jpeg(images.detach(), quality)
+    if not 1 <= quality <= 95:
+        raise ValueError(f"quality must be from 1 to 95, got {quality}")
+    # plus zero times the image: a gradient of zero, as rounding has, and not an error of torch's
+    return lambda images, generator: through_jpeg(images.detach(), quality) + 0 * images
 
 
 def straight_through(defence: Defence) -> Defence:
-    """The same defence forwards; backwards, the gradient passes as if it did nothing.
+    """The same defence (of one draw) forwards; backwards, the gradient passes as if it did nothing.
 
     Source: Athalye, Carlini, Wagner 2018, arXiv 1802.00420, section 4.1 (BPDA).
     """

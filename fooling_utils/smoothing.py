@@ -52,7 +52,7 @@ def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
     if successes.min() < 0 or successes.max() > draws:
         raise ValueError(f"successes must be between 0 and draws = {draws}, got {successes.tolist()}")
     found = beta.ppf(alpha, successes.cpu().numpy(), draws - successes.cpu().numpy() + 1)
-    return torch.from_numpy(found).nan_to_num(0.0)  # no success refutes nothing
+    return torch.as_tensor(found).nan_to_num(0.0)  # no success refutes nothing
 
 
 class Certificate(NamedTuple):
@@ -110,14 +110,17 @@ def nearest_overturned(
     """
     nearest = torch.zeros(len(images), device=images.device)
     chosen = (votes(net, images, sigma, draws, seed=seed).argmax(1) == labels).nonzero()[:, 0]
+    if not len(chosen):
+        return nearest
     some, classes = images[chosen], labels[chosen]
     surrogate = Smoothed(net, sigma, images.shape[1:], seed=seed).eval()
     stands = right(surrogate, some, classes)
     directions = torch.zeros_like(some)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "no change was found")
-        found = smallest_change(surrogate, some[stands], None, steps=steps, eight_bit=False)
-    directions[stands] = (found - some[stands]).nan_to_num(0)
+    if stands.any():
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "no change was found")
+            found = smallest_change(surrogate, some[stands], None, steps=steps, eight_bit=False)
+        directions[stands] = (found - some[stands]).nan_to_num(0)
     distances = torch.full((len(some),), torch.inf, device=images.device)
     for times in torch.linspace(2, 0.7, 27).tolist():
         tried = (some + times * directions).clamp(0, 1)

@@ -82,9 +82,11 @@ def fit(
     """
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"there must be one label per image, got {len(images)} images and {len(labels)} labels")
-    for name, number in {"epochs": epochs, "rate": rate, "batch_size": batch_size}.items():
-        if not number > 0:
-            raise ValueError(f"{name} must be greater than 0, got {number}")
+    for name, number in {"epochs": epochs, "batch_size": batch_size}.items():
+        if not hasattr(number, "__index__") or number < 1:
+            raise ValueError(f"{name} must be a whole number and at least 1, got {number}")
+    if not rate > 0:
+        raise ValueError(f"rate must be greater than 0, got {rate}")
     return _fit(net, images, labels, epochs, shown, rate, batch_size, torch.Generator().manual_seed(seed))
 
 
@@ -122,8 +124,8 @@ def attacked(
     bounds: of legal values; `None` for points of the plane.
     Source: Madry et al. 2017, arXiv 1706.06083, section 2, in L2 and without random starts.
     """
-    if not epsilon > 0 or steps < 1:
-        raise ValueError(f"epsilon must be greater than 0 and steps at least 1, got {epsilon} and {steps}")
+    if not epsilon > 0 or not hasattr(steps, "__index__") or steps < 1:
+        raise ValueError(f"epsilon must be above 0 and steps a whole number above 0, got {epsilon} and {steps}")
 
     def shown(net: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         model = Classifier(net.eval(), None, images.shape[1:], bounds, prepare=False)
@@ -151,7 +153,9 @@ def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
     """Write the weights of a `digit_net` as plain arrays (.npz), with its answers to four noises."""
     with torch.no_grad():
         answers = net.eval()(_probe()).numpy()
-    np.savez_compressed(path, answers=answers, **{name: value.numpy() for name, value in net.state_dict().items()})
+    weights = {name: value.numpy() for name, value in net.state_dict().items()}
+    with open(path, "wb") as file:  # given a name, numpy would add .npz to it
+        np.savez_compressed(file, answers=answers, **weights)
 
 
 def load_weights(path: str | os.PathLike = ROBUST) -> nn.Sequential:
