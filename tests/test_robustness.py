@@ -195,6 +195,7 @@ def test_the_nearest_of_all_that_was_found_counts(monkeypatch, best):
         return images + far.where(goals != 2, math.nan).view(-1, 1, 1, 1) / NUMBERS**0.5
 
     monkeypatch.setattr(robustness, "smallest_change", found)
+    monkeypatch.setattr(robustness, "_polished", lambda model, images, best, size: size)
     expected = (distances > 0).float()
     assert nearest_errors(model, images, labels).tolist() == pytest.approx(expected.tolist())
     by_one_way = nearest_errors(model, images, labels, targets=0)
@@ -209,14 +210,25 @@ def test_all_wrong_is_0_and_where_no_error_is_found_it_is_infinite():
     assert found.tolist() == [math.inf, 0.0]
 
 
-def test_a_plain_network_may_be_asked_and_its_range_is_kept():
-    flat = torch.ones(NUMBERS)
-    net = Linear(torch.stack([0 * flat, flat]), torch.tensor([0.0, -NUMBERS * 0.9])).eval()
-    images = torch.full((1, *SHAPE), 0.5)
-    found = nearest_errors(net, images, torch.tensor([0]), steps=30)
+def test_the_legal_range_is_kept():
+    flat, images = torch.ones(NUMBERS), torch.full((1, *SHAPE), 0.5)
+    model = linear(torch.stack([0 * flat, flat]), torch.tensor([0.0, -NUMBERS * 0.9]))
+    found = nearest_errors(model, images, torch.tensor([0]), steps=30)
     assert found.item() == pytest.approx(0.4 * NUMBERS**0.5, rel=0.01)
-    net.bias.data[1] = -NUMBERS * 1.1  # out of reach for white
-    assert nearest_errors(net, images, torch.tensor([0]), steps=30).tolist() == [math.inf]
+    out_of_reach = linear(torch.stack([0 * flat, flat]), torch.tensor([0.0, -NUMBERS * 1.1]))
+    assert nearest_errors(out_of_reach, images, torch.tensor([0]), steps=30).tolist() == [math.inf]
+
+
+def test_errors_that_are_not_the_nearest_come_nearer_at_the_end(monkeypatch):
+    model, images, labels, distances = linear_classes()
+    real = robustness.smallest_change
+    monkeypatch.setattr(robustness, "smallest_change", lambda *x, **how: x[1] + 1.01 * (real(*x, **how) - x[1]))
+    found = nearest_errors(model, images, labels, targets=0)
+    monkeypatch.setattr(robustness, "_polished", lambda model, images, best, size: size)
+    without = nearest_errors(model, images, labels, targets=0)
+    assert (found >= distances * (1 - 1e-4)).all()
+    assert (found <= without).all()
+    assert found.mean() < 0.995 * without.mean()
 
 
 # random changes

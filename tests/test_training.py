@@ -179,15 +179,19 @@ def test_it_trains_inside_no_grad_and_modifies_no_input(data):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda net, x, y: fit(net, x, y, epochs=0), "epochs must be greater than 0, got 0"),
+        (lambda net, x, y: fit(net, x, y, epochs=0), "epochs must be a whole number and at least 1, got 0"),
+        (lambda net, x, y: fit(net, x, y, epochs=2.5), "epochs must be a whole number and at least 1, got 2.5"),
         (lambda net, x, y: fit(net, x, y, epochs=1, rate=-0.1), "rate must be greater than 0, got -0.1"),
         (lambda net, x, y: fit(net, x, y, epochs=1, rate=float("nan")), "rate must be greater than 0, got nan"),
-        (lambda net, x, y: fit(net, x, y, epochs=1, batch_size=0), "batch_size must be greater than 0, got 0"),
+        (
+            lambda net, x, y: fit(net, x, y, epochs=1, batch_size=0),
+            "batch_size must be a whole number .* got 0",
+        ),
         (lambda net, x, y: fit(net, x, y[:2], epochs=1), "one label per image, got 3 images and 2 labels"),
         (lambda net, x, y: fit(net, x[:0], y[:0], epochs=1), "one label per image, got 0 images and 0 labels"),
-        (lambda net, x, y: attacked(0), "epsilon must be greater than 0 .* got 0 and 7"),
+        (lambda net, x, y: attacked(0), "epsilon must be above 0 .* got 0 and 7"),
         (lambda net, x, y: attacked(float("nan")), "got nan and 7"),
-        (lambda net, x, y: attacked(0.5, steps=0), "steps at least 1, got 0.5 and 0"),
+        (lambda net, x, y: attacked(0.5, steps=0), "steps a whole number above 0, got 0.5 and 0"),
         (lambda net, x, y: noisy(0), "sigma must be greater than 0, got 0"),
         (lambda net, x, y: noisy(-0.25), "sigma must be greater than 0, got -0.25"),
     ],
