@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
 from .attacks import pgd, smallest_change
-from .images import round_to_8bit, through_jpeg
+from .images import per_image, round_to_8bit, through_jpeg
 from .models import Classifier
 from .objectives import Label, toward
 from .optimize import optimize_pixels, run_until
@@ -121,19 +121,30 @@ def attack_that_knows(
     return round_to_8bit(frame.image)
 
 
+def as_large(images: Tensor, changed: Tensor, like: Tensor) -> Tensor:
+    """`changed` images (N, 3, H, W), their changes scaled to the sizes (L2) of those of `like`, rounded to 8 bit."""
+    change, goal = changed - images, like - images
+    times = goal.flatten(1).norm(dim=1) / change.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return round_to_8bit((images + per_image(times, change) * change).clamp(0, 1))
+
+
 def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws: int = 8) -> Iterator[dict]:
     """One row per defence and attack: the share of images and draws that is the target, and that is as it was.
 
-    images: (N, 3, H, W). The attacks of lesson 2 know nothing of the defence; one of as many and as large steps as the
-    last, which knows, is the control for the size of the change.
+    images: (N, 3, H, W). Three attacks of lesson 2, which know nothing of the defence; then the loop through it, in 20
+    and in 50 steps; and for the size of the change, the control: as many steps without the defence, scaled to be as
+    large.
     """
     goal = model.index(target)
     before = model.probabilities(images).argmax(1)
     blind = {"none": images, **attacks_that_know_nothing(model, images, target)}
-    blind["equal steps, without the defence"] = attack_that_knows(model, images, target, None)
+    controls = {steps: attack_that_knows(model, images, target, None, steps=steps) for steps in (20, 50)}
     for name, (defence, view) in DEFENCES.items():
-        found = {**blind, "equal steps, through the defence": attack_that_knows(model, images, target, view)}
-        found["50 steps, through the defence"] = attack_that_knows(model, images, target, view, steps=50)
+        found = dict(blind)
+        for steps, control in controls.items():
+            knows = attack_that_knows(model, images, target, view, steps=steps)
+            found[f"{steps} steps without it, as large"] = as_large(images, control, knows)
+            found[f"{steps} steps through the defence"] = knows
         for attack, attacked in found.items():
             top = answers(model, defence, attacked, draws=draws if name == "random size" else 1).argmax(2)
             yield {

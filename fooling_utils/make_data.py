@@ -269,7 +269,7 @@ def defended() -> None:
     """Transforms in front of the network, against attacks that do not know them and that do (five minutes)."""
     model = load_model(device="cpu")
     images = torch.cat([load_image(name, device="cpu") for name in LESSON_2_PICTURES])
-    rows = list(tqdm(defences.compare_defences(model, images, "ostrich"), total=7 * len(defences.DEFENCES)))
+    rows = list(tqdm(defences.compare_defences(model, images, "ostrich"), total=8 * len(defences.DEFENCES)))
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     defences.TABLE.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 

@@ -9,6 +9,7 @@ from fooling_utils.defences import (
     DEFENCES,
     add_to_all,
     answers,
+    as_large,
     attack_that_knows,
     attacks_that_know_nothing,
     behind,
@@ -306,10 +307,10 @@ def test_compare_defences_has_a_row_for_each_defence_and_attack(monkeypatch):
     views = {"nothing": (nothing, Counter(1)), "black": (black, Counter(1)), RANDOM: (random, Counter(1))}
     monkeypatch.setattr(defences, "DEFENCES", views)
     rows = list(compare_defences(model, images, "class 1", draws=5))
-    attacks = ["none", *attacks_that_know_nothing(model, images, 1), "equal steps, without the defence",
-               "equal steps, through the defence", "50 steps, through the defence"]  # fmt: skip
+    equal = [f"{steps} steps {how}" for steps in (20, 50) for how in ("without it, as large", "through the defence")]
+    attacks = ["none", *attacks_that_know_nothing(model, images, 1), *equal]
     assert [(row["defence"], row["attack"]) for row in rows] == [(name, attack) for name in views for attack in attacks]
-    assert [defence.asked for defence in (nothing, black, random)] == [7, 7, 35]
+    assert [defence.asked for defence in (nothing, black, random)] == [8, 8, 40]
     found = {(row["defence"], row["attack"]): row for row in rows}
     assert set(rows[0]) == {"defence", "attack", "is the target", "is as before", "L2"}
     none = found["nothing", "none"]
@@ -325,8 +326,21 @@ def test_compare_defences_has_a_row_for_each_defence_and_attack(monkeypatch):
         assert row["L2"] == found["nothing", attack]["L2"]
     distance = (attack_that_knows(model, images, 1, None) - images).flatten(1).norm(dim=1).median().item()
     assert found["nothing", attacks[4]]["L2"] == found["nothing", attacks[5]]["L2"] == pytest.approx(distance, abs=1e-3)
-    assert found["nothing", attacks[6]]["L2"] > distance
+    assert found["nothing", attacks[7]]["L2"] > distance
     assert torch.equal(images, round_to_8bit(lines()[1]))
+
+
+def test_a_control_is_as_large_as_what_it_is_compared_with():
+    images = torch.full((3, 3, 8, 8), 0.5)
+    changed, like = images + 0.02 * torch.randn(3, 3, 8, 8, generator=generator()), images.clone()
+    like[1] += 0.1
+    like[2, :, 0] += 0.4
+    found = as_large(images, changed, like)
+    sizes, goals = ((x - images).flatten(1).norm(dim=1) for x in (found, like))
+    assert sizes[0] < 0.03  # rounding of the grey itself
+    assert sizes[1:].tolist() == pytest.approx(goals[1:].tolist(), rel=0.03)
+    along = torch.nn.functional.cosine_similarity((found - images).flatten(1), (changed - images).flatten(1))
+    assert (along[1:] > 0.98).all()
 
 
 def test_compare_defences_looks_through_the_view_and_counts_images_and_draws(monkeypatch):
@@ -344,14 +358,14 @@ def test_compare_defences_looks_through_the_view_and_counts_images_and_draws(mon
     assert model(torch.zeros(1, *SHAPE)).argmax(1).item() == 1
     monkeypatch.setattr(defences, "DEFENCES", {"none": (Counter(1), inverted), RANDOM: (black_at_times, inverted)})
     rows = {(row["defence"], row["attack"]): row for row in compare_defences(model, images, 1)}
-    assert len(calls) == 7 * 8
+    assert len(calls) == 8 * 8
     through = attack_that_knows(model, images, 1, inverted)
     expected = (through - images).flatten(1).norm(dim=1).median().item()
-    for steps in ("equal", "50"):
-        row = rows["none", f"{steps} steps, through the defence"]
+    for steps in (20, 50):
+        row = rows["none", f"{steps} steps through the defence"]
         assert (row["is the target"], row["is as before"]) == (0, 1), "the view leads to the opposite"
-    assert rows["none", "equal steps, through the defence"]["L2"] == pytest.approx(expected, abs=1e-3)
-    assert rows["none", "equal steps, without the defence"]["is the target"] == 1
+    assert rows["none", "20 steps through the defence"]["L2"] == pytest.approx(expected, abs=1e-3)
+    assert rows["none", "20 steps without it, as large"]["is the target"] == 1
     row = rows[RANDOM, "none"]  # two images of three, half of the time
     assert (row["is the target"], row["is as before"]) == pytest.approx((1 / 3, 2 / 3), abs=1e-4)
 

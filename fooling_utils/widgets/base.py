@@ -114,7 +114,8 @@ class WithTwin:
         if twin is None:
             return found
         file = io.BytesIO()
-        twin.savefig(file, format="png", facecolor="white", dpi=75, bbox_inches="tight", pad_inches=0.05)  # small: a lesson has many
+        # small: a lesson has many
+        twin.savefig(file, format="png", facecolor="white", dpi=75, bbox_inches="tight", pad_inches=0.05)
         data, metadata = found
         return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
 

@@ -68,7 +68,7 @@ def failed(model: Classifier, images: Tensor, labels: Tensor, found: Tensor, rad
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100, help="how many of the test digits (default: 100)")
-    parser.add_argument("--steps", type=int, default=50, help="gradients per target of ours (default: 50)")
+    parser.add_argument("--steps", type=int, default=100, help="gradients per target of ours (default: 100)")
     parser.add_argument("--iterations", type=int, default=100, help="of AutoAttack's APGD and FAB (default: 100)")
     parser.add_argument("--noise", action="store_true", help="also the network that was trained in noise")
     choices = parser.parse_args()
