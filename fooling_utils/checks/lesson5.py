@@ -114,7 +114,7 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
         result = answer(leaf, levels)
         passed = torch.autograd.grad(result, leaf, sent, allow_unused=True)[0] if result.requires_grad else None
         if passed is None:
-            raise Wrong("the values are right, but no gradient gets through: the result does not depend on the image for autograd")
+            raise Wrong("the values are right, but no gradient gets through: autograd sees no way to the image")
         share = passed / sent
         if not passed.any():
             raise Wrong(
