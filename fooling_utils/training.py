@@ -116,9 +116,7 @@ def _fit(
         yield total / len(images)
 
 
-def attacked(
-    epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | None = (0.0, 1.0)
-) -> Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]:
+def attacked(epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | None = (0.0, 1.0)) -> Shown:
     """For `fit`: each batch as the loop leaves it after `steps` away from its classes, at most `epsilon` (L2) away.
 
     bounds: of legal values; `None` for points of the plane.
@@ -138,11 +136,15 @@ def attacked(
     return shown
 
 
-def noisy(sigma: float) -> Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]:
+def noisy(sigma: float) -> Shown:
     """For `fit`: each batch with fresh Gaussian noise of standard deviation `sigma` (pixel units), not clipped."""
     if not sigma > 0:
         raise ValueError(f"sigma must be greater than 0, got {sigma}")
-    return lambda net, images, labels, generator: images + sigma * torch.randn(images.shape, generator=generator)
+
+    def shown(net: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return images + sigma * torch.randn(images.shape, generator=generator).to(images)
+
+    return shown
 
 
 def _probe() -> Tensor:
