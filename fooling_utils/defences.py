@@ -216,18 +216,21 @@ def other_scenes(device: torch.device | str | None = None) -> Tensor:
 def judged_change(model: Classifier, change: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
     """A universal change on pictures it has not seen, beside the same change with its pixels shuffled."""
     scenes, change = other_scenes(model.device), round_to_8bit(change)
-    order = torch.randperm(change[0, 0].numel(), generator=torch.Generator().manual_seed(seed)).to(change.device)
-    shuffled = change.flatten(2)[:, :, order].view_as(change)
-    return _judged(model, scenes, universally(scenes, change), universally(scenes, shuffled), label)
+    with_each = [universally(scenes, one) for one in (change, _shuffled(change, seed))]
+    return _judged(model, scenes, *with_each, label)
 
 
 def judged_patch(model: Classifier, patch: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
     """A patch on pictures it has not seen, three places on each, beside the patch with its pixels shuffled."""
     scenes, patch = other_scenes(model.device).repeat(3, 1, 1, 1), round_to_8bit(patch)
-    order = torch.randperm(patch[0, 0].numel(), generator=torch.Generator().manual_seed(seed)).to(patch.device)
-    shuffled = patch.flatten(2)[:, :, order].view_as(patch)
-    with_each = [patched(scenes, one, torch.Generator(scenes.device).manual_seed(seed)) for one in (patch, shuffled)]
+    both = (patch, _shuffled(patch, seed))
+    with_each = [patched(scenes, one, torch.Generator(scenes.device).manual_seed(seed)) for one in both]
     return _judged(model, scenes, *with_each, label)
+
+
+def _shuffled(image: Tensor, seed: int) -> Tensor:
+    order = torch.randperm(image[0, 0].numel(), generator=torch.Generator().manual_seed(seed)).to(image.device)
+    return image.flatten(2)[:, :, order].view_as(image)
 
 
 def _judged(model: Classifier, scenes: Tensor, changed: Tensor, control: Tensor, label: Label) -> dict[str, float]:

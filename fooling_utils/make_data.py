@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,6 +35,12 @@ CHAMPION_GENERATIONS = 8000
 FROM_NOISE = ("robin", "cheetah", "armadillo", "ostrich", "school bus", "peacock")
 BY_PAINTERS = ("king penguin", "peacock", "spider web", "digital clock", "coil", "zebra")
 IMAGES = DATA.parent.parent / "notebooks" / "images"
+
+
+def _write_rows(path: Path, rows: list[dict]) -> None:
+    """Store a table as JSON, one row a line."""
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
 def pictures() -> None:
@@ -70,8 +77,7 @@ def classes() -> None:
     for prior in tqdm(priors(["robin"])):
         images = torch.cat(list(tqdm(draw_classes(first, MEASURED, prior), prior, leave=False)))
         rows += [{"prior": prior} | row for row in recognised(first, second, images, MEASURED)]
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    (DATA / "classes.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    _write_rows(DATA / "classes.json", rows)
 
 
 def wall() -> None:
@@ -266,16 +272,15 @@ def smoothed() -> None:
 
 
 def defended() -> None:
-    """Transforms in front of the network, against attacks that do not know them and that do (five minutes)."""
+    """Transforms in front of the network, against attacks that do not know them and that do (two minutes)."""
     model = load_model(device="cpu")
     images = torch.cat([load_image(name, device="cpu") for name in LESSON_2_PICTURES])
     rows = list(tqdm(defences.compare_defences(model, images, "ostrich"), total=8 * len(defences.DEFENCES)))
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    defences.TABLE.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    _write_rows(defences.TABLE, rows)
 
 
 def universal() -> None:
-    """One change for all pictures, and patches of several sizes, judged on other photographs (fifteen minutes)."""
+    """One change for all pictures, and patches of several sizes, judged on other photographs (five minutes)."""
     model = load_model(device="cpu")
     learn_on, rows = defences.scenes_to_learn_on(device="cpu"), []
     for label in defences.UNIVERSAL_TARGETS:
@@ -298,8 +303,7 @@ def universal() -> None:
         rows.append(row | defences.judged_patch(model, last.image, defences.PATCH_TARGET))
         if size == defences.PATCH_SIZES[-1]:
             save_png(last.image, defences.PATCH)
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    defences.UNIVERSAL_TABLE.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    _write_rows(defences.UNIVERSAL_TABLE, rows)
 
 
 def mended() -> None:
