@@ -1,4 +1,4 @@
-"""Make the files of fooling_utils/data again: python -m fooling_utils.make_data, with names or all of them."""
+"""Make the files of fooling_utils/data again: python -m fooling_utils.data.make, with names or all of them."""
 
 import json
 import math
@@ -11,30 +11,35 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from . import defences, drawings, smoothing, surveys, training
-from .class_pictures import MEASURED, STRIPS, WALL, draw_classes, priors, recognised
-from .comparison import compare_methods
-from .constraints import linf_ball
-from .evolution import direct, evolve, load_archive
-from .fourier import fourier_decode, fourier_start
-from .from_noise import climb_from_noise, first_passes
-from .images import blank, round_to_8bit, save_png, through_jpeg, uniform_noise
-from .models import load_model
-from .objectives import logit, toward
-from .optimize import optimize_pixels, run_until
-from .painters import cppn, cppn_decode, cppn_weights, layered_genome
-from .pictures import DATA, PHOTOGRAPHS, load_image
-from .regions import on_plane, region_map
-from .steps import adam_step, unit_step
-from .views import random_views
+from ..attacks.universal import add_to_all, lay_on_all
+from ..constraints import linf_ball
+from ..defences import smoothing, transforms
+from ..evolution.evolve import direct, evolve, load_archive
+from ..evolution.painters import cppn, cppn_decode, cppn_weights, layered_genome
+from ..fourier import fourier_decode, fourier_start
+from ..images import grey_levels, round_to_8bit, save_png, through_jpeg
+from ..lessons import lesson4, lesson5
+from ..lessons.lesson1 import MEASURED, TWELVE, draw_classes, priors
+from ..lessons.lesson2 import compare_methods
+from ..lessons.lesson3 import climb_from_noise, first_passes
+from ..lessons.shared import STRIPS, recognised
+from ..models import load_model
+from ..networks import small
+from ..objectives import logit, toward
+from ..optimize import optimize_pixels, run_until
+from ..regions import on_plane, region_map
+from ..starts import PHOTOGRAPHS, blank, load_image, uniform_noise
+from ..steps import adam_step, unit_step
+from ..views import random_views
+from . import FOLDER, drawings
 
 LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
 
-CHAMPIONS = DATA / "champions.npz"
+CHAMPIONS = FOLDER / "champions.npz"
 CHAMPION_GENERATIONS = 8000
 FROM_NOISE = ("robin", "cheetah", "armadillo", "ostrich", "school bus", "peacock")
 BY_PAINTERS = ("king penguin", "peacock", "spider web", "digital clock", "coil", "zebra")
-IMAGES = DATA.parent.parent / "notebooks" / "images"
+IMAGES = FOLDER.parent.parent / "notebooks" / "images"
 
 
 def _write_rows(path: Path, rows: list[dict]) -> None:
@@ -45,8 +50,8 @@ def _write_rows(path: Path, rows: list[dict]) -> None:
 
 def pictures() -> None:
     """Draw the school bus and the robin (seconds)."""
-    drawings.draw_school_bus().save(DATA / "school_bus.png", optimize=True)
-    drawings.draw_robin().save(DATA / "robin.png", optimize=True)
+    drawings.draw_school_bus().save(FOLDER / "school_bus.png", optimize=True)
+    drawings.draw_robin().save(FOLDER / "robin.png", optimize=True)
 
 
 def methods() -> None:
@@ -57,12 +62,12 @@ def methods() -> None:
         for name in tqdm(LESSON_2_PICTURES)
         for row in compare_methods(model, load_image(name, device="cpu"), "ostrich")
     ]
-    (DATA / "methods.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (FOLDER / "methods.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def title() -> None:
     """The picture at the top of the README and of the lessons: the bus, the change, the ostrich (seconds)."""
-    from . import figures
+    from .. import figures
 
     model = load_model(device="cpu")
     bus = load_image("school_bus", device="cpu")
@@ -77,18 +82,18 @@ def classes() -> None:
     for prior in tqdm(priors(["robin"])):
         images = torch.cat(list(tqdm(draw_classes(first, MEASURED, prior), prior, leave=False)))
         rows += [{"prior": prior} | row for row in recognised(first, second, images, MEASURED)]
-    _write_rows(DATA / "classes.json", rows)
+    _write_rows(FOLDER / "classes.json", rows)
 
 
-def wall() -> None:
+def twelve() -> None:
     """The twelve large pictures of lesson 1, and the picture at its top (three minutes on two cores)."""
-    from . import figures
+    from .. import figures
 
     model = load_model(device="cpu")
-    (images,) = draw_classes(model, WALL, "waves and views", size=224, steps=256, rate=0.07)
+    (images,) = draw_classes(model, TWELVE, "waves and views", size=224, steps=256, rate=0.07)
     rows = [torch.cat(list(row.split(1)), 3) for row in images.split(6)]
-    save_png(torch.cat(rows, 2), DATA / "wall.png")
-    figures.grid_of_images(images, WALL).savefig(IMAGES / "classes.jpg", dpi=100, pil_kwargs={"quality": 88})
+    save_png(torch.cat(rows, 2), FOLDER / "twelve.png")
+    figures.grid_of_images(images, TWELVE).savefig(IMAGES / "classes.jpg", dpi=100, pil_kwargs={"quality": 88})
 
 
 def strips() -> None:
@@ -110,7 +115,7 @@ def strips() -> None:
         for name in names:
             *_, last = optimize_pixels(model, **ways[name])
             images.append(last.image)
-        save_png(torch.cat(images, 3), DATA / f"robins {lesson}.png".replace(" ", "_"))
+        save_png(torch.cat(images, 3), FOLDER / f"robins {lesson}.png".replace(" ", "_"))
 
 
 def noise() -> None:
@@ -120,7 +125,7 @@ def noise() -> None:
     first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
     rows = climb_from_noise(first, second, list(range(len(first.labels))))
     table = pd.DataFrame(tqdm(rows, total=len(first.labels)))
-    table.convert_dtypes().to_csv(DATA / "noise.csv", index=False)
+    table.convert_dtypes().to_csv(FOLDER / "noise.csv", index=False)
 
 
 def champions() -> None:
@@ -154,7 +159,7 @@ def direct_pixels() -> None:
         "highest": round(confidence.max().item(), 4),
         "over 50 %": (confidence > 0.5).sum().item(),
     }
-    (DATA / "direct.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    (FOLDER / "direct.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
 
 def painted() -> None:
@@ -171,12 +176,12 @@ def painted() -> None:
         ((passes,), image) = first_passes(frames, [label])
         (verdict,) = recognised(first, second, round_to_8bit(image), [label])
         rows.append({"label": verdict["label"], **passes, **verdict})
-    pd.DataFrame(rows).convert_dtypes().to_csv(DATA / "painted.csv", index=False)
+    pd.DataFrame(rows).convert_dtypes().to_csv(FOLDER / "painted.csv", index=False)
 
 
 def nothing() -> None:
     """The picture at the top of lesson 3: noise by gradient, and champions of the long evolution (a minute)."""
-    from . import figures
+    from .. import figures
 
     model = load_model(device="cpu")
     start = uniform_noise(device="cpu").repeat(len(FROM_NOISE), 1, 1, 1)
@@ -196,34 +201,34 @@ def maps() -> None:
     """A fooled bus, and the three planes of lesson 4, 96 x 96 images each (eight minutes on two cores)."""
     model = load_model(device="cpu")
     bus = load_image("school_bus", device="cpu")
-    save_png(run_until(optimize_pixels(model, bus, toward("ostrich")), "ostrich").image, surveys.FOOLED)
+    save_png(run_until(optimize_pixels(model, bus, toward("ostrich")), "ostrich").image, FOLDER / "fooled_bus.png")
     found = {}
-    for name, survey in tqdm(surveys.planes(model).items()):
+    for name, survey in tqdm(lesson4.planes(model).items()):
         found[name] = region_map(on_plane(model, survey.plane), survey.extent, 96)
-    surveys.save_maps(found)
+    lesson4.save_maps(found)
 
 
 def lines() -> None:
     """Straight lines through the space of images, 100 of each kind with 200 places each (twelve minutes)."""
     model = load_model(device="cpu")
     arrays = {}
-    for kind in surveys.LINE_KINDS:
-        ends = surveys.line_ends(kind, 100)
-        found = [surveys.along_line(model, *(end[i : i + 1] for end in ends), 200) for i in tqdm(range(100), kind)]
+    for kind in lesson4.LINE_KINDS:
+        ends = lesson4.line_ends(kind, 100)
+        found = [lesson4.along_line(model, *(end[i : i + 1] for end in ends), 200) for i in tqdm(range(100), kind)]
         labels, confidence = (torch.stack(part).numpy() for part in zip(*found, strict=True))
         arrays |= {f"{kind}/labels": labels.astype("uint16"), f"{kind}/confidence": confidence.astype("float16")}
-    np.savez_compressed(surveys.LINES, **arrays)
+    np.savez_compressed(FOLDER / "lines.npz", **arrays)
 
 
 def space() -> None:
     """The picture at the top of lesson 4, from the stored map around the bus (seconds)."""
-    from . import figures
+    from .. import figures
 
     model = load_model(device="cpu")
-    plane, _, images = surveys.planes(model)["around the bus"]
-    unit = surveys.grey_levels(plane.origin)
+    plane, _, images = lesson4.planes(model)["around the bus"]
+    unit = grey_levels(plane.origin)
     figure = figures.region_maps(
-        {"a cut through 150 528 dimensions": surveys.stored_maps()["around the bus"]},
+        {"a cut through 150 528 dimensions": lesson4.stored_maps()["around the bus"]},
         model.labels,
         marks=dict(zip(images, plane.coordinates(torch.cat(list(images.values()))), strict=True)),
         images=images,
@@ -246,19 +251,19 @@ def colours() -> torch.Tensor:
 
 def robust() -> None:
     """The network of lesson 5 that was trained on attacked digits (half a minute)."""
-    data, net = training.digits(), training.digit_net()
-    shown = training.attacked(training.ROBUST_EPSILON)
-    epochs = training.fit(net, data.train_images, data.train_labels, epochs=training.ROBUST_EPOCHS, shown=shown)
-    for _ in tqdm(epochs, total=training.ROBUST_EPOCHS):
+    data, net = small.digits(), small.digit_net()
+    shown = small.attacked(small.ROBUST_EPSILON)
+    epochs = small.fit(net, data.train_images, data.train_labels, epochs=small.ROBUST_EPOCHS, shown=shown)
+    for _ in tqdm(epochs, total=small.ROBUST_EPOCHS):
         pass
-    training.save_weights(net, training.ROBUST)
+    small.save_weights(net, FOLDER / "robust_digits.npz")
 
 
 def smoothed() -> None:
     """Votes over 100 000 noisy copies of 200 digits: proven radius, nearest error found (ten minutes)."""
     import pandas as pd
 
-    data, rows = training.digits(), []
+    data, rows = small.digits(), []
     images, labels = data.test_images[:200], data.test_labels[:200]
     for sigma in tqdm(smoothing.STORED_SIGMAS):
         net = smoothing.trained_in_noise(data, sigma)
@@ -268,51 +273,51 @@ def smoothed() -> None:
             label, voted, radius, distance = (value.item() for value in values)
             rows.append({"sigma": sigma, "digit": i, "label": label, "voted": voted, "radius": round(radius, 4),
                          "nearest error": round(distance, 4)})  # fmt: skip
-    pd.DataFrame(rows).to_csv(smoothing.TABLE, index=False)
+    pd.DataFrame(rows).to_csv(FOLDER / "smoothed.csv", index=False)
 
 
 def defended() -> None:
     """Transforms in front of the network, against attacks that do not know them and that do (two minutes)."""
     model = load_model(device="cpu")
     images = torch.cat([load_image(name, device="cpu") for name in LESSON_2_PICTURES])
-    rows = list(tqdm(defences.compare_defences(model, images, "ostrich"), total=8 * len(defences.DEFENCES)))
-    _write_rows(defences.TABLE, rows)
+    rows = list(tqdm(lesson5.compare_defences(model, images, "ostrich"), total=8 * len(transforms.DEFENCES)))
+    _write_rows(FOLDER / "defences.json", rows)
 
 
 def universal() -> None:
     """One change for all pictures, and patches of several sizes, judged on other photographs (five minutes)."""
     model = load_model(device="cpu")
-    learn_on, rows = defences.scenes_to_learn_on(device="cpu"), []
-    for label in defences.UNIVERSAL_TARGETS:
-        grey, epsilon = blank(0.5, device="cpu"), defences.UNIVERSAL_EPSILON
+    learn_on, rows = lesson5.scenes_to_learn_on(device="cpu"), []
+    for label in lesson5.UNIVERSAL_TARGETS:
+        grey, epsilon = blank(0.5, device="cpu"), lesson5.UNIVERSAL_EPSILON
         frames = optimize_pixels(
-            model, grey, toward(label), view=defences.add_to_all(learn_on), step=adam_step(epsilon / 8),
+            model, grey, toward(label), view=add_to_all(learn_on), step=adam_step(epsilon / 8),
             constraint=linf_ball(grey, epsilon), steps=200,
         )  # fmt: skip
         *_, last = tqdm(frames, label, total=201)
-        rows.append({"what": "change", "target": label, **defences.judged_change(model, last.image, label)})
-        if label == defences.UNIVERSAL_TARGETS[0]:
-            save_png(last.image, defences.UNIVERSAL)
-    for size in defences.PATCH_SIZES:
+        rows.append({"what": "change", "target": label, **lesson5.judged_change(model, last.image, label)})
+        if label == lesson5.UNIVERSAL_TARGETS[0]:
+            save_png(last.image, FOLDER / "universal_change.png")
+    for size in lesson5.PATCH_SIZES:
         frames = optimize_pixels(
-            model, blank(0.5, size=size, device="cpu"), toward(defences.PATCH_TARGET),
-            view=defences.lay_on_all(learn_on), step=adam_step(0.05), steps=200,
+            model, blank(0.5, size=size, device="cpu"), toward(lesson5.PATCH_TARGET),
+            view=lay_on_all(learn_on), step=adam_step(0.05), steps=200,
         )  # fmt: skip
         *_, last = tqdm(frames, f"{size} pixels", total=201)
-        row = {"what": f"patch, {size} pixels", "target": defences.PATCH_TARGET}
-        rows.append(row | defences.judged_patch(model, last.image, defences.PATCH_TARGET))
-        if size == defences.PATCH_SIZES[-1]:
-            save_png(last.image, defences.PATCH)
-    _write_rows(defences.UNIVERSAL_TABLE, rows)
+        row = {"what": f"patch, {size} pixels", "target": lesson5.PATCH_TARGET}
+        rows.append(row | lesson5.judged_patch(model, last.image, lesson5.PATCH_TARGET))
+        if size == lesson5.PATCH_SIZES[-1]:
+            save_png(last.image, FOLDER / "patch.png")
+    _write_rows(FOLDER / "universal.json", rows)
 
 
 def mended() -> None:
     """The picture at the top of lesson 5: an ostrich, the same as JPEG, and one made for the JPEG (seconds)."""
-    from . import figures
+    from .. import figures
 
     model = load_model(device="cpu")
-    bus, fooled = (load_image(source, device="cpu") for source in ("school_bus", surveys.FOOLED))
-    through = defences.attack_that_knows(model, bus, "ostrich", defences.DEFENCES["JPEG 75"][1], steps=40)
+    bus, fooled = (load_image(source, device="cpu") for source in ("school_bus", FOLDER / "fooled_bus.png"))
+    through = lesson5.attack_that_knows(model, bus, "ostrich", transforms.DEFENCES["JPEG 75"][1], steps=40)
     shown = {
         "made for the network": fooled,
         "the same, saved as JPEG": through_jpeg(fooled),
@@ -329,7 +334,7 @@ TASKS: dict[str, Callable[[], object]] = {
     "methods": methods,
     "title": title,
     "classes": classes,
-    "wall": wall,
+    "twelve": twelve,
     "strips": strips,
     "noise": noise,
     "champions": champions,
