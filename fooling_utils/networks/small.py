@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .constraints import l2_ball
-from .models import Classifier
-from .objectives import away_from
-from .optimize import optimize_pixels
-from .pictures import DATA
-from .steps import unit_step
+from .. import data
+from ..constraints import l2_ball
+from ..models import Classifier
+from ..objectives import away_from
+from ..optimize import optimize_pixels
+from ..steps import unit_step
 
-ROBUST = DATA / "robust_digits.npz"
 ROBUST_EPSILON, ROBUST_EPOCHS = 0.75, 40
 DIGIT_LABELS = tuple("0123456789")
 
@@ -160,14 +159,14 @@ def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
         np.savez_compressed(file, answers=answers, **weights)
 
 
-def load_weights(path: str | os.PathLike = ROBUST) -> nn.Sequential:
+def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
     """The `digit_net` whose weights `save_weights` wrote; it must still give the answers that were stored with them.
 
-    Without a path, the one trained on digits attacked with 0.75 (L2): `python -m fooling_utils.make_data robust`.
+    Without a path, the one trained on digits attacked with 0.75 (L2): `python -m fooling_utils.data.make robust`.
     Raises FileNotFoundError for a missing file, ValueError for one that is damaged, altered or of another network.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(path or data.path("robust_digits"), allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]) for name in file.files}
         answers = arrays.pop("answers")
         net = digit_net(answers.shape[1])
@@ -185,3 +184,108 @@ def load_weights(path: str | os.PathLike = ROBUST) -> nn.Sequential:
             f"{path} was altered: its network's answers differ by {difference:.2g} from those stored with it"
         )
     return net
+
+
+# ---- plane
+
+PLANE_LABELS = ("cheetah", "robin", "armadillo")
+PRESETS = ("blobs", "moons", "rings", "spiral")
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+class Points(NamedTuple):
+    """Training points in the plane: where they are, (N, 2), and their classes, (N,), whole numbers from 0."""
+
+    places: Tensor
+    labels: Tensor
+
+
+def plane_points(preset: str = "blobs", count: int = 30, classes: int = 3, seed: int = 0) -> Points:
+    """Points in the square from -1 to 1, `count` per class: "blobs", "moons" (two classes), "rings" or "spiral"."""
+    if preset not in PRESETS:
+        raise ValueError(f"no preset is called {preset!r}: choose from {', '.join(PRESETS)}")
+    if not 2 <= classes <= len(PLANE_LABELS) or count < 1:
+        raise ValueError(f"classes must be 2 or {len(PLANE_LABELS)} and count at least 1, got {classes} and {count}")
+    generator = torch.Generator().manual_seed(seed)
+    classes = 2 if preset == "moons" else classes
+    labels = torch.arange(classes).repeat_interleave(count)
+    along = torch.linspace(0, 1, count).repeat(classes)
+    turn = 2 * torch.pi * labels / classes
+    noise = torch.randn(len(labels), 2, generator=generator)
+    if preset == "blobs":
+        places = 0.6 * _circle(turn + torch.pi / 2) + 0.15 * noise
+    elif preset == "moons":
+        places = 0.6 * _circle(torch.pi * (along + labels)) + torch.stack([0.6 * labels - 0.3, 0.3 * labels - 0.15], 1)
+        places = places + 0.05 * noise
+    elif preset == "rings":
+        radius = 0.15 + 0.7 * labels / (classes - 1)
+        places = radius[:, None] * _circle(2 * torch.pi * along) + 0.04 * noise
+    else:
+        places = (0.08 + 0.82 * along)[:, None] * _circle(turn + 4.5 * along) + 0.02 * noise
+    return Points(places, labels)
+
+
+def _circle(angle: Tensor) -> Tensor:
+    return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def plane_net(
+    hidden: int = 32, depth: int = 2, activation: str = "relu", *, classes: int = 3, seed: int = 0
+) -> nn.Sequential:
+    """A network from points (N, 2) to logits (N, classes), with `depth` layers of `hidden` units; untrained."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"no activation is called {activation!r}: choose from {', '.join(ACTIVATIONS)}")
+    if hidden < 1 or depth < 1:
+        raise ValueError(f"hidden and depth must be at least 1, got {hidden} and {depth}")
+    layers: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for size in [2, *[hidden] * (depth - 1)]:
+            layers += [nn.Linear(size, hidden), ACTIVATIONS[activation]()]
+        return nn.Sequential(*layers, nn.Linear(hidden, classes))
+
+
+def train(
+    net: nn.Module,
+    points: Points,
+    *,
+    rate: float = 0.01,
+    weight_decay: float = 0.0,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> Iterator[float]:
+    """Train `net` in place on all points at once: with every step of Adam comes the loss before it, without an end.
+
+    weight_decay: how strongly the squared weights are punished.
+    optimizer: one that has trained this network before, to go on with it; rate and weight_decay are then its own.
+    Raises ValueError for no points, or for points of one class only.
+    """
+    if points.labels.unique().numel() < 2:
+        raise ValueError(
+            f"there are {len(points.labels)} points of {points.labels.unique().numel()} classes: "
+            "training needs points of two classes"
+        )
+    return _train(net, points, optimizer or torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay))
+
+
+def _train(net: nn.Module, points: Points, optimizer: torch.optim.Optimizer) -> Iterator[float]:
+    while True:
+        with torch.enable_grad():
+            loss = nn.functional.cross_entropy(net(points.places), points.labels)
+            gradients = torch.autograd.grad(loss, list(net.parameters()))
+        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        yield loss.item()
+
+
+def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, **kwargs) -> Classifier:
+    """A `plane_net(*args, **kwargs)` after `steps` steps of training, as a frozen `Classifier` of points."""
+    net = plane_net(*args, **kwargs)
+    for _, _loss in zip(range(steps), train(net, points, weight_decay=weight_decay), strict=False):
+        pass
+    return plane_classifier(net)
+
+
+def plane_classifier(net: nn.Sequential) -> Classifier:
+    """A copy of a `plane_net`, frozen, for `optimize_pixels`: an "image" is a point of the plane, (N, 2)."""
+    return Classifier(net.eval(), PLANE_LABELS[: net[-1].out_features], (2,), None)
