@@ -3,14 +3,14 @@
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .images import check_images, per_image
-from .models import CHUNK, Classifier, on_each_chunk
-from .objectives import Label, one_per_image
-from .optimize import Frame
+from ..images import per_image, validate_images
+from ..models import CHUNK, Classifier, on_each_chunk
+from ..objectives import Label, one_per_image
 
 AIM, SAFE = 0.01, 0.001  # logits ahead of the other classes: what is aimed for, and the least that counts as fooled
 FIRST = 0.7  # of the way to the linearised boundary: the length of the steps until an image fools
@@ -18,6 +18,22 @@ TURN = (0.7, 0.03)  # weight of a new gradient in the direction, at the start an
 BAND = (0.3, 0.01)  # by how much the size may change from one gradient to the next, at the start and at the end
 SOFTNESS = (1.0, 0.1)  # of the maximum over the other classes, in logits, at the start and at the end
 LAST_FORWARDS = 4  # forward passes at the end, which look for a smaller size along the last direction
+
+
+@dataclass
+class Found:
+    """How far a search for the smallest change has come. It holds copies, so it is safe to keep.
+
+    gradients: how many were computed so far, for each image. tried: (N, ...), the images of this moment.
+    image: (N, ...), for each the nearest one that fools, or the unchanged image. size: (N,), how far it is (L2, pixel
+    units), infinite where nothing fools yet. logits: (N, classes), of `image`.
+    """
+
+    gradients: int
+    tried: Tensor
+    image: Tensor
+    size: Tensor
+    logits: Tensor
 
 
 def smallest_change(
@@ -51,7 +67,7 @@ def smallest_change(
     for part, goals in zip(start.split(CHUNK), classes.split(CHUNK), strict=True):
         for frame in _search(model, part, goals, sign, bounds, eight_bit, steps):  # noqa: B007
             pass
-        results.append(torch.where(per_image(frame.score.isneginf(), part), math.nan, frame.image))
+        results.append(torch.where(per_image(frame.size.isinf(), part), math.nan, frame.image))
     result = torch.cat(results)
     failed = [i for i, one in enumerate(result) if one.isnan().any()]
     if failed:
@@ -70,7 +86,7 @@ def smallest_change_frames(
     *,
     steps: int = 100,
     eight_bit: bool = True,
-) -> Iterator[Frame]:
+) -> Iterator[Found]:
     """`smallest_change` at work: a frame per gradient, and it ends early where every gradient is zero.
 
     A frame's `image` is the smallest that fooled so far, or the unchanged image, `variable` the one that was just
@@ -90,9 +106,9 @@ def _prepare(
     named = isinstance(model, Classifier)
     bounds = model.bounds if named else (0.0, 1.0)
     if named:
-        model.check(image)
+        model.validate(image)
     else:
-        check_images(image, bounds, max(getattr(image, "ndim", 4) - 1, 1))
+        validate_images(image, bounds, max(getattr(image, "ndim", 4) - 1, 1))
     if not hasattr(steps, "__index__") or steps < 1:
         raise ValueError(f"steps must be a whole number and at least 1, got {steps}")
     if eight_bit and bounds != (0.0, 1.0):
@@ -201,7 +217,7 @@ def _search(
     bounds: tuple[float, float] | None,
     eight_bit: bool,
     steps: int,
-) -> Iterator[Frame]:
+) -> Iterator[Found]:
     """Climb `sign` times the margin of `classes` to just above zero, with as small a change as possible."""
     members = [_Member(one, bounds, eight_bit) for one in start]
     best_logits = None
@@ -235,8 +251,8 @@ def _search(
         if last:
             _trim(model, members, classes, sign, best_logits)
         image = torch.stack([member.best for member in members])
-        score = image.new_tensor([-member.best_size for member in members])
-        yield Frame(index + 1, trial, image, score, model, best_logits.clone())
+        size = image.new_tensor([member.best_size for member in members])
+        yield Found(index + 1, trial, image, size, best_logits.clone())
         if last:
             return
 

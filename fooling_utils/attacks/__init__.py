@@ -1,0 +1,7 @@
+"""Attacks by their names in the literature: the loop with its choices filled in, and searches that are no such loop."""
+
+from .gradient import fgsm, pgd
+from .lbfgs import lbfgs_frames
+from .minimum_norm import smallest_change, smallest_change_frames
+
+__all__ = ["fgsm", "lbfgs_frames", "pgd", "smallest_change", "smallest_change_frames"]

@@ -1,0 +1,36 @@
+"""DDN: the smallest 8-bit change by steps of a size that grows and shrinks."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ..images import round_to_8bit
+from ..models import Classifier
+from ..objectives import Label
+
+
+def ddn(
+    model: Classifier, image: Tensor, target: Label, *, steps: int = 50, size: float = 1.0, gamma: float = 0.05
+) -> Tensor:
+    """The smallest 8-bit image of the target that DDN meets, or `image` if it meets none: a peer of `smallest_change`.
+
+    Every image on its way is rounded. The change has a size, which is `gamma` smaller after an image that fools and
+    `gamma` larger after one that does not; the gradient only turns it. image: (1, 3, H, W). size: L2, pixel units.
+    Source: Rony et al. 2019, arXiv 1811.09600, algorithm 1, with the step from 1 to 0 by a cosine.
+    """
+    goal, tried, smallest = model.index(target), image, None
+    for i in range(steps):
+        with torch.enable_grad():
+            leaf = tried.clone().requires_grad_()
+            log_probabilities = model(leaf).log_softmax(1)[0]
+        (gradient,) = torch.autograd.grad(log_probabilities[goal], leaf)
+        fooled = log_probabilities.argmax().item() == goal
+        if fooled and (smallest is None or (tried - image).norm() < (smallest - image).norm()):
+            smallest = tried
+        size *= 1 - gamma if fooled else 1 + gamma
+        rate = (1 + math.cos(math.pi * i / steps)) / 2
+        change = tried - image + rate * normalize(gradient.flatten(), dim=0).view_as(image)
+        tried = round_to_8bit((image + size * normalize(change.flatten(), dim=0).view_as(image)).clamp(0, 1))
+    return image if smallest is None else smallest
