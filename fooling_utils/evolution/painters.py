@@ -17,7 +17,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .evolution import Encoding
+from .evolve import Encoding
 
 INPUTS = 4
 OUTPUTS = 3

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .images import round_to_8bit
-from .models import Classifier
-from .objectives import Label
+from ..images import round_to_8bit
+from ..models import Classifier
+from ..objectives import Label
 
 VERSION = 1
 
@@ -194,7 +194,7 @@ def evolve(
         raise ValueError(f"the archive was made with the encoding {archive.encoding!r}, and this is {encoding.name!r}")
     elif archive.fingerprint.shape != fingerprint.shape or (archive.fingerprint - fingerprint).abs().max() > 0.05:
         raise ValueError("the archive belongs to another network: this one answers a grey image differently")
-    model.check(encoding.render(encoding.start(1, torch.Generator()).to(model.device)), "a rendered genome")
+    model.validate(encoding.render(encoding.start(1, torch.Generator()).to(model.device)), "a rendered genome")
     return _evolve(model, encoding, population, generations, archive)
 
 
