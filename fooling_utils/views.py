@@ -1,4 +1,8 @@
-"""Random views for `optimize_pixels`: what the network must still see when the image is moved, turned and scaled."""
+"""How the network looks at an image: a view is a function from (images, generator) to images.
+
+Random views, for what must survive being moved and turned; and filters in front of a network, as a defence has them.
+An attack that knows of a filter climbs through it, and where it has no useful gradient, through `straight_through`.
+"""
 
 from collections.abc import Callable
 
@@ -6,6 +10,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
+
+from .images import through_jpeg
+
+View = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def random_views(
@@ -38,5 +46,48 @@ def random_views(
     def view(images: Tensor, generator: torch.Generator) -> Tensor:
         draws = 2 * torch.rand(count, 4, generator=generator, device=generator.device) - 1
         return torch.cat([one(images, *draw) for draw in draws.tolist()])
+
+    return view
+
+
+def quantised(levels: int = 8) -> View:
+    """Every value rounded to the nearest of so many evenly spaced levels, black and white included.
+
+    Source: Xu, Evans, Qi 2017, arXiv 1704.01155 (feature squeezing).
+    """
+    if not hasattr(levels, "__index__") or levels < 2:
+        raise ValueError(f"levels must be a whole number and at least 2, got {levels}")
+    return lambda images, generator: (images * (levels - 1)).round() / (levels - 1)
+
+
+def blurred(sigma: float = 1.5) -> View:
+    """A Gaussian blur of standard deviation `sigma` pixels."""
+    if not sigma > 0:
+        raise ValueError(f"sigma must be greater than 0, got {sigma}")
+    size = 2 * round(2.5 * sigma) + 1
+    return lambda images, generator: transforms.gaussian_blur(images, [size, size], [sigma, sigma])
+
+
+def recompressed(quality: int = 75) -> View:
+    """Saved as JPEG of this quality (1 to 95) and loaded again; no gradient passes, so attack it `straight_through`.
+
+    Source: Dziugaite, Ghahramani, Roy 2016, arXiv 1608.00853.
+    """
+    if not 1 <= quality <= 95:
+        raise ValueError(f"quality must be from 1 to 95, got {quality}")
+    # plus zero times the image: a gradient of zero, as rounding has, and not an error of torch's
+    return lambda images, generator: through_jpeg(images.detach(), quality) + 0 * images
+
+
+def straight_through(defence: View) -> View:
+    """The same defence (of one draw) forwards; backwards, the gradient passes as if it did nothing.
+
+    Source: Athalye, Carlini, Wagner 2018, arXiv 1802.00420, section 4.1 (BPDA).
+    """
+
+    def view(images: Tensor, generator: torch.Generator) -> Tensor:
+        with torch.no_grad():
+            seen = defence(images, generator)
+        return images + (seen - images).detach()
 
     return view

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .minimum_norm import smallest_change
-from .pictures import DATA
+from ..attacks.minimum_norm import smallest_change
+from ..networks.small import Digits, digit_net, fit, noisy
 from .robustness import right
-from .training import Digits, digit_net, fit, noisy
 
-TABLE, STORED_SIGMAS = DATA / "smoothed.csv", (0.25, 0.5)  # of `python -m fooling_utils.make_data smoothed`
+STORED_SIGMAS = (0.25, 0.5)  # of `python -m fooling_utils.data.make smoothed`
 ABSTAINS = -1
-CHUNK = 500  # noisy copies at once: they stay in the cache, and a vote takes less than half the time
+AT_ONCE = 500  # noisy copies at once: they stay in the cache, and a vote takes less than half the time
 
 
 def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int = 0) -> Tensor:
@@ -37,7 +36,7 @@ def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int
 
 
 def _parts(draws: int) -> list[int]:
-    return [min(CHUNK, draws - begin) for begin in range(0, draws, CHUNK)]
+    return [min(AT_ONCE, draws - begin) for begin in range(0, draws, AT_ONCE)]
 
 
 def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:

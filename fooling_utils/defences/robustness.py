@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .constraints import l2_ball
-from .images import per_image
-from .minimum_norm import smallest_change
-from .models import Classifier
-from .objectives import toward
-from .optimize import optimize_pixels
-from .steps import unit_step, unit_vectors
+from ..attacks.minimum_norm import smallest_change
+from ..constraints import l2_ball
+from ..images import per_image
+from ..models import Classifier
+from ..objectives import toward
+from ..optimize import optimize_pixels
+from ..steps import unit_step, unit_vectors
 
 Attack = Callable[[Classifier, Tensor, float], Tensor]  # (model, images, epsilon) to images
 
@@ -36,7 +36,7 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
     stands = right(model, images, labels)
     if epsilon > 0 and stands.any():
         found = attack(model, images[stands], epsilon)
-        model.check(found, "the attack's result")
+        model.validate(found, "the attack's result")
         farthest = (found - images[stands]).flatten(1).norm(dim=1).max().item()
         if farthest > epsilon * 1.0001 + 1e-6:
             raise ValueError(

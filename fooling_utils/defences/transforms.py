@@ -1,0 +1,39 @@
+"""Transforms in front of a network, as a defence, each with the view that an attack takes which knows of it."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..models import Classifier
+from ..views import View, blurred, quantised, random_views, recompressed, straight_through
+
+# each defence, and the view that an attack takes which knows of it
+DEFENCES: Mapping[str, tuple[View, View]] = {
+    "8 levels": (quantised(), straight_through(quantised())),
+    "blur": (blurred(), blurred()),
+    "JPEG 75": (recompressed(), straight_through(recompressed())),
+    "JPEG 30": (recompressed(30), straight_through(recompressed(30))),
+    "random size": (random_views(1, degrees=0), random_views(4, degrees=0)),
+}
+
+
+class _Front(nn.Module):
+    def __init__(self, defence: View, net: nn.Module, seed: int):
+        super().__init__()
+        self.defence, self.net, self.seed = defence, net, seed
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(self.defence(images, torch.Generator(images.device).manual_seed(self.seed)))
+
+
+def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
+    """The network with a defence in front of it, as a `Classifier`; a random one draws the same at every call."""
+    front = _Front(defence, model, seed).eval()
+    return Classifier(front, model.labels, model.input_shape, model.bounds, prepare=False)
+
+
+def answers(model: Classifier, defence: View, images: Tensor, *, draws: int = 1, seed: int = 0) -> Tensor:
+    """What the network says to images (N, ...) behind a defence: probabilities (draws, N, classes)."""
+    generator = torch.Generator(images.device).manual_seed(seed)
+    return torch.stack([model.probabilities(defence(images, generator).clamp(0, 1)) for _ in range(draws)])
