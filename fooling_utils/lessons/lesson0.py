@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from .images import default_device
-from .models import BUNDLED, load_model
+from ..images import default_device
+from ..models import load_model
+from ..networks.pretrained import BUNDLED
 
 NEEDED_GB = 2.5
 

@@ -1,55 +1,32 @@
 """The methods of lesson 2 side by side: what each costs, how small its change is, and whether it survives a PNG."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from .attacks import fgsm, lbfgs_frames, pgd, smallest_change
-from .images import distances, round_to_8bit
-from .models import Classifier
-from .objectives import Label, toward
-from .optimize import optimize_pixels, run_until
+from ..attacks.ddn import ddn
+from ..attacks.gradient import fgsm, pgd
+from ..attacks.lbfgs import lbfgs_frames
+from ..attacks.minimum_norm import smallest_change
+from ..images import distances, round_to_8bit
+from ..models import Classifier
+from ..objectives import Label, toward
+from ..optimize import last, optimize_pixels, run_until
+
+STEPS = 200  # the most unit steps
 
 Method = Callable[[Classifier, Tensor, Label], tuple[Tensor, int]]
 
 
 def _unit_steps(model: Classifier, image: Tensor, target: Label) -> tuple[Tensor, int]:
-    result = run_until(optimize_pixels(model, image, toward(target)), target, 0.99)
-    return result.image, result.frames[0] or 200
+    result = run_until(optimize_pixels(model, image, toward(target), steps=STEPS), target)
+    return result.image, STEPS if result.frames[0] is None else result.frames[0]
 
 
 def _lbfgs(model: Classifier, image: Tensor, target: Label) -> tuple[Tensor, int]:
-    *_, frame = lbfgs_frames(model, image, target)
-    return frame.image, frame.index
-
-
-def ddn(
-    model: Classifier, image: Tensor, target: Label, *, steps: int = 50, size: float = 1.0, gamma: float = 0.05
-) -> Tensor:
-    """The smallest 8-bit image of the target that DDN meets, or `image` if it meets none: a peer of `smallest_change`.
-
-    Every image on its way is rounded. The change has a size, which is `gamma` smaller after an image that fools and
-    `gamma` larger after one that does not; the gradient only turns it. image: (1, 3, H, W). size: L2, pixel units.
-    Source: Rony et al. 2019, arXiv 1811.09600, algorithm 1, with the step from 1 to 0 by a cosine.
-    """
-    goal, tried, smallest = model.index(target), image, None
-    for i in range(steps):
-        with torch.enable_grad():
-            leaf = tried.clone().requires_grad_()
-            log_probabilities = model(leaf).log_softmax(1)[0]
-        (gradient,) = torch.autograd.grad(log_probabilities[goal], leaf)
-        fooled = log_probabilities.argmax().item() == goal
-        if fooled and (smallest is None or (tried - image).norm() < (smallest - image).norm()):
-            smallest = tried
-        size *= 1 - gamma if fooled else 1 + gamma
-        rate = (1 + math.cos(math.pi * i / steps)) / 2
-        change = tried - image + rate * normalize(gradient.flatten(), dim=0).view_as(image)
-        tried = round_to_8bit((image + size * normalize(change.flatten(), dim=0).view_as(image)).clamp(0, 1))
-    return image if smallest is None else smallest
+    found = last(lbfgs_frames(model, image, target))
+    return found.image, found.gradients
 
 
 METHODS: dict[str, Method] = {

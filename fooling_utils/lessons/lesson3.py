@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from .class_pictures import recognised
-from .images import distances, round_to_8bit, uniform_noise
-from .models import CHUNK, Classifier
-from .objectives import Label, toward
-from .optimize import Frame, optimize_pixels
-from .steps import unit_step
+from ..images import distances, round_to_8bit
+from ..models import CHUNK, Classifier
+from ..objectives import Label, toward
+from ..optimize import Frame, optimize_pixels
+from ..starts import uniform_noise
+from ..steps import unit_step
+from .shared import recognised
 
 PASSES = (0.5, 0.9, 0.99, 0.996, 0.999, 0.9999)
 

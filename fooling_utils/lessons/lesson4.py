@@ -7,19 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .images import uniform_noise
-from .models import Classifier
-from .pictures import DATA, load_image, photographs
-from .regions import Extent, Plane, RegionMap, plane_through
+from .. import data
+from ..images import grey_levels
+from ..models import Classifier
+from ..regions import Extent, Plane, RegionMap, plane_through
+from ..starts import load_image, photographs, uniform_noise
 
-MAPS, LINES = DATA / "maps.npz", DATA / "lines.npz"
-FOOLED = DATA / "fooled_bus.png"  # stored, since the loop magnifies rounding and every machine would find another one
 LINE_KINDS = ("corner to corner", "photograph to photograph")
-
-
-def grey_levels(image: Tensor) -> float:
-    """How many grey levels (RMS) an L2 distance of 1 is, for images of this shape."""
-    return 255 / image[0].numel() ** 0.5
 
 
 class Survey(NamedTuple):
@@ -34,7 +28,8 @@ def planes(model: Classifier) -> dict[str, Survey]:
     """The three planes of lesson 4: through photographs, through a fooled bus and noise, and close around the bus."""
     bus, robin, coffee = (load_image(name, device=model.device) for name in ("school_bus", "robin", "coffee"))
     noise = uniform_noise(device=model.device)
-    fooled = load_image(FOOLED, device=model.device)
+    # stored, since the loop magnifies rounding and every machine would find another one
+    fooled = data.read("fooled_bus").to(model.device)
     random = torch.randn(bus.shape, generator=torch.Generator().manual_seed(0)).to(bus)
     random = bus + random * (fooled - bus).norm() / random.norm()
     return {
@@ -87,26 +82,27 @@ def save_maps(maps: dict[str, RegionMap]) -> None:
         arrays[f"{name}/labels"] = found.labels.numpy().astype(np.uint16)
         arrays[f"{name}/confidence"] = found.confidence.numpy().astype(np.float16)
         arrays[f"{name}/extent"] = np.array(found.extent)
-    np.savez_compressed(MAPS, **arrays)
+    np.savez_compressed(data.path("maps"), **arrays)
 
 
 def stored_maps() -> dict[str, RegionMap]:
-    """The maps of 96 x 96 images that `python -m fooling_utils.make_data maps` made."""
-    with np.load(MAPS, allow_pickle=False) as file:
-        names = dict.fromkeys(key.rpartition("/")[0] for key in file.files)
-        found = {name: (*_answers(file, name), tuple(file[f"{name}/extent"].tolist())) for name in names}
+    """The maps of 96 x 96 images that `python -m fooling_utils.data.make maps` made."""
+    arrays = data.read("maps")
+    names = dict.fromkeys(key.rpartition("/")[0] for key in arrays)
     return {
         name: RegionMap(labels, confidence, torch.ones_like(labels, dtype=torch.bool), extent)
-        for name, (labels, confidence, extent) in found.items()
+        for name in names
+        for labels, confidence in [_answers(arrays, name)]
+        for extent in [tuple(arrays[f"{name}/extent"].tolist())]
     }
 
 
 def stored_lines() -> dict[str, tuple[Tensor, Tensor]]:
-    """Top classes and probabilities, (lines, places) each, of `python -m fooling_utils.make_data lines`."""
-    with np.load(LINES, allow_pickle=False) as file:
-        return {kind: _answers(file, kind) for kind in LINE_KINDS}
+    """Top classes and probabilities, (lines, places) each, of `python -m fooling_utils.data.make lines`."""
+    arrays = data.read("lines")
+    return {kind: _answers(arrays, kind) for kind in LINE_KINDS}
 
 
-def _answers(file: Mapping[str, np.ndarray], name: str) -> tuple[Tensor, Tensor]:
-    labels, confidence = file[f"{name}/labels"], file[f"{name}/confidence"]
+def _answers(arrays: Mapping[str, np.ndarray], name: str) -> tuple[Tensor, Tensor]:
+    labels, confidence = arrays[f"{name}/labels"], arrays[f"{name}/confidence"]
     return torch.tensor(labels.astype(np.int64)), torch.tensor(confidence.astype(np.float32))

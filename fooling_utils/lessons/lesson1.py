@@ -1,0 +1,66 @@
+"""The priors of lesson 1 side by side: pictures of classes, and whether a second network recognises them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from .. import data
+from ..fourier import fourier_decode, fourier_start
+from ..images import default_device, round_to_8bit
+from ..models import CHUNK, Classifier
+from ..objectives import Label, distance_to, logit, total_variation
+from ..optimize import last, optimize_pixels
+from ..starts import blank
+from ..steps import adam_step, unit_step
+from ..views import random_views
+from .shared import squares
+
+MEASURED = tuple(range(0, 1000, 10))  # the classes of the stored measurement: every tenth, so that nobody chose them
+TWELVE = (
+    "ostrich", "robin", "cheetah", "armadillo", "school bus", "goldfish",
+    "monarch", "volcano", "pizza", "strawberry", "hummingbird", "peacock",
+)  # fmt: skip
+
+
+def priors(
+    labels: Sequence[Label], size: int = 128, *, rate: float = 0.1, device: str | torch.device | None = None
+) -> dict[str, dict]:
+    """The choices of lesson 1 by name, each as arguments of `optimize_pixels`, for one image per label.
+
+    rate: how fast waves move; a slow run with more steps has a softer contrast.
+    """
+    grey = blank(0.5, len(labels), size, device=device)
+    pixels = {"start": grey, "objective": logit(labels), "step": unit_step(2.0)}
+    waves: dict[str, Any] = {
+        "start": fourier_start(len(labels), size, device=device),
+        "decode": fourier_decode(size),
+        "objective": logit(labels),
+        "step": adam_step(rate),
+    }
+    return {
+        "none": pixels,
+        "L2 decay": pixels | {"objective": logit(labels) - 0.05 * distance_to(grey, squared=True)},
+        "total variation": pixels | {"objective": logit(labels) - 0.05 * total_variation()},
+        "blur": pixels | {"constraint": lambda image: gaussian_blur(image, 5, 0.5)},
+        "views": pixels | {"view": random_views()},
+        "Adam alone": pixels | {"step": adam_step(0.012)},
+        "waves": waves,
+        "waves and views": waves | {"view": random_views()},
+    }
+
+
+def draw_classes(
+    model: Classifier, labels: Sequence[Label], prior: str, *, size: int = 128, steps: int = 96, rate: float = 0.1
+) -> Iterator[Tensor]:
+    """Pictures of classes under one of the `priors`, rounded to 8 bit: batches (up to 16, 3, size, size)."""
+    for begin in range(0, len(labels), CHUNK):
+        choices = priors(labels[begin : begin + CHUNK], size, rate=rate, device=model.device)[prior]
+        yield round_to_8bit(last(optimize_pixels(model, **choices, steps=steps)).image)
+
+
+def load_twelve(device: str | torch.device | None = None) -> Tensor:
+    """The stored pictures of the classes in `TWELVE`, (12, 3, 224, 224), made by `data.make twelve`."""
+    return squares(data.read("twelve"), 224).to(device or default_device())

@@ -1,0 +1,119 @@
+"""Transforms in front of a network, as a defence; and the same transforms as views, for an attack that knows of them.
+
+A defence is a view of the loop: a function from (images, generator) to images of the same shape. The attack that knows
+passes it to `optimize_pixels(..., view=...)`; where it has no useful gradient, through `straight_through`.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..attacks.gradient import pgd
+from ..attacks.minimum_norm import smallest_change
+from ..attacks.universal import patched, universally
+from ..defences.transforms import DEFENCES, answers
+from ..images import per_image, round_to_8bit
+from ..models import Classifier
+from ..objectives import Label, toward
+from ..optimize import last, optimize_pixels, run_until
+from ..starts import photographs
+from ..steps import unit_step
+from ..views import View
+
+UNIVERSAL_TARGETS, UNIVERSAL_EPSILON = ("brain coral", "toaster", "ostrich"), 10 / 255
+PATCH_TARGET, PATCH_SIZES = "toaster", (32, 48, 64, 80)
+
+
+def attacks_that_know_nothing(model: Classifier, images: Tensor, target: Label) -> dict[str, Tensor]:
+    """Lesson 2's attacks on the network alone, rounded to 8 bit: by name, images (N, 3, H, W)."""
+    frames = optimize_pixels(model, images, toward(target), steps=40)
+    return {
+        "smallest change": smallest_change(model, images, target, steps=30),
+        "unit steps to 99 %": round_to_8bit(run_until(frames, target).image),
+        "PGD, L∞ 2 grey levels": round_to_8bit(pgd(model, images, 2 / 255, target)),
+    }
+
+
+def attack_that_knows(
+    model: Classifier, images: Tensor, target: Label, view: View | None, *, steps: int = 20, length: float = 0.6
+) -> Tensor:
+    """The loop through a defence's view, rounded to 8 bit; without a view, its control: as many equal steps."""
+    frames = optimize_pixels(model, images, toward(target), view=view, step=unit_step(length), steps=steps)
+    return round_to_8bit(last(frames).image)
+
+
+def as_large(images: Tensor, changed: Tensor, like: Tensor) -> Tensor:
+    """`changed` images (N, 3, H, W), their changes scaled to the sizes (L2) of those of `like`, rounded to 8 bit."""
+    change, goal = changed - images, like - images
+    times = goal.flatten(1).norm(dim=1) / change.flatten(1).norm(dim=1).clamp_min(1e-12)
+    return round_to_8bit((images + per_image(times, change) * change).clamp(0, 1))
+
+
+def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws: int = 8) -> Iterator[dict]:
+    """One row per defence and attack: the share of images and draws that is the target, and that is as it was.
+
+    images: (N, 3, H, W). Three attacks of lesson 2, which know nothing of the defence; then the loop through it, in 20
+    and in 50 steps; and for the size of the change, the control: as many steps without the defence, scaled to be as
+    large.
+    """
+    goal = model.index(target)
+    before = model.probabilities(images).argmax(1)
+    blind = {"none": images, **attacks_that_know_nothing(model, images, target)}
+    controls = {steps: attack_that_knows(model, images, target, None, steps=steps) for steps in (20, 50)}
+    for name, (defence, view) in DEFENCES.items():
+        found = dict(blind)
+        for steps, control in controls.items():
+            knows = attack_that_knows(model, images, target, view, steps=steps)
+            found[f"{steps} steps without it, as large"] = as_large(images, control, knows)
+            found[f"{steps} steps through the defence"] = knows
+        for attack, attacked in found.items():
+            top = answers(model, defence, attacked, draws=draws if name == "random size" else 1).argmax(2)
+            yield {
+                "defence": name,
+                "attack": attack,
+                "is the target": round((top == goal).double().mean().item(), 4),
+                "is as before": round((top == before).double().mean().item(), 4),
+                "L2": round((attacked - images).flatten(1).norm(dim=1).median().item(), 3),
+            }
+
+
+def scenes_to_learn_on(device: torch.device | str | None = None) -> Tensor:
+    """150 crops of five photographs, for a universal change or a patch."""
+    return photographs(device=device)[:150]
+
+
+def other_scenes(device: torch.device | str | None = None) -> Tensor:
+    """20 crops of the four other photographs, to judge it on."""
+    return photographs(5, seed=1, device=device)[25:]
+
+
+def judged_change(model: Classifier, change: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
+    """A universal change on pictures it has not seen, beside the same change with its pixels shuffled."""
+    scenes, change = other_scenes(model.device), round_to_8bit(change)
+    with_each = [universally(scenes, one) for one in (change, _shuffled(change, seed))]
+    return _judged(model, scenes, *with_each, label)
+
+
+def judged_patch(model: Classifier, patch: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
+    """A patch on pictures it has not seen, three places on each, beside the patch with its pixels shuffled."""
+    scenes, patch = other_scenes(model.device).repeat(3, 1, 1, 1), round_to_8bit(patch)
+    both = (patch, _shuffled(patch, seed))
+    with_each = [patched(scenes, one, torch.Generator(scenes.device).manual_seed(seed)) for one in both]
+    return _judged(model, scenes, *with_each, label)
+
+
+def _shuffled(image: Tensor, seed: int) -> Tensor:
+    order = torch.randperm(image[0, 0].numel(), generator=torch.Generator().manual_seed(seed)).to(image.device)
+    return image.flatten(2)[:, :, order].view_as(image)
+
+
+def _judged(model: Classifier, scenes: Tensor, changed: Tensor, control: Tensor, label: Label) -> dict[str, float]:
+    before, after, by_control = (model.probabilities(round_to_8bit(x)).argmax(1) for x in (scenes, changed, control))
+    goal = model.index(label)
+    return {
+        "is the target": round((after == goal).double().mean().item(), 4),
+        "is another class": round((after != before).double().mean().item(), 4),
+        "control: target": round((by_control == goal).double().mean().item(), 4),
+        "control: another": round((by_control != before).double().mean().item(), 4),
+    }

@@ -1,0 +1,47 @@
+"""What two lessons need: the opinion of a second network, and rows of pictures that are stored."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .. import data
+from ..images import default_device
+from ..models import Classifier
+from ..objectives import Label
+
+STRIPS = {  # the pictures of lessons 1 and 3 that go from a full prior to none
+    "lesson 1": ("waves and views", "waves", "total variation", "L2 decay", "none"),
+    "lesson 3": ("d = 1.3", "d = 0.7", "d = 0, no views", "pixels", "from noise"),
+}
+
+
+def recognised(first: Classifier, second: Classifier, images: Tensor, labels: Sequence[Label]) -> list[dict]:
+    """One row per image (N, 3, H, W): what the network that drew it gives its class, and what a second one does.
+
+    `rank` is the place of the class in the second network's order: 1 is its top class.
+    """
+    indices = [first.index(label) for label in labels]
+    drew, judged = first.probabilities(images), second.probabilities(images)
+    return [
+        {
+            "label": first.labels[index],
+            "first": round(own[index].item(), 4),
+            "second": round(other[index].item(), 4),
+            "rank": 1 + (other > other[index]).sum().item(),
+        }
+        for index, own, other in zip(indices, drew, judged, strict=True)
+    ]
+
+
+def load_strip(lesson: str, device: str | torch.device | None = None) -> dict[str, Tensor]:
+    """Robins from a full prior to none, one of `STRIPS`: images (1, 3, 128, 128) by name (`data.make strips`)."""
+    if lesson not in STRIPS:
+        raise ValueError(f"there is no strip of {lesson!r}: choose from {', '.join(STRIPS)}")
+    images = squares(data.read(f"robins_{lesson}".replace(" ", "_")), 128).to(device or default_device())
+    return dict(zip(STRIPS[lesson], images.split(1), strict=True))
+
+
+def squares(picture: Tensor, size: int) -> Tensor:
+    """The images (N, 3, size, size) that stand in rows in one picture (1, 3, H, W)."""
+    return torch.cat([image for row in picture.split(size, 2) for image in row.split(size, 3)])
