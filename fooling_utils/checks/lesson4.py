@@ -4,19 +4,7 @@ import math
 
 import torch
 
-from .core import (
-    Answer,
-    Wrong,
-    compare,
-    exercise,
-    is_close,
-    normal,
-    number,
-    one_by_one,
-    question,
-    random,
-    tensor,
-)
+from .core import Answer, Wrong, compare, exercise, is_close, normal, number, one_by_one, question, random, tensor
 
 
 @exercise("4.1", "How much of the map is sure", "sure_share")

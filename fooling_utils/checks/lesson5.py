@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..defences.smoothing import lower_bound
 from ..models import Classifier
-from ..smoothing import lower_bound
 from .core import (
     Answer,
     Wrong,

@@ -1,11 +1,11 @@
 """What students slide and instructors project; each widget has a static twin for a reader without a kernel."""
 
-from .base import forget, png
 from .blink import BlinkComparator
 from .guess import GuessFirst, tally
+from .kit import forget, png
 from .live import LiveImage
 from .plane_canvas import PlaneCanvas
-from .planes import PlaneExplorer
+from .plane_explorer import PlaneExplorer
 from .player import FoolingPlayer
 from .stops import EpsilonExplorer, PriorExplorer
 from .wall import ChampionsWall

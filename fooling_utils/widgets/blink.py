@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..figures import amplify, grid_of_images, natural_amplification, triptych
-from ..images import check_images, round_to_8bit
+from ..images import round_to_8bit, validate_images
 from ..models import Classifier
-from .base import Answer, AskedWidget, change_sizes, rgb, script
+from .kit import Answer, AskedWidget, change_sizes, rgb, script
 
 RATES = (0.25, 3.0)  # images per second: below the three flashes a second that can provoke seizures (WCAG 2.1, 2.3.1)
 TIMES = (1.0, 200.0)  # how many times as large the change is shown
@@ -47,9 +47,9 @@ class BlinkComparator(AskedWidget):
         presets: Sequence[Mapping] = PRESETS,
     ):
         for name, image in {"original": original, "fooled": fooled}.items():
-            check_images(image, name=name)
+            validate_images(image, name=name)
             if model:
-                model.check(image, name)
+                model.validate(image, name)
         if original.shape != fooled.shape or original.shape[:2] != (1, 3):
             raise ValueError(
                 "original and fooled must be one image each of the same shape (1, 3, H, W), got "

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..figures import _draw, _figure
-from ..images import check_images, round_to_8bit
-from .base import Answer, AskedWidget, kept, rgb, script
+from ..images import round_to_8bit, validate_images
+from .kit import Answer, AskedWidget, kept, rgb, script
 
 MOST = 9  # choices: one per number key
 LETTERS = "ABCDEFGHI"
@@ -228,7 +228,7 @@ def _count_again(name: str) -> None:
 
 def _checked_picture(image: Tensor, place: int) -> Tensor:
     """An image that can be shown, (1, 3, H, W), rounded to 8 bit."""
-    check_images(image, name=f"pictures[{place}]")
+    validate_images(image, name=f"pictures[{place}]")
     if len(image) != 1 or image.shape[1] not in (1, 3):
         raise ValueError(f"pictures[{place}] must be one image (1, 3, H, W) or (1, 1, H, W), got {tuple(image.shape)}")
     return round_to_8bit(image).expand(-1, 3, -1, -1)

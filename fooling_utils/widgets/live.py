@@ -3,7 +3,7 @@
 import ipywidgets
 from torch import Tensor
 
-from .base import png
+from .kit import png
 
 
 class LiveImage(ipywidgets.Image):

@@ -16,23 +16,21 @@ from torch import Tensor, nn
 
 from ..figures import region_maps
 from ..models import Classifier
-from ..objectives import Label, toward
-from ..optimize import optimize_pixels
-from ..regions import (
+from ..networks.small import (
     ACTIVATIONS,
     PLANE_LABELS,
     PRESETS,
     Points,
-    RegionMap,
-    boundary_distance,
     plane_classifier,
     plane_net,
     plane_points,
-    region_map,
     train,
 )
+from ..objectives import Label, toward
+from ..optimize import optimize_pixels
+from ..regions import RegionMap, boundary_distance, region_map
 from ..steps import unit_step
-from .base import WithTwin
+from .kit import WithTwin
 
 SIZE = 100  # cells along each side of the picture
 EDGE = 20.0  # as far out as one can look, and put a point

@@ -8,14 +8,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..constraints import Constraint, linf_ball
+from ..downloads import download
 from ..figures import answer, triptych
-from ..images import blank, check_images, round_to_8bit, uniform_noise
+from ..images import round_to_8bit, validate_images
 from ..models import Classifier, Prediction
 from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
-from ..pictures import PICTURES, download, load_image
+from ..starts import PICTURES, blank, load_image, uniform_noise
 from ..steps import Step, adam_step, sign_step, unit_step
-from .base import Answer, AskedWidget, change_sizes, kept, named_image, names_apart, rgb, script
+from .kit import Answer, AskedWidget, change_sizes, kept, named_image, names_apart, rgb, script
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers cut the connection at a message of 10 MB
@@ -95,7 +96,7 @@ class FoolingPlayer(AskedWidget):
     ):
         self.model, self._pictures = model, dict(pictures or {})
         for name, image in self._pictures.items():
-            check_images(image, name=f"pictures[{name!r}]")
+            validate_images(image, name=f"pictures[{name!r}]")
             if tuple(image.shape) != (1, *model.input_shape):
                 raise ValueError(
                     f"pictures[{name!r}] must have the shape {(1, *model.input_shape)}, got {tuple(image.shape)}"

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..figures import curves, grid_of_images
-from ..images import check_images, round_to_8bit
+from ..images import round_to_8bit, validate_images
 from ..models import Classifier
 from ..objectives import Label
-from .base import Answer, AskedWidget, fingerprint, kept, rgb, script
+from .kit import Answer, AskedWidget, fingerprint, kept, rgb, script
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,8 +81,8 @@ class EpsilonExplorer(_Stops):
         seed: int = 0,
         presets: Sequence[Mapping] | None = None,
     ):
-        model.check(image)
-        check_images(change, bounds=None, name="change")
+        model.validate(image)
+        validate_images(change, bounds=None, name="change")
         if image.shape != change.shape or image.shape[:2] != (1, 3):
             raise ValueError(
                 "image and change must be one image each of the same shape (1, 3, H, W), got "
@@ -310,7 +310,7 @@ class PriorExplorer(_Stops):
         if not isinstance(models, Mapping) or len(models) not in (1, 2):
             raise ValueError(f"models must be one or two networks by name, such as {{'first': model}}, got {models!r}")
         for model, (place, image) in itertools.product(models.values(), enumerate(images)):
-            model.check(image, f"images[{place}]")
+            model.validate(image, f"images[{place}]")
             if len(image) != 1:
                 raise ValueError(f"images[{place}] must have the shape (1, 3, H, W), got {tuple(image.shape)}")
         if presets is None:

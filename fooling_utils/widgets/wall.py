@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..evolution import Archive, Encoding, evolve
-from ..figures import ChampionWall, picture
+from ..evolution.evolve import Archive, Encoding, evolve
+from ..evolution.painters import paint
+from ..evolution.wall import ChampionWall
+from ..figures import picture
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
-from ..painters import paint
-from .base import Answer, AskedWidget, kept, names_apart, rgb, script
+from .kit import Answer, AskedWidget, kept, names_apart, rgb, script
 
 SMALL = 24  # pixels, the longer side of a thumbnail; smaller images are sent as they are
 AT_ONCE = 80  # thumbnails per answer where many are missing

@@ -16,9 +16,9 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..images import check_images, to_pil, to_uint8
+from ..images import to_pil, to_uint8, validate_images
 from ..models import Classifier
-from ..pictures import PICTURES, load_image
+from ..starts import PICTURES, load_image
 
 HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -57,7 +57,7 @@ def png(image: Tensor) -> bytes:
 
 def rgb(image: Tensor) -> bytes:
     """One image (1, 3, H, W) as the page draws it: three bytes per pixel, row by row, rounded to 8 bit."""
-    check_images(image)
+    validate_images(image)
     if len(image) != 1:
         raise ValueError(f"rgb takes one image and got {len(image)}: use image[i : i + 1]")
     return to_uint8(image)[0].permute(1, 2, 0).contiguous().cpu().numpy().tobytes()

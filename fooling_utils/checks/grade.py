@@ -26,8 +26,8 @@ import nbformat
 from jupyter_client import KernelManager
 from tqdm.auto import tqdm
 
-from .checks import EXERCISES, Exercise
-from .checks.core import ANSWERED, NOT_ATTEMPTED, WRONG
+from . import EXERCISES, Exercise
+from .core import ANSWERED, NOT_ATTEMPTED, WRONG
 
 DAMAGED, HANGS, CRASHES, TAMPERED = "damaged", "hangs", "crashes", "tampered"
 WAKE = 3.0  # seconds in which a kernel that was interrupted has to answer

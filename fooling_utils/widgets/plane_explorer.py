@@ -9,13 +9,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .. import data
 from ..figures import REGIONS, paint_regions, region_colours, region_maps
-from ..images import check_images, uniform_noise
+from ..images import grey_levels, validate_images
+from ..lessons.lesson4 import Survey
 from ..models import Classifier
-from ..pictures import PICTURES, load_image
 from ..regions import Extent, RegionMap, on_plane, plane_through, refine_map
-from ..surveys import FOOLED, Survey, grey_levels
-from .base import Answer, AskedWidget, fingerprint, kept, named_image, rgb, script
+from ..starts import PICTURES, load_image, uniform_noise
+from .kit import Answer, AskedWidget, fingerprint, kept, named_image, rgb, script
 
 SIZES = (17, 33, 49)  # places along a side: on two cores, the whole map takes about 5, 20 and 40 seconds
 SIZE, COARSE = 33, 16  # at most every 16th row and column first: 9 images, or 16 of the largest map
@@ -25,7 +26,7 @@ MARGIN = 0.2  # around the three pictures, of the distance between the outermost
 LARGE = 0.03  # the share of the map from which a region gets its name written into it
 STARTS = {
     "noise": lambda model: uniform_noise(size=model.input_size, device=model.device),
-    "fooled bus": lambda model: load_image(FOOLED, model.input_size, device=model.device),
+    "fooled bus": lambda model: load_image(data.path("fooled_bus"), model.input_size, device=model.device),
 }
 PRESETS = (
     {"title": "first picture", "corner": 0},
@@ -175,7 +176,7 @@ class PlaneExplorer(AskedWidget):
             if isinstance(given, str):
                 images[given] = named_image(model, given, STARTS, (*PICTURES, *STARTS))
             else:
-                check_images(given)
+                validate_images(given)
                 images[f"{place} image"] = given
         if len(images) < 3:
             raise ValueError(f"a plane needs three different pictures, got {a!r}, {b!r} and {c!r}")
