@@ -4,26 +4,18 @@ Every picture of the course is made by `optimize_pixels`: start somewhere, say w
 may go (constraint), say how to move (step).
 """
 
-from .attacks import fgsm, lbfgs, lbfgs_frames, pgd, smallest_change, smallest_change_frames
+from .attacks.gradient import fgsm, pgd
+from .attacks.lbfgs import lbfgs_frames
+from .attacks.minimum_norm import smallest_change, smallest_change_frames
 from .constraints import both, inside_mask, l2_ball, linf_ball, pixel_range
-from .evolution import direct, evolve, load_archive
+from .evolution.evolve import direct, evolve, load_archive
+from .evolution.painters import cppn, cppn_decode, cppn_weights, layered_genome
 from .fourier import fourier_decode, fourier_encode, fourier_start
-from .images import (
-    blank,
-    distances,
-    from_uint8,
-    gaussian_noise,
-    round_to_8bit,
-    save_png,
-    through_jpeg,
-    to_uint8,
-    uniform_noise,
-)
+from .images import distances, from_uint8, round_to_8bit, save_png, through_jpeg, to_uint8
 from .models import Classifier, load_model
 from .objectives import activation, away_from, content, distance_to, logit, style, total_variation, toward
-from .optimize import Frame, optimize_pixels, run_until
-from .painters import cppn, cppn_decode, cppn_weights, layered_genome
-from .pictures import PICTURES, load_image, photographs
+from .optimize import Frame, last, optimize_pixels, run_until
+from .starts import PICTURES, blank, gaussian_noise, load_image, photographs, uniform_noise
 from .steps import adam_step, sign_step, unit_step
 from .views import random_views
 
@@ -55,7 +47,7 @@ __all__ = [
     "inside_mask",
     "l2_ball",
     "layered_genome",
-    "lbfgs",
+    "last",
     "lbfgs_frames",
     "linf_ball",
     "load_archive",

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
-from .evolution import Archive, Encoding
-from .images import check_images, per_image, round_to_8bit, to_uint8
+from .images import round_to_8bit, to_uint8, validate_images
 from .models import Classifier
+from .networks.small import Points
 from .objectives import Label
-from .regions import Points, RegionMap
+from .regions import RegionMap
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; lines and bars differ in form as well
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B0B0B0"
@@ -108,8 +108,8 @@ def triptych(
     target: the class whose bar is marked in orange; the original's class is marked in blue.
     amplification: how many times the change is shown; a round number that fits unless given.
     """
-    check_images(original, name="original")
-    check_images(fooled, name="fooled")
+    validate_images(original, name="original")
+    validate_images(fooled, name="fooled")
     original, fooled = round_to_8bit(original), round_to_8bit(fooled)
     change = fooled - original
     times = amplification or natural_amplification(change)
@@ -147,30 +147,6 @@ def grid_of_images(
     for place, name in zip(axes[:, 0], row_names, strict=False):
         place.text(-0.06, 0.5, name, rotation=90, ha="center", va="center", transform=place.transAxes, fontsize=13)
     return figure
-
-
-class ChampionWall:
-    """All champions of an archive as one image, each the brighter the higher its confidence; 0 % is black.
-
-    encoding: one that paints small images, such as `cppn(28)`. columns: how many stand side by side.
-    """
-
-    def __init__(self, encoding: Encoding, columns: int = 40):
-        self.encoding, self.columns = encoding, columns
-        self._small: dict[int, tuple[Tensor, Tensor]] = {}  # by identity; the genome is kept, so that it stays unique
-
-    def draw(self, archive: Archive) -> Tensor:
-        """The wall as it is now, (1, 3, height, width); only champions that are new are painted."""
-        new = {id(genome): genome for genome in archive.genomes if id(genome) not in self._small}
-        if new:
-            images = self.encoding.render(torch.stack(list(new.values())))
-            self._small |= {key: (new[key], image) for key, image in zip(new, images, strict=True)}
-        images = torch.stack([self._small[id(genome)][1] for genome in archive.genomes])
-        images = images * per_image(archive.confidence, images)
-        missing = -len(images) % self.columns
-        images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
-        rows = [torch.cat(list(row), 2) for row in images.split(self.columns)]
-        return torch.cat(rows, 1)[None].clamp(0, 1)
 
 
 def picture(image: Tensor, title: str = "", *, width: float = 12.5) -> Figure:
@@ -415,7 +391,7 @@ def changed_levels(original: Tensor, image: Tensor) -> Figure:
     Left, the largest change of each pixel's three values; right, how many of all values changed by 1, 2, 3 or more.
     """
     for name, given in {"original": original, "image": image}.items():
-        check_images(given, name=name)
+        validate_images(given, name=name)
         if given.shape != original.shape or len(given) != 1:
             raise ValueError(
                 f"changed_levels compares one image with one, got shapes {tuple(original.shape)} "

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .images import check_images, default_device
+from .images import default_device, validate_images
 
 # How red, green and blue vary together in the course's photographs: the rows are the colours, the columns brightness,
 # blue against red, and green against both, each as long as it is frequent. `make_data colours` measures it again.
@@ -80,7 +80,7 @@ def fourier_encode(images: Tensor, *, decay: float = 1.3) -> Tensor:
 
     `fourier_decode` of the same size and decay gives the images back, black and white half a grey level off.
     """
-    check_images(images)
+    validate_images(images)
     share = _share(*_size(images.shape[2:]), decay).to(images.device)
     colours = torch.tensor(COLOURS, device=images.device)
     mixtures = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(colours), images.logit(eps=0.5 / 255))

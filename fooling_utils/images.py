@@ -1,4 +1,4 @@
-"""Images: (N, 3, H, W) float32 in [0, 1]. Blanks and noise, to 8 bit and back, and how far two images are apart."""
+"""The format of images, (N, 3, H, W) float32 in [0, 1]; to 8 bit and back; how far two images are apart."""
 
 import io
 import os
@@ -15,34 +15,7 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def blank(value: float = 0.5, count: int = 1, size: int = 224, *, device: str | torch.device | None = None) -> Tensor:
-    """`count` images of one shade, 0 black, 0.5 grey, 1 white: (count, 3, size, size)."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"value must be in [0, 1], got {value}")
-    return torch.full((count, 3, size, size), float(value), device=device or default_device())
-
-
-def uniform_noise(
-    count: int = 1, size: int = 224, *, seed: int = 0, device: str | torch.device | None = None
-) -> Tensor:
-    """`count` images whose values are independent and uniform in [0, 1]: (count, 3, size, size)."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, 3, size, size, generator=generator).to(device or default_device())
-
-
-def gaussian_noise(
-    count: int = 1, size: int = 224, *, mean: float = 0.5, std: float = 0.1, seed: int = 0,
-    device: str | torch.device | None = None,
-) -> Tensor:  # fmt: skip
-    """`count` images of independent Gaussian values, cut off at 0 and 1: (count, 3, size, size)."""
-    if std < 0:
-        raise ValueError(f"std must not be negative, got {std}")
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(count, 3, size, size, generator=generator)
-    return (mean + std * noise).clamp(0, 1).to(device or default_device())
-
-
-def check_images(
+def validate_images(
     images: Tensor, bounds: tuple[float, float] | None = (0.0, 1.0), dimensions: int = 3, name: str = "image"
 ) -> None:
     """Raise unless `images` is a batch of at least one legal image; the message says what to do instead."""
@@ -73,7 +46,7 @@ def check_images(
 
 def to_uint8(images: Tensor) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] as they would be saved: uint8, each value rounded to one of 256 grey levels."""
-    check_images(images)
+    validate_images(images)
     return (images * 255).round().to(torch.uint8)
 
 
@@ -86,7 +59,7 @@ def from_uint8(images: Tensor) -> Tensor:
 
 def round_to_8bit(images: Tensor) -> Tensor:
     """The images as they are after they were saved as PNG and loaded again: what counts as a fooled image."""
-    check_images(images)
+    validate_images(images)
     return (images * 255).round_().div_(255)  # as from_uint8(to_uint8(images)), in a third of the time
 
 
@@ -95,6 +68,11 @@ def to_pil(image: Tensor) -> Image.Image:
     if len(image) != 1:
         raise ValueError(f"to_pil takes one image and got {len(image)}: use image[i : i + 1]")
     return Image.fromarray(to_uint8(image)[0].permute(1, 2, 0).cpu().numpy())
+
+
+def from_pil(picture: Image.Image) -> Tensor:
+    """A PIL picture in RGB as an image (1, 3, H, W)."""
+    return from_uint8(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
 
 
 def save_png(image: Tensor, path: str | os.PathLike) -> None:
@@ -110,7 +88,7 @@ def through_jpeg(images: Tensor, quality: int = 75) -> Tensor:
     def one(image: Tensor) -> Tensor:
         file = io.BytesIO()
         to_pil(image).save(file, format="JPEG", quality=quality)
-        return from_uint8(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None])
+        return from_pil(Image.open(file))
 
     return torch.cat([one(image) for image in images.split(1)]).to(images.device)
 
@@ -141,8 +119,8 @@ def distances(original: Tensor, image: Tensor) -> Distances:
     """
     from skimage.metrics import structural_similarity
 
-    check_images(original, name="original")
-    check_images(image)
+    validate_images(original, name="original")
+    validate_images(image)
     if original.shape != image.shape or len(image) != 1 or min(image.shape[2:]) < 3:
         raise ValueError(
             "distances compares one image with one, of 3 x 3 pixels or more, got shapes "
@@ -158,3 +136,8 @@ def distances(original: Tensor, image: Tensor) -> Distances:
         changed_share=(to_uint8(original) != to_uint8(image)).double().mean().item(),
         ssim=float(structural_similarity(*as_array, channel_axis=2, data_range=1.0, win_size=window)),
     )
+
+
+def grey_levels(image: Tensor) -> float:
+    """How many grey levels (RMS) an L2 distance of 1 is, for images of this shape."""
+    return 255 / image[0].numel() ** 0.5

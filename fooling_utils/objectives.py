@@ -80,11 +80,9 @@ def one_per_image(labels: Label | Sequence[Label]) -> bool:
 
 def _of_class(labels: Label | Sequence[Label], score: Callable[[Tensor], Tensor]) -> Objective:
     """The entry of `score(logits)` that belongs to a class, or for each image the entry of its own class."""
-    several = one_per_image(labels)
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
-        indices = torch.tensor([model.index(x) for x in labels] if several else [model.index(labels)])
-        indices = indices.to(model.device)
+        indices = model.indices(labels)
 
         def score_of_class(seen: Seen) -> Tensor:
             # with random views there are K times as many images, in K blocks
@@ -93,7 +91,7 @@ def _of_class(labels: Label | Sequence[Label], score: Callable[[Tensor], Tensor]
 
         return score_of_class
 
-    return Objective(bind, len(labels) if several else None)
+    return Objective(bind, len(labels) if one_per_image(labels) else None)
 
 
 def toward(labels: Label | Sequence[Label]) -> Objective:
@@ -186,7 +184,7 @@ def _likeness(image: Tensor, layers: Sequence[str], summary: Callable[[Tensor], 
         for layer, shape in model.shapes_of(layers).items():
             if len(shape) != 4:
                 raise ValueError(f"layer {layer!r} gives {shape}: {name} needs a layer with channels, height and width")
-        model.check(image, f"the image of {name}")
+        model.validate(image, f"the image of {name}")
         with torch.no_grad():
             goals = {layer: summary(output) for layer, output in model.features(image, layers)[1].items()}
 

@@ -1,26 +1,29 @@
 """The one loop of the course: start somewhere, say what you want, where you may go and how to move."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from .arguments import whole
 from .constraints import Constraint, both, pixel_range
 from .images import per_image
 from .models import Classifier, on_each_chunk
-from .objectives import Label, Objective, Seen, one_per_image
+from .objectives import Label, Objective, Seen
 from .steps import Step, unit_step
+from .views import View
 
-View = Callable[[Tensor, torch.Generator], Tensor]
+One = TypeVar("One")
 
 
 @dataclass
 class Frame:
     """One moment of an optimisation. It holds copies, so it is safe to keep and to change.
 
-    index: 0 for the start. variable: what is optimised. image: (M, 3, H, W), the same unless there is a `decode`.
+    index: 0 for the start. variable: what is optimised. image: (M, 3, H, W), the variable decoded.
     score: (M,), the objective. logits: (M, classes), of `image`.
     """
 
@@ -40,14 +43,9 @@ class Frame:
         return self.seen_logits
 
     def probability(self, labels: Label | Sequence[Label]) -> float | Tensor:
-        """The probability of a class: a number for one image, (M,) for several; or of a list, one class per image."""
-        probabilities = self.logits.softmax(1)
-        if not one_per_image(labels):
-            labels = [labels] * len(probabilities)
-        if len(labels) != len(probabilities):
-            raise ValueError(f"{len(labels)} classes were named for {len(probabilities)} images")
-        indices = torch.tensor([self.model.index(label) for label in labels], device=probabilities.device)
-        chosen = probabilities.gather(1, indices[:, None])[:, 0]
+        """The probability of a class, or of one class for each image: a number for one image, (M,) for several."""
+        indices = self.model.indices(labels, len(self.logits)).to(self.logits.device)
+        chosen = self.logits.softmax(1).gather(1, indices[:, None])[:, 0]
         return chosen.item() if len(chosen) == 1 else chosen
 
 
@@ -88,11 +86,10 @@ def optimize_pixels(
     for name, function in {"constraint": constraint, "decode": decode, "view": view}.items():
         if function is not None and not callable(function):
             raise TypeError(f"{name} must be a function or None, got {function!r}")
-    if not hasattr(steps, "__index__") or steps < 1:
-        raise ValueError(f"steps must be a whole number and at least 1, got {steps}")
+    whole(steps=steps)
     with torch.no_grad():
         images = start if decode is None else decode(start)
-    model.check(images, "start" if decode is None else "decode(start)")
+    model.validate(images, "start" if decode is None else "decode(start)")
     if objective.members not in (None, len(images)):
         raise ValueError(f"the objective is made for {objective.members} images, and there are {len(images)}")
     score_of = objective.bind(model)
@@ -102,44 +99,51 @@ def optimize_pixels(
     if constraint:
         constraint(start)  # one that does not fit says so now, not at the first step
     generator = torch.Generator(start.device).manual_seed(seed)
-    return _climb(model, start, objective.layers, score_of, step, constraint, decode, view, steps, generator)
+
+    def frames() -> Iterator[Frame]:
+        variable = start.detach().clone()
+        state = step.init(variable)
+        for index in range(steps + 1):
+            with torch.enable_grad():  # also inside a caller's no_grad(); never open at a yield
+                leaf = variable.detach().requires_grad_()
+                image = decode(leaf) if decode else leaf
+                seen = _looked_at(view, image, generator) if view else image
+                logits, features = model.features(seen, objective.layers)
+                score = score_of(Seen(seen, logits, features)).view(-1, len(image)).mean(0)
+            if not score.isfinite().all():
+                raise FloatingPointError(
+                    f"the score became {score.detach().tolist()} at frame {index}: "
+                    "try a smaller step, or a weaker term in the objective"
+                )
+            shown = image.detach().clone()
+            kept = variable.clone() if decode else shown
+            yield Frame(index, kept, shown, score.detach().clone(), model, None if view else logits.detach().clone())
+            if index < steps:
+                (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score))
+                change, state = step(gradient, state)
+                variable = variable + change
+                if constraint:
+                    variable = constraint(variable)
+
+    return frames()
 
 
-def _climb(
-    model: Classifier,
-    start: Tensor,
-    layers: frozenset[str],
-    score_of: Callable[[Seen], Tensor],
-    step: Step,
-    constraint: Constraint | None,
-    decode: Callable[[Tensor], Tensor] | None,
-    view: View | None,
-    steps: int,
-    generator: torch.Generator,
-) -> Iterator[Frame]:
-    variable = start.detach().clone()
-    state: Any = step.init(variable)
-    for index in range(steps + 1):
-        with torch.enable_grad():  # also inside a caller's no_grad(); never open at a yield
-            leaf = variable.detach().requires_grad_()
-            image = decode(leaf) if decode else leaf
-            seen = view(image, generator) if view else image
-            logits, features = model.features(seen, layers)
-            score = score_of(Seen(seen, logits, features)).view(-1, len(image)).mean(0)
-        if not score.isfinite().all():
-            raise FloatingPointError(
-                f"the score became {score.detach().tolist()} at frame {index}: "
-                "try a smaller step, or a weaker term in the objective"
-            )
-        shown = image.detach().clone()
-        kept = variable.clone() if decode else shown
-        yield Frame(index, kept, shown, score.detach().clone(), model, None if view else logits.detach().clone())
-        if index < steps:
-            (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score))
-            change, state = step(gradient, state)
-            variable = variable + change
-            if constraint:
-                variable = constraint(variable)
+def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
+    seen = view(image, generator)
+    if len(seen) == 0 or len(seen) % len(image):
+        raise ValueError(
+            f"the view turns {len(image)} images into {len(seen)}: it must give as many, or a multiple, "
+            "one block of all the images after the other"
+        )
+    return seen
+
+
+def last(frames: Iterable[One]) -> One:
+    """Follow an optimisation to its end: the last frame, and no earlier one is kept. ValueError where there is none."""
+    kept = deque(frames, maxlen=1)
+    if not kept:
+        raise ValueError("there are no frames left: make a new optimize_pixels(...)")
+    return kept[0]
 
 
 class Reached(NamedTuple):
@@ -150,7 +154,7 @@ class Reached(NamedTuple):
 
 
 def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probability: float = 0.99) -> Reached:
-    """Follow an optimisation until each image has once been of its class with more than `probability`.
+    """Follow an optimisation until each image has reached its class with more than `probability`.
 
     Every image is taken at its own first such frame, or at the last frame if there is none.
     """

@@ -5,118 +5,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .images import per_image
 from .models import CHUNK, Classifier
 from .objectives import Label
 from .steps import unit_vectors
 
-PLANE_LABELS = ("cheetah", "robin", "armadillo")
-PRESETS = ("blobs", "moons", "rings", "spiral")
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
-
 Extent = tuple[float, float, float, float]
 
 # ------------------------------------------------------------------------------------------ small networks, a plane
-
-
-class Points(NamedTuple):
-    """Training points in the plane: where they are, (N, 2), and their classes, (N,), whole numbers from 0."""
-
-    places: Tensor
-    labels: Tensor
-
-
-def plane_points(preset: str = "blobs", count: int = 30, classes: int = 3, seed: int = 0) -> Points:
-    """Points in the square from -1 to 1, `count` per class: "blobs", "moons" (two classes), "rings" or "spiral"."""
-    if preset not in PRESETS:
-        raise ValueError(f"no preset is called {preset!r}: choose from {', '.join(PRESETS)}")
-    if not 2 <= classes <= len(PLANE_LABELS) or count < 1:
-        raise ValueError(f"classes must be 2 or {len(PLANE_LABELS)} and count at least 1, got {classes} and {count}")
-    generator = torch.Generator().manual_seed(seed)
-    classes = 2 if preset == "moons" else classes
-    labels = torch.arange(classes).repeat_interleave(count)
-    along = torch.linspace(0, 1, count).repeat(classes)
-    turn = 2 * torch.pi * labels / classes
-    noise = torch.randn(len(labels), 2, generator=generator)
-    if preset == "blobs":
-        places = 0.6 * _circle(turn + torch.pi / 2) + 0.15 * noise
-    elif preset == "moons":
-        places = 0.6 * _circle(torch.pi * (along + labels)) + torch.stack([0.6 * labels - 0.3, 0.3 * labels - 0.15], 1)
-        places = places + 0.05 * noise
-    elif preset == "rings":
-        radius = 0.15 + 0.7 * labels / (classes - 1)
-        places = radius[:, None] * _circle(2 * torch.pi * along) + 0.04 * noise
-    else:
-        places = (0.08 + 0.82 * along)[:, None] * _circle(turn + 4.5 * along) + 0.02 * noise
-    return Points(places, labels)
-
-
-def _circle(angle: Tensor) -> Tensor:
-    return torch.stack([angle.cos(), angle.sin()], 1)
-
-
-def plane_net(
-    hidden: int = 32, depth: int = 2, activation: str = "relu", *, classes: int = 3, seed: int = 0
-) -> nn.Sequential:
-    """A network from points (N, 2) to logits (N, classes), with `depth` layers of `hidden` units; untrained."""
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"no activation is called {activation!r}: choose from {', '.join(ACTIVATIONS)}")
-    if hidden < 1 or depth < 1:
-        raise ValueError(f"hidden and depth must be at least 1, got {hidden} and {depth}")
-    layers: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for size in [2, *[hidden] * (depth - 1)]:
-            layers += [nn.Linear(size, hidden), ACTIVATIONS[activation]()]
-        return nn.Sequential(*layers, nn.Linear(hidden, classes))
-
-
-def train(
-    net: nn.Module,
-    points: Points,
-    *,
-    rate: float = 0.01,
-    weight_decay: float = 0.0,
-    optimizer: torch.optim.Optimizer | None = None,
-) -> Iterator[float]:
-    """Train `net` in place on all points at once: with every step of Adam comes the loss before it, without an end.
-
-    weight_decay: how strongly the squared weights are punished.
-    optimizer: one that has trained this network before, to go on with it; rate and weight_decay are then its own.
-    Raises ValueError for no points, or for points of one class only.
-    """
-    if points.labels.unique().numel() < 2:
-        raise ValueError(
-            f"there are {len(points.labels)} points of {points.labels.unique().numel()} classes: "
-            "training needs points of two classes"
-        )
-    return _train(net, points, optimizer or torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay))
-
-
-def _train(net: nn.Module, points: Points, optimizer: torch.optim.Optimizer) -> Iterator[float]:
-    while True:
-        with torch.enable_grad():
-            loss = nn.functional.cross_entropy(net(points.places), points.labels)
-            gradients = torch.autograd.grad(loss, list(net.parameters()))
-        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
-            parameter.grad = gradient
-        optimizer.step()
-        yield loss.item()
-
-
-def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, **kwargs) -> Classifier:
-    """A `plane_net(*args, **kwargs)` after `steps` steps of training, as a frozen `Classifier` of points."""
-    net = plane_net(*args, **kwargs)
-    for _, _loss in zip(range(steps), train(net, points, weight_decay=weight_decay), strict=False):
-        pass
-    return plane_classifier(net)
-
-
-def plane_classifier(net: nn.Sequential) -> Classifier:
-    """A copy of a `plane_net`, frozen, for `optimize_pixels`: an "image" is a point of the plane, (N, 2)."""
-    return Classifier(net.eval(), PLANE_LABELS[: net[-1].out_features], (2,), None)
 
 
 # -------------------------------------------------------------------------------------------------- maps of regions

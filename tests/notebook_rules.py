@@ -89,7 +89,7 @@ def is_small(notebook):
 
 
 def has_no_machine_paths(notebook):
-    """No source or output names a folder of somebody's machine."""
+    """No source or output names a folder of somebody's lesson0."""
     found = [(number, path[0]) for number, text in readable_text(notebook) for path in MACHINE_PATH.finditer(text)]
     return [f"cell {number}: {path}" for number, path in found]
 

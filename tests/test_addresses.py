@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fooling_utils import pictures
-from fooling_utils.pictures import download, is_public
+from fooling_utils import starts
+from fooling_utils.downloads import download, is_public
 
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
@@ -87,7 +87,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_used(server, monkeypatc
 def test_a_redirection_to_this_machine_is_refused(server, monkeypatch):
     # the server counts as public at the first connection only
     looks = iter([True])
-    monkeypatch.setattr(pictures, "is_public", lambda _: next(looks, False))
+    monkeypatch.setattr(starts, "is_public", lambda _: next(looks, False))
     with pytest.raises(ConnectionError, match="private network"):
         download(f"http://127.0.0.1:{server.server_port}/away", public_only=True)
     assert server.asked == ["/away"]

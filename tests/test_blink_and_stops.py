@@ -10,7 +10,7 @@ from PIL import Image
 
 from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
 from fooling_utils import distances, round_to_8bit
-from fooling_utils.widgets import base
+from fooling_utils.widgets import kit
 from fooling_utils.widgets.blink import PRESETS, BlinkComparator
 from fooling_utils.widgets.stops import AT_ONCE, SIZES, EpsilonExplorer, PriorExplorer, fingerprint
 from nets import NUMBERS, linear, random_images, random_linear
@@ -341,7 +341,7 @@ def test_curves_and_place_survive_a_second_run_of_the_cell():
 def test_only_numbers_are_kept(small):
     explorer = EpsilonExplorer(small, GREY, SIGNS / 255, own=0, target=1)
     all_rows(Page(explorer))
-    (state,) = base._kept.values()
+    (state,) = kit._kept.values()
     assert set(state) == {"model", "place", "rows"}
     values = [value for row in state["rows"].values() for way in row.values() for value in way.values()]
     assert {type(value) for value in values} == {int, float, str}

@@ -20,7 +20,7 @@ model = Classifier(Brightness().eval(), ["bright", "dark"], (3, 8, 8))
 ramp = torch.linspace(0, 1, 8).repeat(1, 3, 8, 1)
 images = {"black": torch.zeros(1, 3, 8, 8), "white": torch.ones(1, 3, 8, 8), "ramp": ramp}
 plane = regions.plane_through(*images.values())
-survey = surveys.Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
+survey = lesson4.Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
 presets = [*widgets.planes.PRESETS, {"title": "cat, noise", "pictures": ["cat", "noise", "clock"], "x": 0.1, "y": 0.2}]
 """
 STORED = """

@@ -5,16 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fooling_utils import (
-    adam_step,
-    both,
-    inside_mask,
-    l2_ball,
-    linf_ball,
-    pixel_range,
-    sign_step,
-    unit_step,
-)
+from fooling_utils import adam_step, both, inside_mask, l2_ball, linf_ball, pixel_range, sign_step, unit_step
 from nets import random_images
 
 SHAPE = (2, 3, 2, 2)

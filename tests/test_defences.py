@@ -5,25 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from fooling_utils import Classifier, adam_step, defences, linf_ball, optimize_pixels, pgd, round_to_8bit, toward
-from fooling_utils.defences import (
-    DEFENCES,
-    add_to_all,
-    answers,
-    as_large,
-    attack_that_knows,
-    attacks_that_know_nothing,
-    behind,
-    blurred,
-    compare_defences,
-    lay_on_all,
-    patched,
-    quantised,
-    recompressed,
-    straight_through,
-    universally,
-)
+from fooling_utils.attacks.universal import add_to_all, lay_on_all, patched, universally
+from fooling_utils.defences.transforms import DEFENCES, answers, behind
 from fooling_utils.images import through_jpeg
-from fooling_utils.views import random_views
+from fooling_utils.lessons import lesson5
+from fooling_utils.lessons.lesson5 import as_large, attack_that_knows, attacks_that_know_nothing, compare_defences
+from fooling_utils.views import blurred, quantised, random_views, recompressed, straight_through
 from nets import ConvNorm, Linear, linear, random_images
 
 SHAPE = (3, 16, 16)
@@ -177,7 +164,7 @@ def test_behind_a_defence_the_network_sees_what_the_defence_gives(curved, name):
     assert not torch.allclose(defended(images), curved(images), atol=1e-3)
     assert isinstance(defended, Classifier) and not defended.training
     assert defended.labels == tuple("abcde") and defended.input_shape == SHAPE and defended.bounds == (0, 1)
-    defended.check(images)
+    defended.validate(images)
     assert torch.equal(images, some_images(low=0, high=1))
 
 
@@ -481,7 +468,7 @@ def test_what_is_learnt_on_and_what_is_judged_on_have_no_photograph_in_common(mo
     monkeypatch.setattr(
         defences, "photographs", lambda crops=30, seed=0, device=None: torch.arange(9).repeat_interleave(crops)
     )
-    learnt, judged = defences.scenes_to_learn_on(), defences.other_scenes()
+    learnt, judged = lesson5.scenes_to_learn_on(), lesson5.other_scenes()
     assert len(learnt) == 150 and learnt.unique().tolist() == [0, 1, 2, 3, 4]
     assert len(judged) == 20 and judged.unique().tolist() == [5, 6, 7, 8]
 
@@ -499,12 +486,12 @@ def test_a_universal_change_is_judged_beside_the_same_pixels_in_another_order(mo
     towards, given = (model.net.weight[1] - model.net.weight[0]).view(1, *SHAPE), []
     monkeypatch.setattr(defences, "universally", lambda images, x: given.append(x) or universally(images, x))
     change = 0.5 + 0.2 * towards.sign()
-    found = defences.judged_change(model, change, "class 1")
+    found = lesson5.judged_change(model, change, "class 1")
     assert found == {"is the target": 1, "is another class": 0.5, "control: target": 0.5, "control: another": 0}
     as_it_is, shuffled = given
     assert torch.equal(as_it_is, round_to_8bit(change)) and not torch.equal(shuffled, as_it_is)
     assert pixels(shuffled) == pixels(as_it_is)
-    away = defences.judged_change(model, 1 - change, "class 1")
+    away = lesson5.judged_change(model, 1 - change, "class 1")
     assert away["is the target"] == 0 and away["is another class"] == 0.5
     assert torch.equal(change, 0.5 + 0.2 * towards.sign())
 
@@ -534,7 +521,7 @@ def test_a_patch_is_judged_at_three_places_beside_the_same_pixels_in_another_ord
 
     monkeypatch.setattr(defences, "patched", noted)
     patch = 0.5 + 0.49 * pattern
-    found = defences.judged_patch(model, patch, 1)
+    found = lesson5.judged_patch(model, patch, 1)
     assert found == {"is the target": 1, "is another class": 1, "control: target": 0, "control: another": 0}
     (first, as_it_is), (second, shuffled) = calls
     assert len(first) == 12 and torch.equal(first, second)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fooling_utils import evolution, round_to_8bit
-from fooling_utils.evolution import Archive, Encoding, direct, evolve, load_archive
-from fooling_utils.painters import cppn
+from fooling_utils.evolution.evolve import Archive, Encoding, direct, evolve, load_archive
+from fooling_utils.evolution.painters import cppn
 from nets import SHAPE, random_linear
 
 SMALL = direct(SHAPE, rate=0.3)

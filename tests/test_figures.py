@@ -10,8 +10,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from fooling_utils import figures, round_to_8bit
-from fooling_utils.evolution import Archive, Encoding
-from fooling_utils.regions import Points, RegionMap
+from fooling_utils.evolution.evolve import Archive, Encoding
+from fooling_utils.networks.small import Points
+from fooling_utils.regions import RegionMap
 from nets import NUMBERS, linear, random_images
 
 

@@ -6,16 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fooling_utils import (
-    adam_step,
-    fourier_decode,
-    fourier_encode,
-    fourier_start,
-    logit,
-    make_data,
-    optimize_pixels,
-    random_views,
-)
+from fooling_utils import adam_step, fourier_decode, fourier_encode, fourier_start, logit, optimize_pixels, random_views
+from fooling_utils.data import make
 from fooling_utils.fourier import COLOURS
 from nets import linear, random_images
 
@@ -71,7 +63,7 @@ def test_energy_falls_with_frequency_as_asked_and_the_contrast_is_std(decay):
 
 
 def test_the_colours_are_those_of_the_photographs():
-    assert torch.allclose(make_data.colours(), torch.tensor(COLOURS).double(), atol=0.02)
+    assert torch.allclose(make.colours(), torch.tensor(COLOURS).double(), atol=0.02)
 
 
 def test_a_decoder_of_another_size_says_so_at_the_call():

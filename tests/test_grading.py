@@ -6,8 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from fooling_utils import grading
-from fooling_utils.checks import EXERCISES
+from fooling_utils.checks import EXERCISES, grade
 from refresh_notebooks import NOTEBOOKS
 
 SOLVED = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
@@ -126,7 +125,7 @@ def graded(tmp_path_factory):
     (folder / "ada" / ".ipynb_checkpoints").mkdir()
     (folder / "ada" / ".ipynb_checkpoints" / "copy.ipynb").write_text("", encoding="utf-8")
     table = folder / "grades.csv"
-    assert grading.main([str(folder), "--out", str(table), "--timeout", str(TIMEOUT)]) == 0
+    assert grade.main([str(folder), "--out", str(table), "--timeout", str(TIMEOUT)]) == 0
     rows = {}
     with table.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -159,14 +158,14 @@ def test_a_spreadsheet_computes_nothing_that_a_student_wrote(graded):
 
 @pytest.mark.parametrize("path", SOLVED, ids=lambda path: path.stem)
 def test_a_solved_notebook_is_right_throughout(path):
-    rows = grading.grade_notebook(path, path.stem)
+    rows = grade.grade_notebook(path, path.stem)
     numbers = [entry.number for entry in EXERCISES.values() if entry.lesson == int(path.stem[:2])]
     assert [row.exercise for row in rows] == numbers
     assert [row.result for row in rows] == ["right"] * (len(numbers) - 1) + ["answered"]
 
 
 def test_a_lesson_that_nobody_worked_on_is_not_attempted():
-    rows = grading.grade_notebook(NOTEBOOKS / "04_decision_boundaries.ipynb", "lesson")
+    rows = grade.grade_notebook(NOTEBOOKS / "04_decision_boundaries.ipynb", "lesson")
     assert len(rows) == 6
     assert {row.result for row in rows} == {"not attempted"}
 
@@ -181,9 +180,9 @@ def test_only_cells_that_an_answer_rests_on_are_run():
         "%time\nw, v = 1, 2",
         "no python (",
     ]
-    assert grading.needed_cells(sources, ["def g(z):\n    w = z\n    return f(w)"]) == [1, 2, 3]
-    assert grading.needed_cells(sources, ["def g():\n    return [torch.ones(v) for z in range(2)]"]) == [0, 5]
-    assert grading.needed_cells(sources, ["def g(a):\n    def h():\n        return a + z\n    return h()"]) == [4]
+    assert grade.needed_cells(sources, ["def g(z):\n    w = z\n    return f(w)"]) == [1, 2, 3]
+    assert grade.needed_cells(sources, ["def g():\n    return [torch.ones(v) for z in range(2)]"]) == [0, 5]
+    assert grade.needed_cells(sources, ["def g(a):\n    def h():\n        return a + z\n    return h()"]) == [4]
 
 
 def test_the_command_says_what_it_needs(tmp_path, capsys):
@@ -193,12 +192,12 @@ def test_the_command_says_what_it_needs(tmp_path, capsys):
         ([], "folder"),
     ]:
         with pytest.raises(SystemExit) as stop:
-            grading.main(arguments)
+            grade.main(arguments)
         assert stop.value.code == 2
         assert message in capsys.readouterr().err
 
 
 def test_the_warning_is_in_the_help(capsys):
     with pytest.raises(SystemExit):
-        grading.main(["--help"])
+        grade.main(["--help"])
     assert "executes the students' code" in capsys.readouterr().out

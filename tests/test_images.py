@@ -18,9 +18,9 @@ from fooling_utils import (
     from_uint8,
     gaussian_noise,
     load_image,
-    pictures,
     round_to_8bit,
     save_png,
+    starts,
     through_jpeg,
     to_uint8,
     uniform_noise,
@@ -351,16 +351,16 @@ def test_a_web_page_is_no_picture(address):
 
 
 def test_a_download_has_a_limit_of_size(address, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_DOWNLOAD_BYTES", len(GOOD))
+    monkeypatch.setattr(starts, "MAX_DOWNLOAD_BYTES", len(GOOD))
     assert load_image(address + "/good.png", 8).shape == (1, 3, 8, 8)
-    monkeypatch.setattr(pictures, "MAX_DOWNLOAD_BYTES", len(GOOD) - 1)
+    monkeypatch.setattr(starts, "MAX_DOWNLOAD_BYTES", len(GOOD) - 1)
     with pytest.raises(ValueError, match=r"good\.png is larger than .* MB: save a smaller copy"):
         load_image(address + "/good.png")
 
 
 @pytest.mark.parametrize(("path", "reason"), [("/silent.png", "timed out"), ("/drip.png", r"more than 0\.2 seconds")])
 def test_a_download_has_a_limit_of_time(address, monkeypatch, path, reason):
-    monkeypatch.setattr(pictures, "MAX_DOWNLOAD_SECONDS", 0.2)
+    monkeypatch.setattr(starts, "MAX_DOWNLOAD_SECONDS", 0.2)
     with pytest.raises(ConnectionError, match=rf"{path} cannot be read \(.*{reason}.*save the picture to a file"):
         load_image(address + path)
 

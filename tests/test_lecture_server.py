@@ -266,7 +266,7 @@ def test_an_empty_token_is_refused(token):
 def test_no_token_says_so_aloud(folder):
     served = start(folder, "--no-token", "--port", "8880")
     try:
-        assert "WARNING: --no-token: the pages are open to everybody on this machine." in served.lines
+        assert "WARNING: --no-token: the pages are open to everybody on this lesson0." in served.lines
         assert served.ask("", token=None)[0] == 200
     finally:
         stop(served)

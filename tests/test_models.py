@@ -8,7 +8,9 @@ import torchvision
 from torch import nn
 
 from fooling_utils import Classifier, load_image, load_model, logit, optimize_pixels, toward, unit_step
-from fooling_utils.models import BUNDLED, _bundled_file, on_each_chunk, prepare_for_speed, read_weights
+from fooling_utils.models import on_each_chunk
+from fooling_utils.networks.folding import prepare_for_speed
+from fooling_utils.networks.pretrained import BUNDLED, _bundled_file, read_weights
 from nets import ConvNorm, linear, random_images, randomise_norms
 
 
@@ -364,9 +366,9 @@ def test_a_bad_image_is_refused_with_its_value_and_the_way_out(three_classes, sp
 
 
 def test_a_point_of_the_plane_has_no_bounds(plane):
-    plane.check(torch.tensor([[-40.0, 7.0]]))
+    plane.validate(torch.tensor([[-40.0, 7.0]]))
     with pytest.raises(ValueError, match=r"must have the shape .*got \(2,\)"):
-        plane.check(torch.tensor([-40.0, 7.0]))
+        plane.validate(torch.tensor([-40.0, 7.0]))
 
 
 def test_another_image_size_is_accepted_where_the_network_can(model):

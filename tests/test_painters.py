@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fooling_utils import adam_step, optimize_pixels, toward
-from fooling_utils.evolution import evolve
-from fooling_utils.painters import FUNCTIONS, INPUTS, OUTPUTS, cppn, cppn_decode, cppn_weights, layered_genome, paint
+from fooling_utils.evolution.evolve import evolve
+from fooling_utils.evolution.painters import (
+    FUNCTIONS,
+    INPUTS,
+    OUTPUTS,
+    cppn,
+    cppn_decode,
+    cppn_weights,
+    layered_genome,
+    paint,
+)
 from nets import random_linear
 
 SINE, SIGMOID, GAUSSIAN, LINEAR = range(4)
@@ -113,7 +122,7 @@ def test_structure_grows_and_every_kind_of_mutation_happens():
 
 
 def test_splitting_a_connection_adds_a_node_and_one_connection():
-    from fooling_utils.painters import _split_connection
+    from fooling_utils.evolution.painters import _split_connection
 
     genome = genome_of(4, {4: (LINEAR, {X: 2.0}), 5: (LINEAR, {ONE: 0.5}), 6: (LINEAR, {ONE: 0.5})})
     for connections in (4, 5, 6, 7):

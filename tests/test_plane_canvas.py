@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from fooling_utils.regions import PLANE_LABELS, Points
+from fooling_utils.networks.small import PLANE_LABELS, Points
 from fooling_utils.widgets import plane_canvas
 from fooling_utils.widgets.plane_canvas import EDGE, MOST_POINTS, SIZE, PlaneCanvas
 

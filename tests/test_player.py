@@ -10,7 +10,7 @@ from PIL import Image
 
 from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
 from fooling_utils import blank, linf_ball, load_image, optimize_pixels, round_to_8bit, sign_step, toward, unit_step
-from fooling_utils.widgets import FoolingPlayer, base
+from fooling_utils.widgets import FoolingPlayer, kit
 from fooling_utils.widgets.player import LARGEST_UPLOAD, METHODS, PRESETS
 from nets import linear, random_images, random_linear
 
@@ -307,12 +307,12 @@ def test_a_reader_without_a_kernel_sees_a_picture(small):
 
 
 def test_no_picture_is_drawn_where_every_reader_has_a_kernel(small, monkeypatch):
-    monkeypatch.setenv(base.NO_TWINS, "1")
+    monkeypatch.setenv(kit.NO_TWINS, "1")
     data, _ = player_of(small)[0]._repr_mimebundle_()
     assert "image/png" not in data
-    assert base.VIEW in data
+    assert kit.VIEW in data
 
 
 def test_rgb_takes_one_image():
     with pytest.raises(ValueError, match="one image and got 2"):
-        base.rgb(random_images(2))
+        kit.rgb(random_images(2))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fooling_utils import optimize_pixels, regions, run_until, toward
-from fooling_utils.regions import Points, boundary_distance, on_plane, plane_through, refine_map, region_map
+from fooling_utils.networks.small import Points
+from fooling_utils.regions import boundary_distance, on_plane, plane_through, refine_map, region_map
 from nets import NUMBERS, linear, random_images, random_linear
 
 SQUARE = (-1.0, 1.0, -1.0, 1.0)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fooling_utils import Classifier, pgd, robustness
-from fooling_utils.robustness import accuracy_under, nearest_errors, random_change, right, warning_signs
+from fooling_utils import Classifier, pgd
+from fooling_utils.defences import robustness
+from fooling_utils.defences.robustness import accuracy_under, nearest_errors, random_change, right, warning_signs
 from fooling_utils.steps import unit_vectors
 from nets import NUMBERS, SHAPE, Linear, linear, random_images, random_linear
 

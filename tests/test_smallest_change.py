@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fooling_utils import load_image, round_to_8bit, save_png, smallest_change, smallest_change_frames
-from fooling_utils.minimum_norm import SAFE, _Member
+from fooling_utils.attacks.minimum_norm import SAFE, _Member
 from nets import ConvNorm, linear, random_images
 
 SHAPE = (3, 8, 8)

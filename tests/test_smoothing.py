@@ -8,8 +8,8 @@ import torch
 from scipy.stats import binom
 from torch import Tensor, nn
 
-from fooling_utils import smoothing
-from fooling_utils.smoothing import (
+from fooling_utils.defences import smoothing
+from fooling_utils.defences.smoothing import (
     ABSTAINS,
     Smoothed,
     certify,
@@ -18,7 +18,7 @@ from fooling_utils.smoothing import (
     trained_in_noise,
     votes,
 )
-from fooling_utils.training import digit_net, digits, fit, noisy
+from fooling_utils.networks.small import digit_net, digits, fit, noisy
 from nets import Linear, random_images
 
 SHAPE = (3, 4, 4)

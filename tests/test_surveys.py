@@ -3,27 +3,27 @@
 import pytest
 import torch
 
-from fooling_utils import regions, surveys
+from fooling_utils import regions
+from fooling_utils.images import grey_levels
+from fooling_utils.lessons import lesson4
 from nets import linear, random_images
 
 
 def test_a_change_of_one_grey_level_everywhere_is_one_grey_level_long():
     images = random_images(2)
-    assert surveys.grey_levels(images) * torch.full((3, 4, 4), 1 / 255).norm().item() == pytest.approx(1)
+    assert grey_levels(images) * torch.full((3, 4, 4), 1 / 255).norm().item() == pytest.approx(1)
 
 
 def test_the_planes_go_through_the_images_that_they_name(model):
-    planes = surveys.planes(model)
-    assert list(planes) == list(surveys.stored_maps())
+    planes = lesson4.planes(model)
+    assert list(planes) == list(lesson4.stored_maps())
     for plane, (left, right, bottom, top), images in planes.values():
         places = plane.coordinates(torch.cat(list(images.values())))
         assert places[0].abs().max() < 1e-4
         assert ((places > torch.tensor([left, bottom])) & (places < torch.tensor([right, top]))).all()
         # one of the images was clipped to what can be shown, by less than half a grey level (RMS)
         shown = plane.images(places).clamp(0, 1)
-        assert (shown - torch.cat(list(images.values()))).flatten(1).norm(dim=1).max() * surveys.grey_levels(
-            shown
-        ) < 0.5
+        assert (shown - torch.cat(list(images.values()))).flatten(1).norm(dim=1).max() * grey_levels(shown) < 0.5
     fooled = planes["bus, fooled bus, noise"].images["fooled"]
     top = model.top(fooled, 1)[0]
     assert top.label == "ostrich" and top.probability > 0.98
@@ -31,8 +31,8 @@ def test_the_planes_go_through_the_images_that_they_name(model):
 
 
 def test_stored_maps_are_those_of_the_network(model):
-    planes = surveys.planes(model)
-    for name, found in surveys.stored_maps().items():
+    planes = lesson4.planes(model)
+    for name, found in lesson4.stored_maps().items():
         assert found.labels.shape == found.confidence.shape == (96, 96) and found.exact.all()
         assert found.labels.max() < 1000 and found.confidence.min() > 0 and found.confidence.max() <= 1
         assert found.extent == pytest.approx(planes[name].extent, rel=1e-5)
@@ -46,7 +46,7 @@ def test_stored_maps_are_those_of_the_network(model):
 
 @pytest.mark.parametrize("name", ["bus, fooled bus, noise", "around the bus"])
 def test_stored_maps_are_those_of_the_stored_fooled_bus(model, name):
-    (plane, extent, _), stored = surveys.planes(model)[name], surveys.stored_maps()[name]
+    (plane, extent, _), stored = lesson4.planes(model)[name], lesson4.stored_maps()[name]
     grid = regions.grid_points(extent, 96)
     rows, columns = torch.randint(96, (2, 32), generator=torch.Generator().manual_seed(0))
     confidence, labels = regions.on_plane(model, plane)(grid[rows, columns]).max(1)
@@ -55,39 +55,39 @@ def test_stored_maps_are_those_of_the_stored_fooled_bus(model, name):
 
 
 def test_stored_lines_begin_where_the_command_begins(model):
-    stored = surveys.stored_lines()
-    assert tuple(stored) == surveys.LINE_KINDS
+    stored = lesson4.stored_lines()
+    assert tuple(stored) == lesson4.LINE_KINDS
     for kind, (labels, confidence) in stored.items():
         assert labels.shape == confidence.shape == (100, 200)
-        begin, end = surveys.line_ends(kind, 100)
-        top, probability = surveys.along_line(model, begin[7:8], end[7:8], 2)
+        begin, end = lesson4.line_ends(kind, 100)
+        top, probability = lesson4.along_line(model, begin[7:8], end[7:8], 2)
         assert top.tolist() == labels[7, [0, -1]].tolist()
         assert torch.allclose(probability, confidence[7, [0, -1]], atol=0.02)
 
 
 def test_lines_from_corner_to_corner_go_through_grey():
-    begin, end = surveys.line_ends("corner to corner", 3)
+    begin, end = lesson4.line_ends("corner to corner", 3)
     assert set(begin.unique().tolist()) == {0, 1} and torch.equal(begin + end, torch.ones_like(begin))
     assert abs(begin.mean().item() - 0.5) < 0.01
     assert not torch.equal(begin[0], begin[1])
 
 
 def test_lines_between_photographs_join_different_ones():
-    begin, end = surveys.line_ends("photograph to photograph", 20)
+    begin, end = lesson4.line_ends("photograph to photograph", 20)
     assert begin.shape == end.shape == (20, 3, 224, 224)
-    assert ((begin - end).flatten(1).norm(dim=1) * surveys.grey_levels(begin)).min() > 20
-    again, _ = surveys.line_ends("photograph to photograph", 20)
+    assert ((begin - end).flatten(1).norm(dim=1) * grey_levels(begin)).min() > 20
+    again, _ = lesson4.line_ends("photograph to photograph", 20)
     assert torch.equal(begin, again)
 
 
 def test_an_unknown_kind_of_lines():
     with pytest.raises(ValueError, match="no kind of lines is called 'zigzag': choose from corner to corner, "):
-        surveys.line_ends("zigzag", 3)
+        lesson4.line_ends("zigzag", 3)
 
 
 def test_along_a_line_the_classes_of_a_linear_network_change_once():
     weight = torch.ones(48)
     model = linear(torch.stack([0 * weight, weight]), torch.tensor([0.0, -0.7 * 48]))
-    labels, confidence = surveys.along_line(model, torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4), 41)
+    labels, confidence = lesson4.along_line(model, torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4), 41)
     assert labels[:28].tolist() == [0] * 28 and labels[29:].tolist() == [1] * 12
     assert confidence[0] > 0.99 and confidence[28] == pytest.approx(0.5, abs=1e-3)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fooling_utils import Classifier, away_from, l2_ball, optimize_pixels, pgd, unit_step
-from fooling_utils.regions import plane_net, plane_points
-from fooling_utils.robustness import accuracy_under, right
-from fooling_utils.training import (
+from fooling_utils.defences.robustness import accuracy_under, right
+from fooling_utils.networks.small import (
     ROBUST,
     attacked,
     digit_net,
@@ -20,6 +19,8 @@ from fooling_utils.training import (
     frozen,
     load_weights,
     noisy,
+    plane_net,
+    plane_points,
     save_weights,
 )
 from nets import NUMBERS, SHAPE, Linear, random_images

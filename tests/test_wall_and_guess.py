@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
-from fooling_utils import cppn, direct, evolve, load_archive, round_to_8bit, to_uint8
-from fooling_utils.pictures import DATA
+from fooling_utils import cppn, data, direct, evolve, load_archive, round_to_8bit, to_uint8
 from fooling_utils.widgets import forget
 from fooling_utils.widgets.guess import GuessFirst, Range, tally
 from fooling_utils.widgets.wall import AT_ONCE, ChampionsWall
@@ -248,7 +247,7 @@ def test_a_reader_without_a_kernel_sees_the_wall():
 
 
 def test_the_long_run_can_be_shown(model):
-    archive = load_archive(DATA / "champions.npz")
+    archive = load_archive(data.path("champions"))
     page = Page(ChampionsWall(model, cppn(), archive=archive))
     facts, (content,) = page.ask("champions", first=960)
     assert facts["champions"]["places"] == list(range(960, 1000))

@@ -11,16 +11,18 @@ from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
 from fooling_utils import (
     PICTURES,
     Classifier,
+    data,
     figures,
     load_image,
     regions,
     round_to_8bit,
-    surveys,
     uniform_noise,
     widgets,
 )
-from fooling_utils.widgets import base, planes
-from fooling_utils.widgets.planes import Filling
+from fooling_utils.images import grey_levels
+from fooling_utils.lessons import lesson4
+from fooling_utils.widgets import kit, plane_explorer
+from fooling_utils.widgets.plane_explorer import Filling
 from nets import random_images, random_linear
 
 
@@ -75,7 +77,7 @@ def a_survey(model):
     images = dict(zip(("a", "b", "c"), random_images(3).split(1), strict=True))
     plane = regions.plane_through(*images.values())
     images["outside the map"] = plane.images(torch.tensor([[0.0, 5.0]])).clamp(0, 1)
-    return surveys.Survey(plane, (-2.0, 2.0, -0.5, 1.5), images)
+    return lesson4.Survey(plane, (-2.0, 2.0, -0.5, 1.5), images)
 
 
 def mapped(model, survey, size):
@@ -111,7 +113,7 @@ def test_a_stored_map_is_shown_with_its_first_row_at_the_bottom(stored):
     assert not np.array_equal(pixels, pixels[::-1])
     assert (facts["done"], facts["computed"], facts["size"]) == (True, 144, 12)
     assert page.ask("refine")[1] == [page.ask("begin")[1][0]]
-    unit = surveys.grey_levels(widget.survey.plane.origin)
+    unit = grey_levels(widget.survey.plane.origin)
     assert facts["extent"] == pytest.approx([-2 * unit, 2 * unit, -0.5 * unit, 1.5 * unit])
 
 
@@ -126,7 +128,7 @@ def test_a_place_is_answered_with_its_image_and_the_top_classes(stored):
         found = np.frombuffer(pixels, np.uint8).reshape(4, 4, 3).astype(int)
         assert np.abs(found - levels(image)).max() <= 1
         assert [one["label"] for one in answer["top"]] == [one.label for one in widget.model.top(image)]
-        place = widget.survey.plane.coordinates(image)[0] * surveys.grey_levels(image)
+        place = widget.survey.plane.coordinates(image)[0] * grey_levels(image)
         assert [answer["across"], answer["up"]] == pytest.approx(place.tolist(), abs=1e-3)
     assert [*marks] == ["a", "b", "c"]
 
@@ -140,10 +142,10 @@ def test_what_cannot_be_shown_is_clipped(live):
     assert "top" in page.ask("look", x=1, y=0)[0]
 
 
-@pytest.mark.parametrize("size", planes.SIZES)
+@pytest.mark.parametrize("size", plane_explorer.SIZES)
 @pytest.mark.parametrize("seconds", [0, 1000])
 def test_the_map_ends_as_the_exact_one(monkeypatch, size, seconds):
-    monkeypatch.setattr(planes, "BATCH", 100)
+    monkeypatch.setattr(plane_explorer, "BATCH", 100)
     monkeypatch.setattr(Filling.go_on, "__defaults__", (seconds,))
     widget = widgets.PlaneExplorer.through(several_classes(), *random_images(3).split(1), size=size)
     maps = Explored(widget).finish()
@@ -201,7 +203,7 @@ def test_a_question_works_for_a_short_time_only(monkeypatch, live):
     begin = time.perf_counter()
     page.ask("refine")
     assert time.perf_counter() - begin < 1
-    assert max(asked) <= planes.BATCH
+    assert max(asked) <= plane_explorer.BATCH
     assert 1 <= len(asked) <= 3
 
 
@@ -214,7 +216,7 @@ def test_pictures_are_chosen_by_name():
     assert [mark["name"] for mark in facts["marks"]] == ["noise", "fooled bus", "clock"]
     expected = {
         "noise": uniform_noise(size=8),
-        "fooled bus": load_image(surveys.FOOLED, 8),
+        "fooled bus": load_image(data.path("fooled_bus"), 8),
         "clock": load_image("clock", 8),
     }
     for mark in facts["marks"]:
@@ -324,7 +326,7 @@ def test_a_place_that_cannot_be_is_explained_and_it_goes_on(stored, values):
 def test_a_choice_that_cannot_be_is_explained_and_changes_nothing(stored, monkeypatch, values, words):
     widget, page = stored
     before = page.ask("begin")
-    monkeypatch.setattr(base, "load_image", lambda *_, **__: widget.survey.images["a"])
+    monkeypatch.setattr(kit, "load_image", lambda *_, **__: widget.survey.images["a"])
     error = page.ask("choose", **values)[0]["error"]
     assert words.lower() in error.lower()
     assert page.ask("begin") == before

@@ -107,7 +107,7 @@ def class_picture(batch: int, repeats: int) -> list[tuple[str, str, str]]:
     import torch
 
     from fooling_utils import load_model, optimize_pixels
-    from fooling_utils.class_pictures import WALL, priors
+    from fooling_utils.lessons.lesson1 import WALL, priors
 
     model = load_model()
     labels = WALL[:batch]
@@ -265,7 +265,7 @@ def pictures_and_targets(targets: int):
     import torch
 
     from fooling_utils import load_image, load_model
-    from fooling_utils.make_data import LESSON_2_PICTURES
+    from fooling_utils.data.make import LESSON_2_PICTURES
 
     model = load_model()
     images = torch.cat([load_image(name) for name in LESSON_2_PICTURES for _ in range(targets)]).to(model.device)
@@ -280,7 +280,7 @@ def smallest_changes(budgets: list[int], targets: int) -> list[tuple[str, str, s
     import torch
 
     from fooling_utils import round_to_8bit, smallest_change
-    from fooling_utils.comparison import ddn
+    from fooling_utils.attacks.ddn import ddn
 
     model, images, goals = pictures_and_targets(targets)
     wanted = torch.tensor(goals, device=model.device)

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from fooling_utils.defences.robustness import nearest_errors, right
+from fooling_utils.defences.smoothing import trained_in_noise
 from fooling_utils.models import Classifier
-from fooling_utils.robustness import nearest_errors, right
-from fooling_utils.smoothing import trained_in_noise
-from fooling_utils.training import Digits, digit_net, digits, fit, frozen, load_weights
+from fooling_utils.networks.small import Digits, digit_net, digits, fit, frozen, load_weights
 
 RADII = (0.25, 0.5, 0.75, 1.0)  # L2, pixel units
 TOLERANCE = 1e-4  # of the radius, in favour of the library: ours has none

@@ -1,33 +1,22 @@
-"""Pictures in: the ones of the course, files, addresses, uploads and arrays, all to images (1, 3, size, size)."""
+"""Where to start: pictures of the course, files, addresses, uploads and arrays, crops of photographs, blanks and noise."""
 
 import difflib
 import io
-import ipaddress
 import os
-import socket
-import time
-import urllib.request
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from .images import default_device, from_uint8
-
-MAX_DOWNLOAD_BYTES = 20_000_000
-MAX_DOWNLOAD_SECONDS = 20
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-DATA = Path(__file__).parent / "data"
+from . import data
+from .downloads import download
+from .images import default_device, from_pil
 
 
 def _own_drawing(name: str) -> Callable[[], Image.Image]:
-    return lambda: Image.open(DATA / f"{name}.png")
+    return lambda: Image.open(data.path(name))
 
 
 def _from_skimage(name: str) -> Callable[[], np.ndarray]:
@@ -128,8 +117,7 @@ def load_image(
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
-    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None]
-    return from_uint8(pixels).contiguous().to(device or default_device())
+    return from_pil(square).contiguous().to(device or default_device())
 
 
 def _open(source) -> Image.Image:
@@ -193,93 +181,28 @@ def _unreadable(source) -> str:
     return f"{name} is {kind}: save it as PNG or JPEG first"
 
 
-def download(url: str, *, public_only: bool = False) -> bytes:
-    """The bytes behind an http or https address, at most 20 MB within 20 seconds; ConnectionError says what failed.
-
-    public_only: refuse an address that belongs to this machine or to a private network, also after a redirection.
-        What one person types into a page that another one's machine serves must not reach what only that machine can.
-    """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError(f"an address must begin with http:// or https://, got {url!r}")
-    opener = urllib.request.OpenerDirector()  # without the handlers for file:// and ftp://, also after a redirection
-    over_the_wire = (
-        (_PublicHTTPHandler, _PublicHTTPSHandler)  # and no proxy: it would look up the name for itself
-        if public_only
-        else (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler)
-    )
-    for handler in (
-        *over_the_wire,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
-    request = urllib.request.Request(url, headers={"User-Agent": "fooling-utils (a course notebook)"})
-    end = time.monotonic() + MAX_DOWNLOAD_SECONDS
-    content = b""
-    try:
-        with opener.open(request, timeout=MAX_DOWNLOAD_SECONDS / 2) as response:
-            while block := response.read1(65536):
-                content += block
-                if len(content) > MAX_DOWNLOAD_BYTES:
-                    raise ValueError(f"{url} is larger than {MAX_DOWNLOAD_BYTES // 10**6} MB: save a smaller copy")
-                if time.monotonic() > end:
-                    raise TimeoutError(f"it took more than {MAX_DOWNLOAD_SECONDS} seconds")
-    except (OSError, HTTPException) as error:
-        raise ConnectionError(f"{url} cannot be read ({error}): save the picture to a file and load that") from error
-    return content
+def blank(value: float = 0.5, count: int = 1, size: int = 224, *, device: str | torch.device | None = None) -> Tensor:
+    """`count` images of one shade, 0 black, 0.5 grey, 1 white: (count, 3, size, size)."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"value must be in [0, 1], got {value}")
+    return torch.full((count, 3, size, size), float(value), device=device or default_device())
 
 
-def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public internet, also where it wraps an IPv4 address."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if ip.teredo:
-            return False
-    return ip.is_global and not ip.is_multicast
+def uniform_noise(
+    count: int = 1, size: int = 224, *, seed: int = 0, device: str | torch.device | None = None
+) -> Tensor:
+    """`count` images whose values are independent and uniform in [0, 1]: (count, 3, size, size)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 3, size, size, generator=generator).to(device or default_device())
 
 
-def _connect_to_public(address: tuple[str, int], timeout: float, source: object = None) -> socket.socket:
-    # The address that was checked is the one that is used: a name could be another machine's at the second look.
-    host, port = address
-    error: OSError | None = None
-    for family, kind, protocol, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if not is_public(where[0]):
-            raise ConnectionError(f"{host} is this machine or in a private network")
-        try:
-            connection = socket.socket(family, kind, protocol)
-            connection.settimeout(timeout)
-            connection.connect(where)
-            return connection
-        except OSError as failure:
-            connection.close()
-            error = failure
-    raise error or ConnectionError(f"{host} has no address")
-
-
-class _PublicHTTP(HTTPConnection):
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self._create_connection = _connect_to_public
-
-
-class _PublicHTTPS(HTTPSConnection):
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        self._create_connection = _connect_to_public
-
-
-class _PublicHTTPHandler(urllib.request.HTTPHandler):
-    def http_open(self, request):
-        return self.do_open(_PublicHTTP, request)
-
-
-class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
-    def https_open(self, request):
-        return self.do_open(_PublicHTTPS, request)
+def gaussian_noise(
+    count: int = 1, size: int = 224, *, mean: float = 0.5, std: float = 0.1, seed: int = 0,
+    device: str | torch.device | None = None,
+) -> Tensor:  # fmt: skip
+    """`count` images of independent Gaussian values, cut off at 0 and 1: (count, 3, size, size)."""
+    if std < 0:
+        raise ValueError(f"std must not be negative, got {std}")
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(count, 3, size, size, generator=generator)
+    return (mean + std * noise).clamp(0, 1).to(device or default_device())
