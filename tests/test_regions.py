@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fooling_utils import optimize_pixels, regions, run_until, toward
+from fooling_utils.networks import small
 from fooling_utils.networks.small import Points
 from fooling_utils.regions import boundary_distance, on_plane, plane_through, refine_map, region_map
 from nets import NUMBERS, linear, random_images, random_linear
@@ -21,28 +22,28 @@ SQUARE = (-1.0, 1.0, -1.0, 1.0)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("preset", regions.PRESETS)
+@pytest.mark.parametrize("preset", small.PRESETS)
 def test_a_preset_is_points_of_every_class_in_the_square(preset, classes):
-    places, labels = regions.plane_points(preset, 20, classes)
+    places, labels = small.plane_points(preset, 20, classes)
     expected = 2 if preset == "moons" else classes
     assert labels.bincount().tolist() == [20] * expected
     assert places.shape == (20 * expected, 2) and places.dtype == torch.float32
     assert (places.abs() < 1.25).all() and places.abs().max() > 0.5
-    assert not torch.equal(places, regions.plane_points(preset, 20, classes, seed=1).places)
-    assert torch.equal(places, regions.plane_points(preset, 20, classes).places)
+    assert not torch.equal(places, small.plane_points(preset, 20, classes, seed=1).places)
+    assert torch.equal(places, small.plane_points(preset, 20, classes).places)
 
 
 @pytest.mark.parametrize(("preset", "classes"), [("blobs", 2), ("blobs", 3), ("spiral", 2), ("spiral", 3)])
 def test_classes_stand_around_the_middle(preset, classes):
-    places, labels = regions.plane_points(preset, 400, classes)
+    places, labels = small.plane_points(preset, 400, classes)
     middles = torch.stack([places[labels == label].mean(0) for label in range(classes)])
     assert middles.mean(0).norm() < 0.02 < 0.1 < middles.norm(dim=1).min()
 
 
-@pytest.mark.parametrize("preset", regions.PRESETS)
+@pytest.mark.parametrize("preset", small.PRESETS)
 def test_a_network_learns_each_preset(preset):
-    points = regions.plane_points(preset)
-    model = regions.trained(points)
+    points = small.plane_points(preset)
+    model = small.trained(points)
     assert (model.probabilities(points.places).argmax(1) == points.labels).all()
 
 
@@ -57,7 +58,7 @@ def test_a_network_learns_each_preset(preset):
 )
 def test_points_that_cannot_be_made(arguments, message):
     with pytest.raises(ValueError, match=message):
-        regions.plane_points(**arguments)
+        small.plane_points(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -70,57 +71,57 @@ def test_points_that_cannot_be_made(arguments, message):
 )
 def test_networks_that_cannot_be_made(arguments, message):
     with pytest.raises(ValueError, match=message):
-        regions.plane_net(**arguments)
+        small.plane_net(**arguments)
 
 
 def test_a_network_has_the_layers_that_were_asked_for():
-    kinds = [type(layer) for layer in regions.plane_net(5, 3, "tanh", classes=2)]
+    kinds = [type(layer) for layer in small.plane_net(5, 3, "tanh", classes=2)]
     assert kinds == [nn.Linear, nn.Tanh] * 3 + [nn.Linear]
-    assert [tuple(p.shape) for p in regions.plane_net(5, 1, classes=2).parameters()] == [(5, 2), (5,), (2, 5), (2,)]
+    assert [tuple(p.shape) for p in small.plane_net(5, 1, classes=2).parameters()] == [(5, 2), (5,), (2, 5), (2,)]
 
 
 def test_a_network_depends_on_its_seed_alone():
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    first, second, third = (regions.plane_net(seed=seed)[0].weight for seed in (0, 0, 1))
+    first, second, third = (small.plane_net(seed=seed)[0].weight for seed in (0, 0, 1))
     assert torch.equal(first, second) and not torch.equal(first, third)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_training_is_the_loop_by_hand():
-    points = regions.plane_points()
-    net = regions.plane_net()
+    points = small.plane_points()
+    net = small.plane_net()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01, weight_decay=0.1)
     for _ in range(20):
         loss = nn.functional.cross_entropy(net(points.places), points.labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    model = regions.trained(points, steps=20, weight_decay=0.1)
+    model = small.trained(points, steps=20, weight_decay=0.1)
     assert torch.equal(model(points.places), net(points.places))
 
 
 def test_training_tells_the_loss_before_each_step_and_has_no_end():
-    points = regions.plane_points()
-    net = regions.plane_net()
+    points = small.plane_points()
+    net = small.plane_net()
     before = nn.functional.cross_entropy(net(points.places), points.labels).item()
-    losses = list(itertools.islice(regions.train(net, points), 200))
+    losses = list(itertools.islice(small.train(net, points), 200))
     assert losses[0] == before
     assert losses[-1] < 0.1 * losses[0]
 
 
 def test_training_goes_on_with_an_optimizer_that_is_given():
-    points = regions.plane_points()
-    once, twice = regions.plane_net(), regions.plane_net()
-    list(itertools.islice(regions.train(once, points), 20))
+    points = small.plane_points()
+    once, twice = small.plane_net(), small.plane_net()
+    list(itertools.islice(small.train(once, points), 20))
     optimizer = torch.optim.Adam(twice.parameters(), 0.01)
     for _ in range(2):
-        list(itertools.islice(regions.train(twice, points, optimizer=optimizer), 10))
+        list(itertools.islice(small.train(twice, points, optimizer=optimizer), 10))
     assert all(torch.equal(a, b) for a, b in zip(once.parameters(), twice.parameters(), strict=True))
 
 
 def test_a_network_of_two_classes_has_two_names():
-    model = regions.trained(regions.plane_points(classes=2), classes=2, steps=100)
+    model = small.trained(small.plane_points(classes=2), classes=2, steps=100)
     assert model.labels == ("cheetah", "robin")
 
 
@@ -128,22 +129,22 @@ def test_a_network_of_two_classes_has_two_names():
 def test_training_needs_two_classes_and_says_so_at_the_call(labels, message):
     points = Points(torch.zeros(len(labels), 2), torch.tensor(labels, dtype=torch.long))
     with pytest.raises(ValueError, match=message):
-        regions.train(regions.plane_net(), points)
+        small.train(small.plane_net(), points)
 
 
 def test_coincident_points_of_two_classes_and_a_thousand_points_can_be_trained():
     places = torch.zeros(1000, 2)
     labels = torch.arange(1000) % 2
-    *_, loss = itertools.islice(regions.train(regions.plane_net(), Points(places, labels)), 100)
+    *_, loss = itertools.islice(small.train(small.plane_net(), Points(places, labels)), 100)
     assert loss == pytest.approx(math.log(2), abs=0.05)  # half of them must be wrong
 
 
 def test_a_classifier_of_points_is_a_frozen_copy():
-    net = regions.plane_net()
-    model = regions.plane_classifier(net)
+    net = small.plane_net()
+    model = small.plane_classifier(net)
     places = torch.randn(5, 2)
     expected = model(places)
-    next(regions.train(net, regions.plane_points()))
+    next(small.train(net, small.plane_points()))
     assert torch.equal(model(places), expected) and not torch.equal(net(places), expected)
     assert model.labels == ("cheetah", "robin", "armadillo")
 
@@ -176,7 +177,7 @@ def test_settings_of_a_refined_map_are_checked_at_the_call(settings):
 
 
 def random_plane(seed=0):
-    return regions.plane_classifier(regions.plane_net(seed=seed)).probabilities
+    return small.plane_classifier(small.plane_net(seed=seed)).probabilities
 
 
 class Counting:

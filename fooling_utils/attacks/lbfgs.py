@@ -31,7 +31,8 @@ def lbfgs_frames(
     model.validate(image)
     if len(image) != 1:
         raise ValueError(f"lbfgs_frames takes one image and got {len(image)}: use image[i : i + 1]")
-    goal = model.aim(image, target)[0].item()
+    goal = model.index(target)
+    model.aim(image, goal)  # raises where there is nothing to do
     whole(rounds=rounds, evaluations=evaluations)
     origin = image.double().flatten().cpu().numpy()
     options = {"maxfun": evaluations, "maxiter": evaluations, "maxcor": 5}

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..figures import amplify, grid_of_images, natural_amplification, triptych
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
-from .kit import Answer, AskedWidget, change_sizes, rgb, script
+from .kit import AskedWidget, Reply, change_sizes, rgb, script
 
 RATES = (0.25, 3.0)  # images per second: below the three flashes a second that can provoke seizures (WCAG 2.1, 2.3.1)
 TIMES = (1.0, 200.0)  # how many times as large the change is shown
@@ -61,7 +61,7 @@ class BlinkComparator(AskedWidget):
         self.original, self.fooled, self.model = round_to_8bit(original), round_to_8bit(fooled), model
         super().__init__(rate=float(rate), presets=[dict(preset) for preset in presets])
 
-    def answer_start(self) -> Answer:
+    def answer_start(self) -> Reply:
         """All that the page needs: both images, how far they are apart, and what the network says to them."""
         change = self.fooled - self.original
         judged = (self.original, self.fooled) if self.model else ()

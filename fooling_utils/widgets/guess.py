@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..figures import _draw, _figure
 from ..images import round_to_8bit, validate_images
-from .kit import Answer, AskedWidget, kept, rgb, script
+from .kit import AskedWidget, Reply, kept, rgb, script
 
 MOST = 9  # choices: one per number key
 LETTERS = "ABCDEFGHI"
@@ -179,7 +179,7 @@ class GuessFirst(AskedWidget):
 
     # ------------------------------------------------------------------------------------------ what the page asks
 
-    def answer_begin(self) -> Answer:
+    def answer_begin(self) -> Reply:
         """The pictures; and the answer, if somebody has committed already."""
         pictures = [rgb(image) for image in self.pictures]
         return {"widths": [image.shape[3] for image in self.pictures], **self._shown()}, pictures

@@ -25,7 +25,7 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 NO_TWINS = "FOOLING_NO_TWINS"  # set where every reader has a kernel, as in a lecture: drawing them takes seconds
 EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages say all that a student needs
 
-Answer = tuple[dict, list[bytes]]
+Reply = tuple[dict, list[bytes]]
 Kept = TypeVar("Kept")
 
 _kept: dict[Hashable, object] = {}
@@ -153,7 +153,7 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
             body = {"error": words(error)}
         self.send({**head, **(body or {})}, content)
 
-    def _answer(self, question: dict, buffers: list) -> Answer | dict | None:
+    def _answer(self, question: dict, buffers: list) -> Reply | dict | None:
         name = question.get("ask")
         method = getattr(self, f"answer_{name}", None) if isinstance(name, str) else None
         if method is None:

@@ -16,7 +16,7 @@ from ..lessons.lesson4 import Survey
 from ..models import Classifier
 from ..regions import Extent, RegionMap, on_plane, plane_through, refine_map
 from ..starts import PICTURES, load_image, uniform_noise
-from .kit import Answer, AskedWidget, fingerprint, kept, named_image, rgb, script
+from .kit import AskedWidget, Reply, fingerprint, kept, named_image, rgb, script
 
 SIZES = (17, 33, 49)  # places along a side: on two cores, the whole map takes about 5, 20 and 40 seconds
 SIZE, COARSE = 33, 16  # at most every 16th row and column first: 9 images, or 16 of the largest map
@@ -272,23 +272,23 @@ class PlaneExplorer(AskedWidget):
 
     # ------------------------------------------------------------------------------------------ what the page asks
 
-    def answer_begin(self) -> Answer:
+    def answer_begin(self) -> Reply:
         """The pictures that can be chosen, and the map as it is."""
         facts, content = self.answer_map()
         return {**facts, "pictures": self.picture_names, "at": self._state.place}, content
 
-    def answer_refine(self) -> Answer:
+    def answer_refine(self) -> Reply:
         """The map after a little more work."""
         self._filling.go_on()
         return self.answer_map()
 
-    def answer_choose(self, pictures: Sequence[str] = (), size: int | None = None) -> Answer:
+    def answer_choose(self, pictures: Sequence[str] = (), size: int | None = None) -> Reply:
         """The map of other pictures, or of another size, as far as it is known."""
         self.choose(*pictures, size=size)
         self._state.place = None if pictures else self._state.place
         return self.answer_begin()
 
-    def answer_look(self, x: float, y: float) -> Answer:
+    def answer_look(self, x: float, y: float) -> Reply:
         """The image at a place and its top five."""
         image = self.image_at(x, y)
         self._state.place = (x, y)
@@ -296,7 +296,7 @@ class PlaneExplorer(AskedWidget):
         top = [{"label": p.label, "probability": p.probability} for p in self.model.top(image)]
         return {"top": top, "across": across, "up": up}, [rgb(image)]
 
-    def answer_map(self) -> Answer:
+    def answer_map(self) -> Reply:
         """The map, three bytes per place from the top left, and what is on it."""
         filling, survey, found = self._filling, self.survey, self.map
         colours = self._colours(found)

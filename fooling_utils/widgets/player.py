@@ -16,7 +16,7 @@ from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
 from ..starts import PICTURES, blank, load_image, uniform_noise
 from ..steps import Step, adam_step, sign_step, unit_step
-from .kit import Answer, AskedWidget, change_sizes, kept, named_image, names_apart, rgb, script
+from .kit import AskedWidget, Reply, change_sizes, kept, named_image, names_apart, rgb, script
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers cut the connection at a message of 10 MB
@@ -176,26 +176,26 @@ class FoolingPlayer(AskedWidget):
 
     # ------------------------------------------------------------------------------------------ what the page asks
 
-    def answer_begin(self) -> Answer:
+    def answer_begin(self) -> Reply:
         """The settings, and the frame with the original."""
         settings = self._state.settings | {"target": self.names[self._state.settings["target"]]}
         facts, pixels = self._shown()
         chosen = {"settings": settings, "pictures": self.picture_names, "own": self._state.own}
         return {**facts, **chosen}, [*pixels, rgb(self.original)]
 
-    def answer_start(self, **settings: object) -> Answer:
+    def answer_start(self, **settings: object) -> Reply:
         """Begin with other settings; those that are not named stay, and a method brings its own size."""
         if "method" in settings:
             settings = {"size": None} | settings
         self.start(**{**self._state.settings, **settings})
         return self.answer_begin()
 
-    def answer_frame(self) -> Answer:
+    def answer_frame(self) -> Reply:
         """The next frame."""
         self.step()
         return self._shown()
 
-    def answer_frames(self, count: int, wait: bool = False) -> Answer:
+    def answer_frames(self, count: int, wait: bool = False) -> Reply:
         """The next frames, 1 to 4: one answer for several costs one way to the page and back.
 
         wait: stop at the target; whoever has arrived gets the same frame again.
@@ -216,11 +216,11 @@ class FoolingPlayer(AskedWidget):
         found = {"label": self.names[top.index], "probability": top.probability}
         return {"saved": {"index": self.frame.index, "survives": survives, **found}}
 
-    def answer_upload(self, name: str, content: bytes) -> Answer:
+    def answer_upload(self, name: str, content: bytes) -> Reply:
         """Start with a picture of the student's."""
         return self.answer_start(picture=self.add(name, content))
 
-    def answer_address(self, address: str) -> Answer:
+    def answer_address(self, address: str) -> Reply:
         """Start with the picture behind a public http(s) address."""
         content = download(address.strip(), public_only=True)
         return self.answer_start(picture=self.add(address.rpartition("/")[2] or "picture", content))
@@ -228,7 +228,7 @@ class FoolingPlayer(AskedWidget):
     def _probability(self) -> float:
         return self.frame.probability(self._state.settings["target"])
 
-    def _shown(self) -> Answer:
+    def _shown(self) -> Reply:
         frame = self.frame
         facts = {
             "index": frame.index,

@@ -15,7 +15,7 @@ from ..figures import curves, grid_of_images
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
 from ..objectives import Label
-from .kit import Answer, AskedWidget, fingerprint, kept, rgb, script
+from .kit import AskedWidget, Reply, fingerprint, kept, rgb, script
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ class _Stops(AskedWidget):
         """The stop that is shown, from 0."""
         return self._state["place"]
 
-    def answer_stop(self, place: int) -> Answer:
+    def answer_stop(self, place: int) -> Reply:
         """Go to a stop."""
         if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < self._count:
             raise ValueError(f"there is no stop {place!r}: they go from 0 to {self._count - 1}")
@@ -48,7 +48,7 @@ class _Stops(AskedWidget):
         self._state["place"] = place
         return answer
 
-    def _stop(self, place: int) -> Answer:
+    def _stop(self, place: int) -> Reply:
         raise NotImplementedError
 
 
@@ -171,11 +171,11 @@ class EpsilonExplorer(_Stops):
         self._measure([place for place in range(self._count) if place not in rows][:AT_ONCE])
         return {"rows": [[place, rows[place]] for place in sorted(rows)]}
 
-    def answer_enough(self) -> Answer:
+    def answer_enough(self) -> Reply:
         """Go to the first stop where the target is the top class."""
         return self.answer_stop(self.enough())
 
-    def _stop(self, place: int) -> Answer:
+    def _stop(self, place: int) -> Reply:
         pictures = [rgb(self.image_at(place, way)) for way in self._ways]
         return {"place": place, "row": self._row(place), "width": self.image.shape[3]}, pictures
 
@@ -350,7 +350,7 @@ class PriorExplorer(_Stops):
         """Where to begin."""
         return {"place": self.place}
 
-    def _stop(self, place: int) -> Answer:
+    def _stop(self, place: int) -> Reply:
         image = self.images[place]
         return {"place": place, "answers": self.answers(place), "width": image.shape[3]}, [rgb(image)]
 

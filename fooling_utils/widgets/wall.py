@@ -17,7 +17,7 @@ from ..figures import picture
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
-from .kit import Answer, AskedWidget, kept, names_apart, rgb, script
+from .kit import AskedWidget, Reply, kept, names_apart, rgb, script
 
 SMALL = 24  # pixels, the longer side of a thumbnail; smaller images are sent as they are
 AT_ONCE = 80  # thumbnails per answer where many are missing
@@ -129,12 +129,12 @@ class ChampionsWall(AskedWidget):
         height, width = _small_size(self.model.input_shape[1:])
         return {"height": height, "width": width, "at_once": AT_ONCE, "second": bool(self.second), **self._counts()}
 
-    def answer_champions(self, first: int) -> Answer:
+    def answer_champions(self, first: int) -> Reply:
         """Some champions that are there already, from place `first` on."""
         _check_whole(first, "first", 0)
         return self._sent(range(first, min(first + AT_ONCE, len(self.indices))) if self.archive else [])
 
-    def answer_generation(self) -> Answer:
+    def answer_generation(self) -> Reply:
         """Evolve, and give the champions that are new."""
         before = self.archive.generations if self.archive else 0
         for _ in range(self.per_question):
@@ -142,7 +142,7 @@ class ChampionsWall(AskedWidget):
         facts, content = self._sent((archive.born > before).nonzero()[:, 0].tolist())
         return {"before": before, **facts}, content
 
-    def answer_look(self, place: int) -> Answer:
+    def answer_look(self, place: int) -> Reply:
         """A champion at the size that the network sees, and what both networks say to it."""
         _check_whole(place, "place", 0)
         image, index = self._image(place), self.indices[place]
@@ -207,7 +207,7 @@ class ChampionsWall(AskedWidget):
             known[id(genome)] = (genome, _smaller(image))
         return known[id(genome)][1]
 
-    def _sent(self, places: Sequence[int]) -> Answer:
+    def _sent(self, places: Sequence[int]) -> Reply:
         """Champions for the page: a thumbnail that several classes share is sent once."""
         genomes = [self.archive.genomes[place] for place in places]
         order = {key: k for k, key in enumerate(dict.fromkeys(map(id, genomes)))}

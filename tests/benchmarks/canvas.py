@@ -10,10 +10,11 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "helpers"))
+
+from test_browser import CELLS, Plane, open_lab
 
 from browsing import chromium, served
-from test_browser import CELLS, Plane, open_lab
 
 GOAL_FRAMES, GOAL_CLICK = 20, 100  # per second, milliseconds
 

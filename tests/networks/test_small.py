@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from fooling_utils import Classifier, away_from, l2_ball, optimize_pixels, pgd, unit_step
+from fooling_utils.data import path as data_path
 from fooling_utils.defences.robustness import accuracy_under, right
 from fooling_utils.networks.small import (
-    ROBUST,
     attacked,
     digit_net,
     digits,
@@ -390,7 +390,7 @@ def test_the_weights_of_another_network_are_refused(tmp_path, foreign):
 
 def test_the_stored_network_is_right_and_stands_better_than_a_plain_one(data, plain):
     robust = frozen(load_weights())
-    assert same(robust.net, load_weights(ROBUST))
+    assert same(robust.net, load_weights(data_path("robust_digits")))
     assert right(robust, data.test_images, data.test_labels).double().mean() >= 0.95
     images, labels = data.test_images[:100], data.test_labels[:100]
     left = [

@@ -7,8 +7,9 @@ from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
-from test_browser_player import CELL, Player, red_picture, upload
 from test_lecture_server import TOKEN, start, stop, write
+
+from test_browser_player import CELL, Player, red_picture, upload
 
 PAGES = {
     "01_widgets.ipynb": ["# The player\n\nPress 1.", CELL, "from fooling_utils import widgets\nwidgets.PlaneCanvas()"],

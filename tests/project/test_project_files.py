@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 LIBRARY = ROOT / "fooling_utils"
 CORE = ["models", "images", "objectives", "constraints", "steps", "optimize", "fourier", "views", "attacks"]
 FRONT = ["figures", "widgets", "lecture", "checks", "grading", "make_data"]  # make_data is a command: nothing calls it

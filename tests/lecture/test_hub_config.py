@@ -15,7 +15,7 @@ from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
 from nbformat.v4 import new_code_cell, new_notebook
 from traitlets.config.loader import PyFileConfigLoader
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 LESSONS = ROOT / "notebooks"
 HUB = LESSONS / "lecture/hub"
 PASSWORD = "a shared password"

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from fooling_utils import attacks, fgsm, lbfgs, lbfgs_frames, pgd, pixel_range, sign_step
+from fooling_utils import fgsm, last, lbfgs_frames, pgd, pixel_range, sign_step
+from fooling_utils.attacks import gradient
 from fooling_utils.steps import Step
 from nets import NUMBERS, linear, random_images, random_linear
 
@@ -30,6 +31,13 @@ def margins(model, images: torch.Tensor) -> torch.Tensor:
 def sizes(change: torch.Tensor, norm: str) -> torch.Tensor:
     flat = change.flatten(1)
     return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
+
+
+def lbfgs(model, images: torch.Tensor, target, **options) -> torch.Tensor:
+    """The last result for one image after the other."""
+    targets = target if isinstance(target, (list, torch.Tensor)) else [target] * len(images)
+    found = [last(lbfgs_frames(model, *one, **options)) for one in zip(images.split(1), targets, strict=True)]
+    return torch.cat([one.image for one in found])
 
 
 # what is best
@@ -101,7 +109,7 @@ def half_of_it(size: float) -> Step:
 
 @pytest.mark.parametrize("mistake", [wrong_way, without_norm, half_of_it])
 def test_the_check_of_fgsm_rejects_a_wrong_step(monkeypatch, mistake):
-    monkeypatch.setattr(attacks, "sign_step", mistake)
+    monkeypatch.setattr(gradient, "sign_step", mistake)
     with pytest.raises(AssertionError):
         check_fgsm_is_optimal()
 
@@ -114,11 +122,11 @@ def test_the_check_of_fgsm_rejects_a_wrong_step(monkeypatch, mistake):
         ("l2", "unit_step", sign_step),
         ("linf", "linf_ball", lambda centre, radius: pixel_range()),
         ("l2", "l2_ball", lambda centre, radius: pixel_range()),
-        ("l2", "l2_ball", attacks.linf_ball),
+        ("l2", "l2_ball", gradient.linf_ball),
     ],
 )
 def test_the_check_of_pgd_rejects_a_wrong_step_and_a_wrong_ball(monkeypatch, norm, name, mistake):
-    monkeypatch.setattr(attacks, name, mistake)
+    monkeypatch.setattr(gradient, name, mistake)
     with pytest.raises(AssertionError):
         check_pgd_is_optimal(norm)
 
@@ -287,8 +295,7 @@ def test_lbfgs_works_without_bounds(plane):
         (lambda m, x: pgd(m, x, 0.1, [0, 1, 2]), "3 targets for 2 images"),
         (lambda m, x: fgsm(m, x, 0.1, "class 7"), "no class is called 'class 7'"),
         (lambda m, x: fgsm(m, x * 255, 0.1), r"image must be in \[0, 1\].*use image\.clamp"),
-        (lambda m, x: lbfgs(m, x, [0]), "1 targets for 2 images"),
-        (lambda m, x: lbfgs_frames(m, x, 0), "lbfgs_frames takes one image and got 2: use lbfgs"),
+        (lambda m, x: lbfgs_frames(m, x, 0), "lbfgs_frames takes one image and got 2: use image"),
         (lambda m, x: lbfgs_frames(m, x[:1], 2, rounds=0), "rounds and evaluations must be at least 1, got 0 and 30"),
         (lambda m, x: lbfgs_frames(m, x[:1], 2, evaluations=0), "must be at least 1, got 6 and 0"),
     ],
