@@ -11,15 +11,15 @@ def whole(least: int = 1, most: float = float("inf"), /, **values: object) -> No
         except TypeError:
             fits = False
         if not fits:
-            limits = f"of at least {least}" if most == float("inf") else f"from {least} to {most}"
+            limits = f"and at least {least}" if most == float("inf") else f"from {least} to {most}"
             raise ValueError(f"{name} must be a whole number {limits}, got {value!r}")
 
 
 def between(low: float, high: float, /, **values: object) -> None:
     """Raise ValueError unless every named value is a number from `low` to `high`."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            limits = f"of at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+        if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not low <= value <= high:
+            limits = f"and at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
             raise ValueError(f"{name} must be a number {limits}, got {value!r}")
 
 

@@ -4,19 +4,16 @@ Constraints are functions; `both(l2_ball(bus, 1), inside_mask(bus, mask))` appli
 always ends with the legal range of pixels, so a ball need not be combined with it.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from .arguments import between
 from .images import per_image
 
 Constraint = Callable[[Tensor], Tensor]
-
-
-def _radius(radius: float | Tensor) -> None:
-    if not torch.as_tensor(radius >= 0).all():
-        raise ValueError(f"the radius must be 0 or more, got {radius}")
 
 
 def _same_shape(variable: Tensor, other: Tensor, name: str) -> None:
@@ -44,7 +41,8 @@ def pixel_range(low: float = 0.0, high: float = 1.0) -> Constraint:
 
 def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
     """Each image at most `radius` (L2, pixel units; one, or (N,), one for each) from its `centre` (N or 1, 3, H, W)."""
-    _radius(radius)
+    for one in radius.tolist() if isinstance(radius, Tensor) else [radius]:
+        between(0, math.inf, radius=one)
 
     def project(variable: Tensor) -> Tensor:
         _same_shape(variable, centre, "the centre of the ball")
@@ -60,7 +58,7 @@ def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
 
 def linf_ball(centre: Tensor, radius: float) -> Constraint:
     """Every value at most `radius` (pixel units; k/255 is k grey levels) from the same value of `centre`."""
-    _radius(radius)
+    between(0, math.inf, radius=radius)
 
     def project(variable: Tensor) -> Tensor:
         _same_shape(variable, centre, "the centre of the ball")

@@ -1,11 +1,10 @@
 """Figures in one grammar: original | change | result | the network's top five. Every function returns a Figure.
 
-`ChampionWall` draws into an image instead, so that a page can show it again and again while it fills.
-
 What is drawn is what was classified: images are rounded to 8 bit first, as they would be saved.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,14 +36,16 @@ STYLE = {
 }
 
 
-def _figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
+def new_figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
+    """A figure of this size in inches and its axes (rows, columns), in the style of the course; `grid`: as `subplots`."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained", squeeze=False, **grid)
     plt.close(figure)  # a notebook shows the returned figure, and would show an open one a second time
     return figure, axes
 
 
-def _draw(axes: Axes, image: Tensor, title: str = "") -> None:
+def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
+    """Draw one image (1, 3, H, W) into axes, without ticks."""
     axes.imshow(to_uint8(image)[0].permute(1, 2, 0).cpu().numpy())
     axes.set_title(title)
     axes.set_axis_off()
@@ -81,11 +82,11 @@ def _short(label: str, length: int = 18) -> str:
     return label if len(label) <= length else label[: length - 1] + "…"
 
 
-def answer(model: Classifier, image: Tensor, target: Label | None = None) -> Figure:
+def top_five(model: Classifier, image: Tensor, target: Label | None = None) -> Figure:
     """One image (1, 3, H, W) beside the network's top five; the bar of `target`, if given, is marked in orange."""
     image = round_to_8bit(image)
-    figure, axes = _figure(9.5, 3.6, ncols=2, width_ratios=[1, 1.5])
-    _draw(axes[0, 0], image)
+    figure, axes = new_figure(9.5, 3.6, ncols=2, width_ratios=[1, 1.5])
+    draw_image(axes[0, 0], image)
     draw_top(axes[0, 1], model, image, _marks(model, image, target))
     return figure
 
@@ -114,10 +115,10 @@ def triptych(
     change = fooled - original
     times = amplification or natural_amplification(change)
     marked = _marks(model, original, target)
-    figure, axes = _figure(12.5, 5.4, nrows=2, ncols=3, height_ratios=[1.55, 1])
-    _draw(axes[0, 0], original, "original")
-    _draw(axes[0, 1], amplify(change, times), f"change, times {times:g}")
-    _draw(axes[0, 2], fooled, "original + change")
+    figure, axes = new_figure(12.5, 5.4, nrows=2, ncols=3, height_ratios=[1.55, 1])
+    draw_image(axes[0, 0], original, "original")
+    draw_image(axes[0, 1], amplify(change, times), f"change, times {times:g}")
+    draw_image(axes[0, 2], fooled, "original + change")
     draw_top(axes[1, 0], model, original, marked)
     draw_top(axes[1, 2], model, fooled, marked)
     rms = 255 * change.square().mean().sqrt().item()
@@ -137,12 +138,12 @@ def grid_of_images(
         raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
     rows = -(-len(images) // columns)
     lines = 1 + max(title.count("\n") for title in titles)
-    figure, axes = _figure(12.5, rows * (12.2 / columns + 0.1 + 0.25 * lines), nrows=rows, ncols=columns)
+    figure, axes = new_figure(12.5, rows * (12.2 / columns + 0.1 + 0.25 * lines), nrows=rows, ncols=columns)
     for place in axes.flat[len(images) :]:
         place.set_axis_off()
     size = 13 if columns <= 6 else 11
     for place, image, title in zip(axes.flat, images, titles, strict=False):
-        _draw(place, image)
+        draw_image(place, image)
         place.set_title(title, fontsize=size)
     for place, name in zip(axes[:, 0], row_names, strict=False):
         place.text(-0.06, 0.5, name, rotation=90, ha="center", va="center", transform=place.transAxes, fontsize=13)
@@ -151,8 +152,8 @@ def grid_of_images(
 
 def picture(image: Tensor, title: str = "", *, width: float = 12.5) -> Figure:
     """One image (1, 3, H, W) of any shape, as large as the page; no pixel is lost."""
-    figure, ((axes,),) = _figure(width, width * image.shape[2] / image.shape[3] + (0.45 if title else 0.1))
-    _draw(axes, image, title)
+    figure, ((axes,),) = new_figure(width, width * image.shape[2] / image.shape[3] + (0.45 if title else 0.1))
+    draw_image(axes, image, title)
     return figure
 
 
@@ -160,7 +161,7 @@ def distributions(
     groups: Mapping[str, Sequence[float]], x_label: str, marks: Mapping[str, float], *, percent: bool = False
 ) -> Figure:
     """How the values of several groups are distributed, one row of bars per group, over one axis with named lines."""
-    figure, axes = _figure(10, 0.9 + 1.35 * len(groups), nrows=len(groups), sharex=True)
+    figure, axes = new_figure(10, 0.9 + 1.35 * len(groups), nrows=len(groups), sharex=True)
     everything = np.concatenate([np.asarray(values, dtype=float) for values in [*groups.values(), [*marks.values()]]])
     edges = np.linspace(min(0, everything.min()), everything.max() * 1.001, 41)
     for row, ((name, values), (colour, _, _)) in enumerate(zip(groups.items(), LINES * 3, strict=False)):
@@ -202,7 +203,7 @@ def region_maps(
     small = len(maps) > 3  # no room for names and numbers
     height = (12.0 / len(maps) + 0.1 if small else 12.0 / len(maps) - 0.4) if len(maps) > 1 else 5.8
     widths = [*[3.0] * len(maps), *([1.0] if images else [])]
-    figure, axes = _figure(12.5 if len(maps) > 1 else 8.6, height, ncols=len(widths), width_ratios=widths)
+    figure, axes = new_figure(12.5 if len(maps) > 1 else 8.6, height, ncols=len(widths), width_ratios=widths)
     colours = region_colours([found.labels for found in maps.values()])
     for axis, (title, found) in zip(axes[0], maps.items(), strict=False):
         extent = [unit * edge for edge in found.extent]
@@ -233,7 +234,7 @@ def region_maps(
         axes[0, -1].set_axis_off()
         for row, (name, image) in enumerate(images.items()):
             share = 1 / len(images)
-            _draw(axes[0, -1].inset_axes((0, 1 - (row + 0.92) * share, 1, 0.8 * share)), image, name)
+            draw_image(axes[0, -1].inset_axes((0, 1 - (row + 0.92) * share, 1, 0.8 * share)), image, name)
     return figure
 
 
@@ -258,6 +259,47 @@ def paint_regions(found: RegionMap, colours: Mapping[int, str]) -> np.ndarray:
     return 1 - strength * (1 - pixels)
 
 
+class Place(NamedTuple):
+    """Where a name goes, in shares of the map, and how far that is from the border of its region, too."""
+
+    x: float
+    y: float
+    depth: float
+
+
+def name_places(
+    labels: Tensor,
+    indices: Iterable[int],
+    taken: Sequence[tuple[float, float, float]],
+    *,
+    width: float,
+    height: float,
+    least: float,
+) -> dict[int, Place]:
+    """Where to write the names of classes into a map (rows, columns): each where its region is widest.
+
+    taken: places (x, y, height) that no name may cover. width, height: of a name, half and whole. least: the share of
+    the map from which a class gets a name at all. All are shares of the map, counted from the bottom left.
+    """
+    from scipy import ndimage
+
+    rows, columns = labels.shape
+    labels = labels.repeat_interleave(max(1, columns // rows), 0)  # so that strips are as high as they look
+    y, x = np.mgrid[0 : 1 : len(labels) * 1j, 0 : 1 : columns * 1j]
+    taken, places = list(taken), {}
+    for index in indices:
+        inside = (labels == index).numpy()
+        if inside.mean() < least:
+            continue
+        depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+        for there_x, there_y, there_height in taken:
+            depth = np.where((np.abs(x - there_x) < width) & (np.abs(y - there_y) < there_height), 0.1 * depth, depth)
+        place = np.unravel_index((depth * (1.2 - np.abs(x - 0.5))).argmax(), depth.shape)  # of equals, the middle one
+        places[index] = Place(float(x[place]), float(y[place]), float(depth[place]) / columns)
+        taken.append((*places[index][:2], height))
+    return places
+
+
 def _name_regions(
     axes: Axes,
     found: RegionMap,
@@ -266,28 +308,12 @@ def _name_regions(
     extent: Sequence[float],
     marks: Sequence[Tensor],
 ) -> None:
-    """Write the name of each large region where it is widest, and not over a mark or another name."""
-    from scipy import ndimage
-
     corner, far = np.array(extent[::2]), np.array(extent[1::2])
-    rows, columns = found.labels.shape
-    labels = found.labels.repeat_interleave(max(1, columns // rows), 0)  # so that strips are as high as they look
-    rows = len(labels)
-    y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
-    taken = [(*((mark.numpy() - corner) / (far - corner)), 0.12) for mark in marks]  # x, y and height, in shares
-    for index in colours:
-        inside = np.pad((labels == index).numpy(), 1)
-        if inside.mean() < 0.02:
-            continue
-        depth = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
-        for there_x, there_y, height in taken:
-            depth = np.where((np.abs(x - there_x) < 0.2) & (np.abs(y - there_y) < height), 0.1 * depth, depth)
-        depth = depth * (1.2 - np.abs(x - 0.5))  # of equals the one in the middle
-        place = np.unravel_index(depth.argmax(), depth.shape)
+    taken = [(*((mark.numpy() - corner) / (far - corner)), 0.12) for mark in marks]
+    for index, place in name_places(found.labels, colours, taken, width=0.2, height=0.07, least=0.02).items():
         name = _short(names[index])
         room = np.array([0.02 + 0.01 * len(name), 0.03])
-        share = np.clip((x[place], y[place]), room, 1 - room)
-        taken.append((*share, 0.07))
+        share = np.clip((place.x, place.y), room, 1 - room)
         axes.text(*(corner + (far - corner) * share), name, ha="center", va="center", fontsize=12, **HALO)
 
 
@@ -328,7 +354,7 @@ def curves(
     marks: Mapping[str, float] | None = None,
 ) -> Figure:
     """Named lines {name: (xs, ys)} in one plot, different in colour, dash and marker; `marks` are vertical lines."""
-    figure, ((axes,),) = _figure(10, 4.4)
+    figure, ((axes,),) = new_figure(10, 4.4)
     for (name, (xs, ys)), (colour, dash, marker) in zip(lines.items(), LINES * 3, strict=False):
         many = len(xs) > 25
         axes.plot(xs, ys, color=colour, linestyle=dash, marker=None if many else marker, linewidth=2.5, label=name)
@@ -355,10 +381,10 @@ def curves(
 
 def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
     """An image beside its gradient: signed (grey is zero) and as saliency, the largest |gradient| of the channels."""
-    figure, axes = _figure(12.5, 4.3, ncols=3)
+    figure, axes = new_figure(12.5, 4.3, ncols=3)
     scale = torch.quantile(gradient.abs().flatten()[:: max(1, gradient.numel() // 100_000)], 0.99).clamp_min(1e-30)
-    _draw(axes[0, 0], image, "image")
-    _draw(axes[0, 1], amplify(gradient / scale, 0.5), "gradient (grey: zero)")
+    draw_image(axes[0, 0], image, "image")
+    draw_image(axes[0, 1], amplify(gradient / scale, 0.5), "gradient (grey: zero)")
     saliency = gradient.abs().amax(1, keepdim=True) / (1.5 * scale)
     axes[0, 2].imshow(saliency[0, 0].cpu().numpy(), cmap="cividis", vmin=0, vmax=1)
     axes[0, 2].set_title("how strongly each pixel counts")
@@ -368,7 +394,7 @@ def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
 
 def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float]) -> Figure:
     """How values are distributed, as grey bars over a logarithmic axis, with named vertical lines at `marks`."""
-    figure, ((axes,),) = _figure(10, 3.8)
+    figure, ((axes,),) = new_figure(10, 3.8)
     values = np.asarray(values)
     everything = [*values, *marks.values()]
     edges = np.geomspace(min(everything) / 1.5, max(everything) * 1.5, 60)
@@ -399,7 +425,7 @@ def changed_levels(original: Tensor, image: Tensor) -> Figure:
             )
     levels = (to_uint8(image).int() - to_uint8(original).int()).abs()[0].clamp(max=3).cpu()
     colours = {"1": "#7FC1EE", "2": BLUE, "3 or more": ORANGE}
-    figure, ((left, right),) = _figure(10.5, 4.6, ncols=2, width_ratios=(1, 1))
+    figure, ((left, right),) = new_figure(10.5, 4.6, ncols=2, width_ratios=(1, 1))
     palette = np.array([to_rgb(colour) for colour in ("white", *colours.values())])
     left.imshow(palette[levels.amax(0).numpy()], interpolation="nearest")
     left.set(xticks=[], yticks=[], title="where")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .arguments import whole
 from .images import default_device, validate_images
 
 # How red, green and blue vary together in the course's photographs: the rows are the colours, the columns brightness,
@@ -22,8 +23,7 @@ COLOURS = ((0.61, -0.31, 0.03), (0.58, 0.07, -0.09), (0.54, 0.28, 0.06))
 
 def _size(size: int | Sequence[int]) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 2:
-        raise ValueError(f"size must be at least 2 pixels, got {size}")
+    whole(2, height=height, width=width)
     return height, width
 
 

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .arguments import whole
+
 
 def default_device() -> torch.device:
     """A CUDA GPU if there is one, else the CPU: where models and images go unless told otherwise."""
@@ -24,7 +26,7 @@ def validate_images(
     limits = f" in [{bounds[0]:g}, {bounds[1]:g}]" if bounds else ""
     if images.dtype != torch.float32:
         top = f" with maximum {images.max()}" if images.numel() and images.device.type != "meta" else ""
-        way = "images.from_uint8" if images.dtype == torch.uint8 else f"{name}.float()"
+        way = f"fooling_utils.from_uint8({name})" if images.dtype == torch.uint8 else f"{name}.float()"
         raise TypeError(f"{name} must be float32{limits}, got {images.dtype}{top}: use {way}")
     if images.ndim != dimensions + 1:
         shape = "(N, 3, H, W)" if dimensions == 3 else f"(N, and {dimensions} more)"
@@ -82,8 +84,7 @@ def save_png(image: Tensor, path: str | os.PathLike) -> None:
 
 def through_jpeg(images: Tensor, quality: int = 75) -> Tensor:
     """The images after they were saved as JPEG of this quality (1 to 95) and loaded again."""
-    if not 1 <= quality <= 95:
-        raise ValueError(f"quality must be from 1 to 95, got {quality}")
+    whole(1, 95, quality=quality)
 
     def one(image: Tensor) -> Tensor:
         file = io.BytesIO()

@@ -92,9 +92,10 @@ class Classifier(nn.Module):
         except RuntimeError as error:
             if tuple(images.shape[1:]) == self.input_shape:
                 raise
+            way = f"load_image(..., size={self.input_size})" if len(self.input_shape) == 3 else "that shape"
             raise ValueError(
                 f"this network expects images of shape {self.input_shape} and cannot take "
-                f"{tuple(images.shape[1:])}: use load_image(..., size={self.input_size})"
+                f"{tuple(images.shape[1:])}: use {way}"
             ) from error
 
     @property

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .arguments import between, whole
 from .images import per_image
 from .models import CHUNK, Classifier
 from .objectives import Label
+from .optimize import last
 from .steps import unit_vectors
 
 Extent = tuple[float, float, float, float]
@@ -52,34 +54,32 @@ def refine_map(
     sure: where four computed neighbours around a point agree and all have this probability, it is filled in from
         them and not computed; `None` computes everything.
     """
-    if coarse < 1 or (sure is not None and not 0 <= sure <= 1):
-        raise ValueError(f"coarse must be at least 1 and sure between 0 and 1, got {coarse} and {sure}")
-    return _refine(predict, grid_points(extent, size), extent, coarse, sure)
+    whole(coarse=coarse)
+    between(0, 1, sure=0 if sure is None else sure)
+    grid = grid_points(extent, size)
 
+    def maps() -> Iterator[RegionMap]:
+        stride = min(coarse, size - 1)
+        labels, confidence = torch.zeros(size, size, dtype=torch.long), torch.zeros(size, size)
+        known = exact = torch.zeros(size, size, dtype=torch.bool)
+        lines = None
+        while stride >= 1:
+            coarser, lines = lines, torch.tensor([*range(0, size - 1, stride), size - 1])
+            wanted = torch.zeros_like(known)
+            wanted[lines[:, None], lines] = True
+            wanted &= ~known
+            if sure is not None and coarser is not None:
+                wanted, labels, confidence = _fill(wanted, labels, confidence, coarser, sure)
+            if wanted.any():
+                confidence[wanted], labels[wanted] = (part.cpu() for part in predict(grid[wanted]).max(1))
+            exact = exact | wanted
+            known[lines[:, None], lines] = True
+            nearest = lines[(torch.arange(size)[:, None] - lines).abs().argmin(1)]
+            place = nearest[:, None], nearest
+            yield RegionMap(labels[place], confidence[place], exact.clone(), extent)
+            stride = stride // 2 if stride % 2 == 0 else min(stride - 1, 1)  # coarser lines stay among the finer
 
-def _refine(
-    predict: Callable[[Tensor], Tensor], grid: Tensor, extent: Extent, stride: int, sure: float | None
-) -> Iterator[RegionMap]:
-    size = len(grid)
-    stride = min(stride, size - 1)
-    labels, confidence = torch.zeros(size, size, dtype=torch.long), torch.zeros(size, size)
-    known = exact = torch.zeros(size, size, dtype=torch.bool)
-    lines = None
-    while stride >= 1:
-        coarser, lines = lines, torch.tensor([*range(0, size - 1, stride), size - 1])
-        wanted = torch.zeros_like(known)
-        wanted[lines[:, None], lines] = True
-        wanted &= ~known
-        if sure is not None and coarser is not None:
-            wanted, labels, confidence = _fill(wanted, labels, confidence, coarser, sure)
-        if wanted.any():
-            confidence[wanted], labels[wanted] = (part.cpu() for part in predict(grid[wanted]).max(1))
-        exact = exact | wanted
-        known[lines[:, None], lines] = True
-        nearest = lines[(torch.arange(size)[:, None] - lines).abs().argmin(1)]
-        place = nearest[:, None], nearest
-        yield RegionMap(labels[place], confidence[place], exact.clone(), extent)
-        stride = stride // 2 if stride % 2 == 0 else min(stride - 1, 1)  # coarser lines stay among the finer
+    return maps()
 
 
 def _fill(
@@ -95,15 +95,14 @@ def _fill(
     corner_confidence = torch.stack([confidence[corner] for corner in corners])
     agree = (corner_labels == corner_labels[0]).all(0) & (corner_confidence.amin(0) >= sure)
     weights = [a[:, None] * b for a in (1 - share, share) for b in (1 - share, share)]
-    between = (torch.stack(weights) * corner_confidence).sum(0)
+    blended = (torch.stack(weights) * corner_confidence).sum(0)
     filled = wanted & agree
-    return wanted & ~agree, torch.where(filled, corner_labels[0], labels), torch.where(filled, between, confidence)
+    return wanted & ~agree, torch.where(filled, corner_labels[0], labels), torch.where(filled, blended, confidence)
 
 
 def region_map(predict: Callable[[Tensor], Tensor], extent: Extent, size: int = 100) -> RegionMap:
     """The whole map at once, every point computed."""
-    (whole,) = refine_map(predict, extent, size, coarse=1)
-    return whole
+    return last(refine_map(predict, extent, size, coarse=1))
 
 
 # ---------------------------------------------------------------------------------- planes through the space of images

@@ -2,8 +2,9 @@
 
 import difflib
 import io
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from . import data
+from .arguments import between, one_of, whole
 from .downloads import download
 from .images import default_device, from_pil
 
@@ -67,19 +69,28 @@ PICTURES: dict[str, Callable[[], Image.Image | np.ndarray]] = {
 PHOTOGRAPHS = tuple(name for name in PICTURES if name not in ("school_bus", "robin"))  # those two are drawn
 
 
-def photographs(crops: int = 30, size: int = 224, *, seed: int = 0, device: str | torch.device | None = None) -> Tensor:
-    """Seeded crops of each of the `PHOTOGRAPHS`, half of them mirrored: (9 * crops, 3, size, size).
+def photographs(
+    crops: int = 30,
+    size: int = 224,
+    *,
+    names: Sequence[str] = PHOTOGRAPHS,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+) -> Tensor:
+    """Seeded crops of photographs, half of them mirrored: (len(names) * crops, 3, size, size).
 
-    A crop shows seven eighths of the height and width of the picture, anywhere in it.
+    crops: of each photograph; one shows seven eighths of the height and width of the picture, anywhere in it.
+    names: some of the `PHOTOGRAPHS`; the crops of each are the same whichever others are asked for.
     """
-    if crops < 1:
-        raise ValueError(f"crops must be at least 1, got {crops}")
-    generator = torch.Generator().manual_seed(seed)
+    whole(crops=crops, size=size)
+    for name in names:
+        one_of(PHOTOGRAPHS, photograph=name)
+    places = torch.rand(len(PHOTOGRAPHS), crops, 3, generator=torch.Generator().manual_seed(seed))
     cut = []
-    for name in PHOTOGRAPHS:
+    for name in names:
         picture = load_image(name, round(size * 8 / 7), device=device)
         room = picture.shape[-1] - size
-        for top, left, mirrored in torch.rand(crops, 3, generator=generator).tolist():
+        for top, left, mirrored in places[PHOTOGRAPHS.index(name)].tolist():
             top, left = round(top * room), round(left * room)
             crop = picture[:, :, top : top + size, left : left + size]
             cut.append(crop.flip(3) if mirrored < 0.5 else crop)
@@ -102,8 +113,7 @@ def load_image(
     Raises FileNotFoundError for an unknown name or file, ConnectionError for an address that cannot be read, and
     ValueError for what is not a picture.
     """
-    if size < 1:
-        raise ValueError(f"size must be at least 1 pixel, got {size}")
+    whole(size=size)
     try:
         picture = _to_rgb(_open(source))
     except Image.DecompressionBombError as error:
@@ -183,8 +193,8 @@ def _unreadable(source) -> str:
 
 def blank(value: float = 0.5, count: int = 1, size: int = 224, *, device: str | torch.device | None = None) -> Tensor:
     """`count` images of one shade, 0 black, 0.5 grey, 1 white: (count, 3, size, size)."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"value must be in [0, 1], got {value}")
+    between(0, 1, value=value)
+    whole(count=count, size=size)
     return torch.full((count, 3, size, size), float(value), device=device or default_device())
 
 
@@ -192,6 +202,7 @@ def uniform_noise(
     count: int = 1, size: int = 224, *, seed: int = 0, device: str | torch.device | None = None
 ) -> Tensor:
     """`count` images whose values are independent and uniform in [0, 1]: (count, 3, size, size)."""
+    whole(count=count, size=size)
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 3, size, size, generator=generator).to(device or default_device())
 
@@ -201,8 +212,8 @@ def gaussian_noise(
     device: str | torch.device | None = None,
 ) -> Tensor:  # fmt: skip
     """`count` images of independent Gaussian values, cut off at 0 and 1: (count, 3, size, size)."""
-    if std < 0:
-        raise ValueError(f"std must not be negative, got {std}")
+    between(0, math.inf, std=std)
+    whole(count=count, size=size)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(count, 3, size, size, generator=generator)
     return (mean + std * noise).clamp(0, 1).to(device or default_device())

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .arguments import positive
 from .images import per_image
 
 
@@ -21,12 +22,6 @@ class Step(NamedTuple):
 
     def __call__(self, gradient: Tensor, state: Any) -> tuple[Tensor, Any]:
         return self.move(gradient, state)
-
-
-def _positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not number > 0:
-            raise ValueError(f"{name} must be greater than 0, got {number}")
 
 
 def unit_vectors(gradient: Tensor) -> Tensor:
@@ -43,7 +38,7 @@ def unit_vectors(gradient: Tensor) -> Tensor:
 
 def unit_step(length: float = 0.3) -> Step:
     """Move by `length` (L2, pixel units) along the gradient: gradient ascent with the gradient's size divided out."""
-    _positive(length=length)
+    positive(length=length)
     return Step(lambda variable: None, lambda gradient, state: (length * unit_vectors(gradient), state))
 
 
@@ -52,7 +47,7 @@ def sign_step(size: float = 1 / 255) -> Step:
 
     Source: Goodfellow, Shlens, Szegedy 2014, arXiv 1412.6572, section 4.
     """
-    _positive(size=size)
+    positive(size=size)
     return Step(lambda variable: None, lambda gradient, state: (size * gradient.sign(), state))
 
 
@@ -61,7 +56,7 @@ def adam_step(rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999) -> S
 
     Source: Kingma and Ba 2014, arXiv 1412.6980, algorithm 1.
     """
-    _positive(rate=rate)
+    positive(rate=rate)
     for name, beta in {"beta1": beta1, "beta2": beta2}.items():
         if not 0 <= beta < 1:
             raise ValueError(f"{name} must be in [0, 1), got {beta}")

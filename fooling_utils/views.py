@@ -4,6 +4,7 @@ Random views, for what must survive being moved and turned; and filters in front
 An attack that knows of a filter climbs through it, and where it has no useful gradient, through `straight_through`.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
+from .arguments import between, positive, whole
 from .images import through_jpeg
 
 View = Callable[[Tensor, torch.Generator], Tensor]
@@ -25,11 +27,8 @@ def random_views(
         1 / 1.2 and 1.2. fill: the shade of what comes in at the edges.
     Source: Athalye and others 2017, arXiv 1707.07397 (expectation over transformation); by torchvision.
     """
-    if not hasattr(count, "__index__") or count < 1:
-        raise ValueError(f"count must be a whole number and at least 1, got {count}")
-    for name, value in {"shift": shift, "degrees": degrees, "zoom": zoom}.items():
-        if not value >= 0:
-            raise ValueError(f"{name} must be 0 or more, got {value}")
+    whole(count=count)
+    between(0, math.inf, shift=shift, degrees=degrees, zoom=zoom)
 
     def one(images: Tensor, turn: float, right: float, down: float, larger: float) -> Tensor:
         height, width = images.shape[-2:]
@@ -55,15 +54,13 @@ def quantised(levels: int = 8) -> View:
 
     Source: Xu, Evans, Qi 2017, arXiv 1704.01155 (feature squeezing).
     """
-    if not hasattr(levels, "__index__") or levels < 2:
-        raise ValueError(f"levels must be a whole number and at least 2, got {levels}")
+    whole(2, levels=levels)
     return lambda images, generator: (images * (levels - 1)).round() / (levels - 1)
 
 
 def blurred(sigma: float = 1.5) -> View:
     """A Gaussian blur of standard deviation `sigma` pixels."""
-    if not sigma > 0:
-        raise ValueError(f"sigma must be greater than 0, got {sigma}")
+    positive(sigma=sigma)
     size = 2 * round(2.5 * sigma) + 1
     return lambda images, generator: transforms.gaussian_blur(images, [size, size], [sigma, sigma])
 
@@ -73,8 +70,7 @@ def recompressed(quality: int = 75) -> View:
 
     Source: Dziugaite, Ghahramani, Roy 2016, arXiv 1608.00853.
     """
-    if not 1 <= quality <= 95:
-        raise ValueError(f"quality must be from 1 to 95, got {quality}")
+    whole(1, 95, quality=quality)
     # plus zero times the image: a gradient of zero, as rounding has, and not an error of torch's
     return lambda images, generator: through_jpeg(images.detach(), quality) + 0 * images
 

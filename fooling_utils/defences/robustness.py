@@ -3,12 +3,14 @@
 All of these are upper bounds, since a better attack may come. A lower bound, with a proof, is in `smoothing.py`.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ..arguments import between
 from ..attacks.minimum_norm import smallest_change
 from ..constraints import l2_ball
 from ..images import per_image
@@ -31,8 +33,7 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
 
     Raises ValueError where the attack went farther than `epsilon` (L2), or out of the legal range.
     """
-    if not epsilon >= 0:
-        raise ValueError(f"epsilon must be 0 or more, got {epsilon}")
+    between(0, math.inf, epsilon=epsilon)
     stands = right(model, images, labels)
     if epsilon > 0 and stands.any():
         found = attack(model, images[stands], epsilon)

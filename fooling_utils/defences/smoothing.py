@@ -9,8 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..arguments import positive, whole
 from ..attacks.minimum_norm import smallest_change
 from ..networks.small import Digits, digit_net, fit, noisy
+from ..optimize import last
 from .robustness import right
 
 STORED_SIGMAS = (0.25, 0.5)  # of `python -m fooling_utils.data.make smoothed`
@@ -23,20 +25,17 @@ def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int
 
     sigma: standard deviation, pixel units; the noisy copies are not clipped. Every image has noise of its own.
     """
-    if not sigma > 0 or draws < 1:
-        raise ValueError(f"sigma must be greater than 0 and draws at least 1, got {sigma} and {draws}")
+    positive(sigma=sigma)
+    whole(draws=draws)
     generator = torch.Generator().manual_seed(seed)
     counts = []
     with torch.no_grad():
         for image in images:
-            noise = (torch.randn(part, *image.shape, generator=generator) for part in _parts(draws))
+            parts = [min(AT_ONCE, draws - begin) for begin in range(0, draws, AT_ONCE)]
+            noise = (torch.randn(part, *image.shape, generator=generator) for part in parts)
             scores = [net(image + sigma * part.to(image)) for part in noise]
             counts.append(sum(score.argmax(1).bincount(minlength=score.shape[1]) for score in scores))
     return torch.stack(counts)
-
-
-def _parts(draws: int) -> list[int]:
-    return [min(AT_ONCE, draws - begin) for begin in range(0, draws, AT_ONCE)]
 
 
 def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
@@ -132,6 +131,5 @@ def nearest_overturned(
 def trained_in_noise(data: Digits, sigma: float, *, epochs: int = 40) -> nn.Sequential:
     """The `digit_net` that votes well at `sigma`: trained on digits with that much noise (two seconds)."""
     net = digit_net()
-    for _ in fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma)):
-        pass
+    last(fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma)))
     return net.eval()

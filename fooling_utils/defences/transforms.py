@@ -33,7 +33,7 @@ def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
     return Classifier(front, model.labels, model.input_shape, model.bounds, prepare=False)
 
 
-def answers(model: Classifier, defence: View, images: Tensor, *, draws: int = 1, seed: int = 0) -> Tensor:
+def probabilities_behind(model: Classifier, defence: View, images: Tensor, *, draws: int = 1, seed: int = 0) -> Tensor:
     """What the network says to images (N, ...) behind a defence: probabilities (draws, N, classes)."""
     generator = torch.Generator(images.device).manual_seed(seed)
     return torch.stack([model.probabilities(defence(images, generator).clamp(0, 1)) for _ in range(draws)])

@@ -7,6 +7,7 @@ that it beats. An `Encoding` says what a genome is: here `direct`, where every v
 Source: Nguyen, Yosinski, Clune 2014, arXiv 1412.1897; the algorithm: Mouret and Clune 2015, arXiv 1504.04909.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
+from ..arguments import between, whole
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
@@ -27,14 +30,29 @@ VERSION = 1
 class Encoding(NamedTuple):
     """What a genome is, and how it becomes an image.
 
+    name: kept in the archive, so that an archive is never continued with another encoding.
     start: (count, generator) to random genomes (count, ...). mutate: (genomes, generator) to changed copies, one each.
-    render: genomes (N, ...) to images (N, C, H, W) in [0, 1]. name: kept in the archive, so that none is mistaken.
+    render: genomes (N, ...) to images (N, C, H, W) in [0, 1]. render_at: (genomes, size) to images about that large,
+    where small ones are quicker to paint.
     """
 
     name: str
     start: Callable[[int, torch.Generator], Tensor]
     mutate: Callable[[Tensor, torch.Generator], Tensor]
     render: Callable[[Tensor], Tensor]
+    render_at: Callable[[Tensor, int], Tensor] | None = None
+
+    def thumbnails(self, genomes: Tensor, size: int) -> Tensor:
+        """Small pictures (N, 3, h, w) of genomes (N, ...), the longer side at most `size`, on the 8-bit grid."""
+        twice = 2 * size  # painted larger and averaged: lines thinner than a pixel stay visible
+        return thumbnails(self.render_at(genomes, twice) if self.render_at else self.render(genomes), size)
+
+
+def thumbnails(images: Tensor, size: int) -> Tensor:
+    """Images (N, 1 or 3, H, W) made small, (N, 3, h, w), the longer side at most `size`, on the 8-bit grid."""
+    scale = min(1, size / max(images.shape[2:]))
+    height, width = (max(1, round(scale * side)) for side in images.shape[2:])
+    return round_to_8bit(interpolate(images, (height, width), mode="area").clamp(0, 1)).expand(-1, 3, -1, -1)
 
 
 def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength: float = 15.0) -> Encoding:
@@ -46,8 +64,7 @@ def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength:
     """
     if not 0 < rate <= 1:
         raise ValueError(f"rate must be greater than 0 and at most 1, got {rate}")
-    if strength < 0:
-        raise ValueError(f"strength must not be negative, got {strength}")
+    between(0, math.inf, strength=strength)
 
     def start(count: int, generator: torch.Generator) -> Tensor:
         return torch.rand(count, *shape, generator=generator)
@@ -71,7 +88,7 @@ class Archive:
     confidence: (classes,), the probability of the class for its champion, rounded to 8 bit.
     born: (classes,), the generation that the champion comes from, counted from 1.
     generations, evaluations: how much was done until now. encoding: its name.
-    random_state: where the random numbers stand. fingerprint: what the network answers to a grey image.
+    random_state: of the random numbers that come next. fingerprint: what the network answers to a grey image.
     """
 
     labels: tuple[str, ...]
@@ -166,10 +183,8 @@ def evolve(
     Raises ValueError at the call for a population below 2, an unknown or repeated target, or an archive that belongs
     to another network or encoding.
     """
-    if not hasattr(population, "__index__") or population < 2:
-        raise ValueError(f"population must be a whole number and at least 2, got {population}")
-    if not hasattr(generations, "__index__") or generations < 1:
-        raise ValueError(f"generations must be a whole number and at least 1, got {generations}")
+    whole(2, population=population)
+    whole(generations=generations)
     if archive is not None and not isinstance(archive, Archive):
         raise TypeError(f"archive must be an Archive, got {type(archive).__name__}: use load_archive(path)")
     with torch.no_grad():
@@ -195,29 +210,28 @@ def evolve(
     elif archive.fingerprint.shape != fingerprint.shape or (archive.fingerprint - fingerprint).abs().max() > 0.05:
         raise ValueError("the archive belongs to another network: this one answers a grey image differently")
     model.validate(encoding.render(encoding.start(1, torch.Generator()).to(model.device)), "a rendered genome")
-    return _evolve(model, encoding, population, generations, archive)
+    begin = archive
 
+    def archives() -> Iterator[Archive]:
+        archive, generator = begin, torch.Generator()
+        generator.set_state(begin.random_state)
+        for _ in range(generations):
+            if archive.genomes:
+                # classes with little confidence have more children: a champion near 100 % has little left to gain
+                parents = torch.multinomial(1.05 - archive.confidence, population, True, generator=generator).tolist()
+                genomes = encoding.mutate(torch.stack([archive.genomes[parent] for parent in parents]), generator)
+            else:
+                genomes = encoding.start(population, generator)
+            images = round_to_8bit(encoding.render(genomes.to(model.device)))
+            archive = replace(
+                _credit(archive, genomes, model.probabilities(images)[:, archive.indices].cpu()),
+                generations=archive.generations + 1,
+                evaluations=archive.evaluations + population,
+                random_state=generator.get_state(),
+            )
+            yield archive
 
-def _evolve(
-    model: Classifier, encoding: Encoding, population: int, generations: int, archive: Archive
-) -> Iterator[Archive]:
-    generator = torch.Generator()
-    generator.set_state(archive.random_state)
-    for _ in range(generations):
-        if archive.genomes:
-            # classes with little confidence have more children: a champion near 100 % has little left to gain
-            parents = torch.multinomial(1.05 - archive.confidence, population, True, generator=generator).tolist()
-            genomes = encoding.mutate(torch.stack([archive.genomes[parent] for parent in parents]), generator)
-        else:
-            genomes = encoding.start(population, generator)
-        images = round_to_8bit(encoding.render(genomes.to(model.device)))
-        archive = replace(
-            _credit(archive, genomes, model.probabilities(images)[:, archive.indices].cpu()),
-            generations=archive.generations + 1,
-            evaluations=archive.evaluations + population,
-            random_state=generator.get_state(),
-        )
-        yield archive
+    return archives()
 
 
 def _credit(archive: Archive, genomes: Tensor, confidence: Tensor) -> Archive:

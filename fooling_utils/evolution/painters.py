@@ -17,6 +17,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..arguments import whole
 from .evolve import Encoding
 
 INPUTS = 4
@@ -31,8 +32,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
     """Images (N, 3, size, size) painted by networks that begin with 16 hidden nodes and grow to at most `hidden`."""
-    if size < 2 or hidden < 0:
-        raise ValueError(f"size must be at least 2 and hidden at least 0, got {size} and {hidden}")
+    whole(2, size=size)
+    whole(0, hidden=hidden)
 
     def start(count: int, generator: torch.Generator) -> Tensor:
         return torch.stack([_random_genome(hidden, generator) for _ in range(count)])
@@ -40,10 +41,10 @@ def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
     def mutate(genomes: Tensor, generator: torch.Generator) -> Tensor:
         return torch.stack([_mutated(genome, generator) for genome in genomes])
 
-    def render(genomes: Tensor) -> Tensor:
-        return torch.stack([paint(genome, size) for genome in genomes])
+    def render(genomes: Tensor, most: int = size) -> Tensor:
+        return torch.stack([paint(genome, min(most, size)) for genome in genomes])
 
-    return Encoding(f"CPPN {size}, {hidden} hidden", start, mutate, render)
+    return Encoding(f"CPPN {size}, {hidden} hidden", start, mutate, render, render)
 
 
 def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
@@ -69,8 +70,8 @@ def layered_genome(width: int = 24, layers: int = 3, *, symmetric: bool = True, 
 
     width, layers: of the hidden nodes. symmetric: left and right are mirror images, since no node is told x.
     """
-    if width < OUTPUTS or layers < 1:
-        raise ValueError(f"width must be at least {OUTPUTS} and layers at least 1, got {width} and {layers}")
+    whole(OUTPUTS, width=width)
+    whole(layers=layers)
     generator = torch.Generator().manual_seed(seed)
     hidden = width * layers
     genome = torch.zeros(hidden + OUTPUTS, 1 + INPUTS + hidden)

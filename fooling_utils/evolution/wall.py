@@ -1,31 +1,52 @@
-"""All champions of an archive in one image."""
+"""All champions of an archive as small pictures."""
 
 import torch
 from torch import Tensor
 
 from ..images import per_image
-from .evolve import Archive, Encoding
+from .evolve import Archive, Encoding, thumbnails
 
 
-class ChampionWall:
-    """All champions of an archive as one image, each the brighter the higher its confidence; 0 % is black.
+class Wall:
+    """The champions of an archive as small pictures, one for each class; a champion is painted once.
 
-    encoding: one that paints small images, such as `cppn(28)`. columns: how many stand side by side.
+    size: the longer side of a small picture, in pixels. columns: how many stand side by side.
     """
 
-    def __init__(self, encoding: Encoding, columns: int = 40):
-        self.encoding, self.columns = encoding, columns
+    def __init__(self, encoding: Encoding, columns: int = 40, size: int = 28):
+        self.encoding, self.columns, self.size = encoding, columns, size
         self._small: dict[int, tuple[Tensor, Tensor]] = {}  # by identity; the genome is kept, so that it stays unique
 
+    def small(self, genome: Tensor) -> Tensor:
+        """The small picture (3, h, w) of a champion, on the 8-bit grid."""
+        if id(genome) not in self._small:
+            self._add(genome, self.encoding.thumbnails(genome[None], self.size)[0])
+        return self._small[id(genome)][1]
+
+    def keep(self, archive: Archive, children: Tensor, images: Tensor) -> None:
+        """Take the small pictures of new champions from the images of the children; let go of those that lost."""
+        born = [archive.genomes[place] for place in (archive.born == archive.generations).nonzero()[:, 0].tolist()]
+        for genome in {id(one): one for one in born}.values():
+            there = genome.to(children.device)
+            same = next((image for child, image in zip(children, images, strict=True) if _same(child, there)), None)
+            if same is not None:
+                self._add(genome, thumbnails(same[None], self.size)[0])
+        alive = {id(genome) for genome in archive.genomes}
+        self._small = {key: pair for key, pair in self._small.items() if key in alive}
+
+    def _add(self, genome: Tensor, picture: Tensor) -> None:
+        self._small[id(genome)] = genome, picture.cpu()
+
     def draw(self, archive: Archive) -> Tensor:
-        """The wall as it is now, (1, 3, height, width); only champions that are new are painted."""
-        new = {id(genome): genome for genome in archive.genomes if id(genome) not in self._small}
-        if new:
-            images = self.encoding.render(torch.stack(list(new.values())))
-            self._small |= {key: (new[key], image) for key, image in zip(new, images, strict=True)}
-        images = torch.stack([self._small[id(genome)][1] for genome in archive.genomes])
-        images = images * per_image(archive.confidence, images)
-        missing = -len(images) % self.columns
-        images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
-        rows = [torch.cat(list(row), 2) for row in images.split(self.columns)]
+        """The wall as one image (1, 3, height, width), each picture the brighter the higher its confidence."""
+        pictures = torch.stack([self.small(genome) for genome in archive.genomes])
+        pictures = pictures * per_image(archive.confidence, pictures)
+        missing = -len(pictures) % self.columns
+        pictures = torch.cat([pictures, pictures.new_zeros(missing, *pictures.shape[1:])])
+        rows = [torch.cat(list(row), 2) for row in pictures.split(self.columns)]
         return torch.cat(rows, 1)[None].clamp(0, 1)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two genomes are equal; their first genes, looked at first, tell nearly all of them apart."""
+    return torch.equal(one.flatten()[:99], other.flatten()[:99]) and torch.equal(one, other)

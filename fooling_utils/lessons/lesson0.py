@@ -14,7 +14,7 @@ from ..networks.pretrained import BUNDLED
 NEEDED_GB = 2.5
 
 
-class Check(NamedTuple):
+class Finding(NamedTuple):
     """What was looked at, whether it will do, what was found, and what to do if it will not."""
 
     what: str
@@ -23,55 +23,55 @@ class Check(NamedTuple):
     advice: str = ""
 
 
-def check_machine() -> list[Check]:
+def examine_machine() -> list[Finding]:
     """Look at everything that a lesson needs; nothing is changed and nothing is downloaded."""
     return [_python(), *map(_package, ("torch", "torchvision", "timm", "matplotlib", "ipywidgets")),
             _device(), _threads(), _memory(), *map(_weights, BUNDLED)]  # fmt: skip
 
 
-def report(checks: list[Check]) -> str:
-    """The checks as text, one line each, with the advice below what is missing."""
+def report(findings: list[Finding]) -> str:
+    """The findings as text, one line each, with the advice below what is missing."""
     lines = []
-    for check in checks:
-        lines.append(f"{'ok     ' if check.ok else 'MISSING'}  {check.what:<22}{check.found}")
-        if not check.ok:
-            lines.append(f"         -> {check.advice}")
+    for finding in findings:
+        lines.append(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what:<22}{finding.found}")
+        if not finding.ok:
+            lines.append(f"         -> {finding.advice}")
     return "\n".join(lines)
 
 
-def _python() -> Check:
+def _python() -> Finding:
     ok = sys.version_info >= (3, 10)
-    return Check("Python", ok, platform.python_version(), "the course needs Python 3.10 or newer: see the README")
+    return Finding("Python", ok, platform.python_version(), "the course needs Python 3.10 or newer: see the README")
 
 
-def _package(name: str) -> Check:
+def _package(name: str) -> Finding:
     try:
-        return Check(name, True, importlib.metadata.version(name))
+        return Finding(name, True, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return Check(name, False, "not installed", f"python -m pip install {name}, then restart the kernel")
+        return Finding(name, False, "not installed", f"python -m pip install {name}, then restart the kernel")
 
 
-def _device() -> Check:
+def _device() -> Finding:
     device = default_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU is needed"
-    return Check("computes on", True, f"{device.type.upper()} ({name})")
+    return Finding("computes on", True, f"{device.type.upper()} ({name})")
 
 
-def _threads() -> Check:
+def _threads() -> Finding:
     count = torch.get_num_threads()
-    return Check("threads", count >= 2, str(count), "the lessons will take twice as long; torch.set_num_threads(2)")
+    return Finding("threads", count >= 2, str(count), "the lessons will take twice as long; torch.set_num_threads(2)")
 
 
-def _memory() -> Check:
+def _memory() -> Finding:
     import psutil
 
     free = psutil.virtual_memory().available / 1e9
-    return Check("free memory", free >= NEEDED_GB, f"{free:.1f} GB", f"close programs until {NEEDED_GB} GB are free")
+    return Finding("free memory", free >= NEEDED_GB, f"{free:.1f} GB", f"close programs until {NEEDED_GB} GB are free")
 
 
-def _weights(name: str) -> Check:
+def _weights(name: str) -> Finding:
     try:
         parameters = sum(p.numel() for p in load_model(name, device="cpu", prepare=False).parameters())
     except (FileNotFoundError, ValueError) as error:
-        return Check(name, False, "no weights", str(error))
-    return Check(name, True, f"weights verified, {parameters / 1e6:.1f} million numbers")
+        return Finding(name, False, "no weights", str(error))
+    return Finding(name, True, f"weights verified, {parameters / 1e6:.1f} million numbers")

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from .. import data
+from ..arguments import one_of
 from ..images import grey_levels
 from ..models import Classifier
 from ..regions import Extent, Plane, RegionMap, plane_through
-from ..starts import load_image, photographs, uniform_noise
+from ..starts import PHOTOGRAPHS, load_image, photographs, uniform_noise
 
 LINE_KINDS = ("corner to corner", "photograph to photograph")
 
@@ -51,19 +52,16 @@ def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str =
     "corner to corner": every value is 0 or 1 at random, and the other one at the end; grey is in the middle.
     "photograph to photograph": crops of two different photographs.
     """
-    if kind not in LINE_KINDS:
-        raise ValueError(f"no kind of lines is called {kind!r}: choose from {', '.join(LINE_KINDS)}")
+    one_of(LINE_KINDS, kind=kind)
     generator = torch.Generator().manual_seed(seed)
     if kind == "corner to corner":
         begin = (torch.rand(count, 3, 224, 224, generator=generator) > 0.5).float()
         return begin.to(device), 1 - begin.to(device)
-    crops = photographs(device=device)
-    per_photograph = 30
-    photographs_count = len(crops) // per_photograph
-    first = torch.randint(photographs_count, (count,), generator=generator)
-    second = (first + torch.randint(1, photographs_count, (count,), generator=generator)) % photographs_count
-    which = torch.randint(per_photograph, (2, count), generator=generator)
-    return crops[first * per_photograph + which[0]], crops[second * per_photograph + which[1]]
+    crops = photographs(device=device).unflatten(0, (len(PHOTOGRAPHS), -1))
+    first = torch.randint(len(crops), (count,), generator=generator)
+    second = (first + torch.randint(1, len(crops), (count,), generator=generator)) % len(crops)
+    which = torch.randint(crops.shape[1], (2, count), generator=generator)
+    return crops[first, which[0]], crops[second, which[1]]
 
 
 def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -> tuple[Tensor, Tensor]:

@@ -12,12 +12,12 @@ from torch import Tensor
 from ..attacks.gradient import pgd
 from ..attacks.minimum_norm import smallest_change
 from ..attacks.universal import patched, universally
-from ..defences.transforms import DEFENCES, answers
+from ..defences.transforms import DEFENCES, probabilities_behind
 from ..images import per_image, round_to_8bit
 from ..models import Classifier
 from ..objectives import Label, toward
 from ..optimize import last, optimize_pixels, run_until
-from ..starts import photographs
+from ..starts import PHOTOGRAPHS, photographs
 from ..steps import unit_step
 from ..views import View
 
@@ -68,7 +68,7 @@ def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws:
             found[f"{steps} steps without it, as large"] = as_large(images, control, knows)
             found[f"{steps} steps through the defence"] = knows
         for attack, attacked in found.items():
-            top = answers(model, defence, attacked, draws=draws if name == "random size" else 1).argmax(2)
+            top = probabilities_behind(model, defence, attacked, draws=draws if name == "random size" else 1).argmax(2)
             yield {
                 "defence": name,
                 "attack": attack,
@@ -80,12 +80,12 @@ def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws:
 
 def scenes_to_learn_on(device: torch.device | str | None = None) -> Tensor:
     """150 crops of five photographs, for a universal change or a patch."""
-    return photographs(device=device)[:150]
+    return photographs(names=PHOTOGRAPHS[:5], device=device)
 
 
 def other_scenes(device: torch.device | str | None = None) -> Tensor:
     """20 crops of the four other photographs, to judge it on."""
-    return photographs(5, seed=1, device=device)[25:]
+    return photographs(5, names=PHOTOGRAPHS[5:], seed=1, device=device)
 
 
 def judged_change(model: Classifier, change: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:

@@ -1,10 +1,15 @@
-"""Small networks to train in seconds, plainly, on attacked images or on noisy ones; and one that was stored.
+"""Small networks to train in seconds: for points of the plane and for handwritten digits of 8 x 8 pixels.
 
-For scikit-learn's digits, 8 x 8 pixels, and for the points of `regions`: whatever `fit` is given.
+There is one way to train them, `fit`, on what is given, on attacked images or on noisy ones, and one way to attack what
+came of it: a `frozen` copy.
 """
 
+import copy
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count as counted
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +17,79 @@ import torch
 from torch import Tensor, nn
 
 from .. import data
+from ..arguments import one_of, positive, whole
 from ..constraints import l2_ball
 from ..models import Classifier
 from ..objectives import away_from
-from ..optimize import optimize_pixels
+from ..optimize import last, optimize_pixels
 from ..steps import unit_step
 
-ROBUST_EPSILON, ROBUST_EPOCHS = 0.75, 40
-DIGIT_LABELS = tuple("0123456789")
+PRESETS = ("blobs", "moons", "rings", "spiral")
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+ROBUST_EPSILON, ROBUST_EPOCHS = 0.75, 40  # how the stored network was trained
 
 Shown = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+
+
+class Kind(NamedTuple):
+    """What a small network looks at: the names of the classes it may have, the shape of one image, its legal range."""
+
+    labels: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    bounds: tuple[float, float] | None
+
+
+POINTS = Kind(("cheetah", "robin", "armadillo"), (2,), None)
+DIGITS = Kind((*"0123456789", "rubbish"), (1, 8, 8), (0.0, 1.0))
+
+
+class Points(NamedTuple):
+    """Training points in the plane: where they are, (N, 2), and their classes, (N,), whole numbers from 0."""
+
+    places: Tensor
+    labels: Tensor
+
+
+def plane_points(preset: str = "blobs", count: int = 30, classes: int = 3, seed: int = 0) -> Points:
+    """Points in the square from -1 to 1, `count` per class: "blobs", "moons" (two classes), "rings" or "spiral"."""
+    one_of(PRESETS, preset=preset)
+    whole(2, len(POINTS.labels), classes=classes)
+    whole(count=count)
+    generator = torch.Generator().manual_seed(seed)
+    classes = 2 if preset == "moons" else classes
+    labels = torch.arange(classes).repeat_interleave(count)
+    along = torch.linspace(0, 1, count).repeat(classes)
+    turn = 2 * torch.pi * labels / classes
+    noise = torch.randn(len(labels), 2, generator=generator)
+    if preset == "blobs":
+        places = 0.6 * _circle(turn + torch.pi / 2) + 0.15 * noise
+    elif preset == "moons":
+        places = 0.6 * _circle(torch.pi * (along + labels)) + torch.stack([0.6 * labels - 0.3, 0.3 * labels - 0.15], 1)
+        places = places + 0.05 * noise
+    elif preset == "rings":
+        radius = 0.15 + 0.7 * labels / (classes - 1)
+        places = radius[:, None] * _circle(2 * torch.pi * along) + 0.04 * noise
+    else:
+        places = (0.08 + 0.82 * along)[:, None] * _circle(turn + 4.5 * along) + 0.02 * noise
+    return Points(places, labels)
+
+
+def _circle(angle: Tensor) -> Tensor:
+    return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def plane_net(
+    hidden: int = 32, depth: int = 2, activation: str = "relu", *, classes: int = 3, seed: int = 0
+) -> nn.Sequential:
+    """A network from points (N, 2) to logits (N, classes), with `depth` layers of `hidden` units; untrained."""
+    one_of(ACTIVATIONS, activation=activation)
+    whole(hidden=hidden, depth=depth)
+    layers: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for size in [2, *[hidden] * (depth - 1)]:
+            layers += [nn.Linear(size, hidden), ACTIVATIONS[activation]()]
+        return nn.Sequential(*layers, nn.Linear(hidden, classes))
 
 
 class Digits(NamedTuple):
@@ -38,8 +106,8 @@ def digits() -> Digits:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    data = load_digits()
-    images, labels = torch.tensor(data.images[:, None] / 16, dtype=torch.float32), torch.tensor(data.target)
+    loaded = load_digits()
+    images, labels = torch.tensor(loaded.images[:, None] / 16, dtype=torch.float32), torch.tensor(loaded.target)
     train_images, test_images, train_labels, test_labels = train_test_split(images, labels, random_state=0)
     return Digits(train_images, train_labels, test_images, test_labels)
 
@@ -55,64 +123,93 @@ def digit_net(classes: int = 10, seed: int = 0) -> nn.Sequential:
         )  # fmt: skip
 
 
-def frozen(net: nn.Module) -> Classifier:
-    """A copy of a `digit_net` as it is now, to attack; a class beyond the ten digits is called rubbish."""
-    labels = (*DIGIT_LABELS, "rubbish")[: net[-1].out_features]
-    return Classifier(net.eval(), labels, (1, 8, 8), prepare=False)
-
-
 def fit(
     net: nn.Module,
     images: Tensor,
     labels: Tensor,
     *,
-    epochs: int,
+    epochs: int | None = None,
+    batch_size: int | None = 64,
     shown: Shown | None = None,
     rate: float = 0.003,
-    batch_size: int = 64,
+    weight_decay: float = 0.0,
+    optimizer: torch.optim.Optimizer | None = None,
     seed: int = 0,
 ) -> Iterator[float]:
-    """Train `net` in place with Adam: after each epoch comes its mean loss.
+    """Train the weights of `net` with Adam: an iterator that gives the mean loss of each epoch.
 
-    images: (N, ...), labels: (N,), classes by index. shown: from (net, images, labels, generator) to what the network
-        is shown instead of a batch, such as `attacked(0.75)` or `noisy(0.25)`.
+    images: (N, ...), labels: (N,), classes by index. epochs: how many; without an end unless given.
+    batch_size: of batches in random order; `None` for all images at once, in their order.
+    shown: from (net, images, labels, generator) to what the network is shown instead of a batch, such as
+        `attacked(0.75)` or `noisy(0.25)`.
+    rate, weight_decay: Adam's, unless an `optimizer` that has trained this network before is to go on.
     seed: of the generator that shuffles, and that `shown` gets.
-    Raises ValueError at the call for numbers that cannot work.
+    Only the weights change: between epochs the network is in the mode, training or evaluation, that it had.
+    Raises ValueError at the call for numbers that cannot work, and for fewer than two classes.
     """
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"there must be one label per image, got {len(images)} images and {len(labels)} labels")
-    for name, number in {"epochs": epochs, "batch_size": batch_size}.items():
-        if not hasattr(number, "__index__") or number < 1:
-            raise ValueError(f"{name} must be a whole number and at least 1, got {number}")
-    if not rate > 0:
-        raise ValueError(f"rate must be greater than 0, got {rate}")
-    return _fit(net, images, labels, epochs, shown, rate, batch_size, torch.Generator().manual_seed(seed))
+    if (present := labels.unique().numel()) < 2:
+        raise ValueError(f"there are {len(labels)} images of {present} class: training needs images of two classes")
+    whole(epochs=1 if epochs is None else epochs, batch_size=len(images) if batch_size is None else batch_size)
+    positive(rate=rate)
+    generator = torch.Generator().manual_seed(seed)
+    adam = optimizer or torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay)
 
-
-def _fit(
-    net: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    epochs: int,
-    shown: Shown | None,
-    rate: float,
-    batch_size: int,
-    generator: torch.Generator,
-) -> Iterator[float]:
-    optimizer = torch.optim.Adam(net.parameters(), rate)
-    for _ in range(epochs):
-        total = 0.0
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        if batch_size is None:
+            yield images, labels
+            return
         for chosen in torch.randperm(len(images), generator=generator).split(batch_size):
-            batch, classes = images[chosen], labels[chosen]
-            if shown:
-                batch = shown(net, batch, classes, generator)
-            with torch.enable_grad():
-                loss = nn.functional.cross_entropy(net(batch), classes)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += len(chosen) * loss.item()
-        yield total / len(images)
+            yield images[chosen], labels[chosen]
+
+    def losses() -> Iterator[float]:
+        for _ in counted() if epochs is None else range(epochs):
+            total = 0.0
+            with _in_training_mode(net):
+                for batch, classes in batches():
+                    if shown:
+                        batch = shown(net, batch, classes, generator)
+                    with torch.enable_grad():
+                        loss = nn.functional.cross_entropy(net(batch), classes)
+                        adam.zero_grad()
+                        loss.backward()
+                    adam.step()
+                    total += len(batch) * loss.item()
+            yield total / len(images)
+
+    return losses()
+
+
+@contextmanager
+def _in_training_mode(net: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in net.modules()]
+    net.train()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def frozen(net: nn.Module, kind: Kind = DIGITS) -> Classifier:
+    """A copy of a small network as it is now, in evaluation mode, to attack: of digits, or of `POINTS` of the plane."""
+    fixed = copy.deepcopy(net).eval()
+    with torch.no_grad():
+        classes = fixed(torch.zeros(1, *kind.input_shape)).shape[1]
+    return Classifier(fixed, kind.labels[:classes], kind.input_shape, kind.bounds, prepare=False)
+
+
+def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, **kwargs) -> Classifier:
+    """A frozen `plane_net(*args, **kwargs)` after `steps` steps of training on all points at once."""
+    net = plane_net(*args, **kwargs)
+    last(islice(fit_points(net, points, weight_decay=weight_decay), steps))
+    return frozen(net, POINTS)
+
+
+def fit_points(net: nn.Module, points: Points, **options) -> Iterator[float]:
+    """`fit` as the lessons use it in the plane: all points at once, at rate 0.01, without an end."""
+    return fit(net, *points, **{"batch_size": None, "rate": 0.01} | options)
 
 
 def attacked(epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | None = (0.0, 1.0)) -> Shown:
@@ -121,24 +218,21 @@ def attacked(epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | No
     bounds: of legal values; `None` for points of the plane.
     Source: Madry et al. 2017, arXiv 1706.06083, section 2, in L2 and without random starts.
     """
-    if not epsilon > 0 or not hasattr(steps, "__index__") or steps < 1:
-        raise ValueError(f"epsilon must be above 0 and steps a whole number above 0, got {epsilon} and {steps}")
+    positive(epsilon=epsilon)
+    whole(steps=steps)
 
     def shown(net: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        model = Classifier(net.eval(), None, images.shape[1:], bounds, prepare=False)
+        model = Classifier(copy.deepcopy(net).eval(), None, images.shape[1:], bounds, prepare=False)
         ball, step = l2_ball(images, epsilon), unit_step(2.5 * epsilon / steps)
-        for frame in optimize_pixels(model, images, away_from(labels), step=step, constraint=ball, steps=steps):  # noqa: B007
-            pass
-        net.train()
-        return frame.image
+        frames = optimize_pixels(model, images, away_from(labels), step=step, constraint=ball, steps=steps)
+        return last(frames).image
 
     return shown
 
 
 def noisy(sigma: float) -> Shown:
     """For `fit`: each batch with fresh Gaussian noise of standard deviation `sigma` (pixel units), not clipped."""
-    if not sigma > 0:
-        raise ValueError(f"sigma must be greater than 0, got {sigma}")
+    positive(sigma=sigma)
 
     def shown(net: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         return images + sigma * torch.randn(images.shape, generator=generator).to(images)
@@ -153,7 +247,7 @@ def _probe() -> Tensor:
 def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
     """Write the weights of a `digit_net` as plain arrays (.npz), with its answers to four noises."""
     with torch.no_grad():
-        answers = net.eval()(_probe()).numpy()
+        answers = copy.deepcopy(net).eval()(_probe()).numpy()
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
     with open(path, "wb") as file:  # given a name, numpy would add .npz to it
         np.savez_compressed(file, answers=answers, **weights)
@@ -186,106 +280,13 @@ def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
     return net
 
 
-# ---- plane
-
-PLANE_LABELS = ("cheetah", "robin", "armadillo")
-PRESETS = ("blobs", "moons", "rings", "spiral")
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+# TEMPORARY, until the canvas is on the kit
+PLANE_LABELS = POINTS.labels
 
 
-class Points(NamedTuple):
-    """Training points in the plane: where they are, (N, 2), and their classes, (N,), whole numbers from 0."""
-
-    places: Tensor
-    labels: Tensor
+def plane_classifier(net):
+    return frozen(net, POINTS)
 
 
-def plane_points(preset: str = "blobs", count: int = 30, classes: int = 3, seed: int = 0) -> Points:
-    """Points in the square from -1 to 1, `count` per class: "blobs", "moons" (two classes), "rings" or "spiral"."""
-    if preset not in PRESETS:
-        raise ValueError(f"no preset is called {preset!r}: choose from {', '.join(PRESETS)}")
-    if not 2 <= classes <= len(PLANE_LABELS) or count < 1:
-        raise ValueError(f"classes must be 2 or {len(PLANE_LABELS)} and count at least 1, got {classes} and {count}")
-    generator = torch.Generator().manual_seed(seed)
-    classes = 2 if preset == "moons" else classes
-    labels = torch.arange(classes).repeat_interleave(count)
-    along = torch.linspace(0, 1, count).repeat(classes)
-    turn = 2 * torch.pi * labels / classes
-    noise = torch.randn(len(labels), 2, generator=generator)
-    if preset == "blobs":
-        places = 0.6 * _circle(turn + torch.pi / 2) + 0.15 * noise
-    elif preset == "moons":
-        places = 0.6 * _circle(torch.pi * (along + labels)) + torch.stack([0.6 * labels - 0.3, 0.3 * labels - 0.15], 1)
-        places = places + 0.05 * noise
-    elif preset == "rings":
-        radius = 0.15 + 0.7 * labels / (classes - 1)
-        places = radius[:, None] * _circle(2 * torch.pi * along) + 0.04 * noise
-    else:
-        places = (0.08 + 0.82 * along)[:, None] * _circle(turn + 4.5 * along) + 0.02 * noise
-    return Points(places, labels)
-
-
-def _circle(angle: Tensor) -> Tensor:
-    return torch.stack([angle.cos(), angle.sin()], 1)
-
-
-def plane_net(
-    hidden: int = 32, depth: int = 2, activation: str = "relu", *, classes: int = 3, seed: int = 0
-) -> nn.Sequential:
-    """A network from points (N, 2) to logits (N, classes), with `depth` layers of `hidden` units; untrained."""
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"no activation is called {activation!r}: choose from {', '.join(ACTIVATIONS)}")
-    if hidden < 1 or depth < 1:
-        raise ValueError(f"hidden and depth must be at least 1, got {hidden} and {depth}")
-    layers: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for size in [2, *[hidden] * (depth - 1)]:
-            layers += [nn.Linear(size, hidden), ACTIVATIONS[activation]()]
-        return nn.Sequential(*layers, nn.Linear(hidden, classes))
-
-
-def train(
-    net: nn.Module,
-    points: Points,
-    *,
-    rate: float = 0.01,
-    weight_decay: float = 0.0,
-    optimizer: torch.optim.Optimizer | None = None,
-) -> Iterator[float]:
-    """Train `net` in place on all points at once: with every step of Adam comes the loss before it, without an end.
-
-    weight_decay: how strongly the squared weights are punished.
-    optimizer: one that has trained this network before, to go on with it; rate and weight_decay are then its own.
-    Raises ValueError for no points, or for points of one class only.
-    """
-    if points.labels.unique().numel() < 2:
-        raise ValueError(
-            f"there are {len(points.labels)} points of {points.labels.unique().numel()} classes: "
-            "training needs points of two classes"
-        )
-    return _train(net, points, optimizer or torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay))
-
-
-def _train(net: nn.Module, points: Points, optimizer: torch.optim.Optimizer) -> Iterator[float]:
-    while True:
-        with torch.enable_grad():
-            loss = nn.functional.cross_entropy(net(points.places), points.labels)
-            gradients = torch.autograd.grad(loss, list(net.parameters()))
-        for parameter, gradient in zip(net.parameters(), gradients, strict=True):
-            parameter.grad = gradient
-        optimizer.step()
-        yield loss.item()
-
-
-def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, **kwargs) -> Classifier:
-    """A `plane_net(*args, **kwargs)` after `steps` steps of training, as a frozen `Classifier` of points."""
-    net = plane_net(*args, **kwargs)
-    for _, _loss in zip(range(steps), train(net, points, weight_decay=weight_decay), strict=False):
-        pass
-    return plane_classifier(net)
-
-
-def plane_classifier(net: nn.Sequential) -> Classifier:
-    """A copy of a `plane_net`, frozen, for `optimize_pixels`: an "image" is a point of the plane, (N, 2)."""
-    return Classifier(net.eval(), PLANE_LABELS[: net[-1].out_features], (2,), None)
+def train(net, points, *, optimizer=None, **options):
+    return fit_points(net, points, optimizer=optimizer, **options)

@@ -1,5 +1,6 @@
 """Two images in one place, in turns: the eye finds a change there that it misses side by side."""
 
+import weakref
 from collections.abc import Mapping, Sequence
 
 import traitlets
@@ -9,7 +10,7 @@ from torch import Tensor
 from ..figures import amplify, grid_of_images, natural_amplification, triptych
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
-from .kit import AskedWidget, Reply, change_sizes, rgb, script
+from .kit import AskedWidget, Kept, Reply, change_sizes, rgb, script
 
 RATES = (0.25, 3.0)  # images per second: below the three flashes a second that can provoke seizures (WCAG 2.1, 2.3.1)
 TIMES = (1.0, 200.0)  # how many times as large the change is shown
@@ -58,7 +59,8 @@ class BlinkComparator(AskedWidget):
         for settings in [{"rate": rate}, *presets]:
             _check_range("rate", settings.get("rate", rate), RATES, "images per second")
             _check_range("times", settings.get("times", 1), TIMES, "times as large")
-        self.original, self.fooled, self.model = round_to_8bit(original), round_to_8bit(fooled), model
+        self.original, self.fooled = round_to_8bit(original), round_to_8bit(fooled)
+        self._keep(model and weakref.ref(model), lambda: Kept(model=model))
         super().__init__(rate=float(rate), presets=[dict(preset) for preset in presets])
 
     def answer_start(self) -> Reply:

@@ -10,9 +10,9 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..figures import _draw, _figure
+from ..figures import draw_image, new_figure
 from ..images import round_to_8bit, validate_images
-from .kit import AskedWidget, Reply, kept, rgb, script
+from .kit import AskedWidget, Reply, rgb, script, tallies
 
 MOST = 9  # choices: one per number key
 LETTERS = "ABCDEFGHI"
@@ -45,7 +45,7 @@ def tally(name: str = "course") -> Tally:
 
 def _guesses(name: str) -> dict[str, tuple[int | float, bool]]:
     """By question, the guess and whether it was right."""
-    return kept(("GuessFirst", name), dict)
+    return tallies.setdefault(name, {})
 
 
 class GuessFirst(AskedWidget):
@@ -167,11 +167,11 @@ class GuessFirst(AskedWidget):
         lines = textwrap.wrap(self.question, 80)
         words = 0.3 * (len(lines) + len(rows)) + 0.3
         side = min(3.0, 11.5 / columns) if self.pictures else 0
-        figure, axes = _figure(11.5, side + words + (0.4 if self.among_pictures else 0), ncols=columns)
+        figure, axes = new_figure(11.5, side + words + (0.4 if self.among_pictures else 0), ncols=columns)
         for k, place in enumerate(axes[0]):
             place.set_axis_off()
             if self.pictures:
-                _draw(place, self.pictures[k], LETTERS[k] if self.among_pictures else "")
+                draw_image(place, self.pictures[k], LETTERS[k] if self.among_pictures else "")
         figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=15)
         if rows:
             figure.supxlabel("\n".join(rows), x=0.01, ha="left", fontsize=14)

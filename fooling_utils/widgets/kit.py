@@ -4,14 +4,15 @@ import base64
 import hashlib
 import io
 import os
+import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import anywidget
 import ipywidgets
 import traitlets
+from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -26,21 +27,47 @@ NO_TWINS = "FOOLING_NO_TWINS"  # set where every reader has a kernel, as in a le
 EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages say all that a student needs
 
 Reply = tuple[dict, list[bytes]]
-Kept = TypeVar("Kept")
-
-_kept: dict[Hashable, object] = {}
 
 
-def kept(key: Hashable, make: Callable[[], Kept]) -> Kept:
-    """What was made under this key before, or else what `make` gives: so state survives when a cell is run again."""
-    if key not in _kept:
-        _kept[key] = make()
-    return _kept[key]
+class Kept:
+    """What a widget keeps when its cell is run again: the networks that it asks, and whatever else it needs."""
+
+    def __init__(self, **values: object):
+        self.__dict__.update(values)
+
+
+_kept: dict[Hashable, tuple[Hashable, Kept]] = {}  # by place, the latest only: a network takes a lot of memory
+_made: dict[Hashable, tuple[str, int]] = {}  # by cell and kind of widget: the last run, and how many it has made before
+tallies: dict[str, dict] = {}  # of the questions that are answered before the answer is seen
 
 
 def forget() -> None:
-    """Forget what the widgets keep for a second run of their cells: settings, tallies, uploaded pictures."""
+    """Let go of what the widgets keep for a second run of their cells: settings, tallies, pictures, networks.
+
+    A widget that is still on a page asks for its cell to be run again.
+    """
     _kept.clear()
+    tallies.clear()
+
+
+def _running_cell() -> tuple[Hashable, str] | None:
+    """The cell that runs now, by its id or else by its code, and this run of it; `None` outside of a notebook."""
+    message = getattr(get_ipython(), "get_parent", dict)()
+    if message.get("header", {}).get("msg_type") != "execute_request":
+        return None
+    return message["metadata"].get("cellId") or message["content"]["code"], message["header"]["msg_id"]
+
+
+def _place(kind: str) -> Hashable:
+    """Where a widget of this kind is being made: the same again when its cell is run again."""
+    cell = _running_cell()
+    if cell is None:
+        return kind
+    where, run = cell
+    last_run, count = _made.get((where, kind), ("", 0))
+    count = count + 1 if run == last_run else 0
+    _made[where, kind] = run, count
+    return where, kind, count
 
 
 def script(name: str) -> str:
@@ -141,6 +168,29 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
     def __init__(self, **values: object):
         super().__init__(**values)
         self.on_msg(self._receive)
+
+    def _keep(self, key: Hashable, make: Callable[[], "Kept"]) -> None:
+        """Go on with what the last run of this cell has left if it was made with the same `key`, or with `make()`.
+
+        On a page the widget does not keep it alive, because Jupyter never lets go of a widget.
+        """
+        place = _place(type(self).__name__)
+        if place not in _kept or _kept[place][0] != key:
+            _kept[place] = key, make()
+        state = _kept[place][1]
+        self._held = (lambda: state) if _running_cell() is None else weakref.ref(state)
+
+    @property
+    def _state(self) -> Kept:
+        state = self._held()
+        if state is None:
+            raise ValueError("this widget was let go of, because its cell was run again: run the cell again")
+        return state
+
+    @property
+    def model(self) -> Classifier:
+        """The network that is asked."""
+        return self._state.model
 
     def _receive(self, _widget: object, question: object, buffers: object = None) -> None:
         """Give one answer to every question, whatever is in it and whatever happens."""

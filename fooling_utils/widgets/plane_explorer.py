@@ -1,6 +1,7 @@
 """A map of classes on a plane through three pictures that gets finer while one watches, and the image of each place."""
 
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -10,13 +11,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data
-from ..figures import REGIONS, paint_regions, region_colours, region_maps
+from ..arguments import between
+from ..figures import REGIONS, name_places, paint_regions, region_colours, region_maps
 from ..images import grey_levels, validate_images
 from ..lessons.lesson4 import Survey
 from ..models import Classifier
 from ..regions import Extent, RegionMap, on_plane, plane_through, refine_map
 from ..starts import PICTURES, load_image, uniform_noise
-from .kit import AskedWidget, Reply, fingerprint, kept, named_image, rgb, script
+from .kit import AskedWidget, Kept, Reply, fingerprint, named_image, rgb, script
 
 SIZES = (17, 33, 49)  # places along a side: on two cores, the whole map takes about 5, 20 and 40 seconds
 SIZE, COARSE = 33, 16  # at most every 16th row and column first: 9 images, or 16 of the largest map
@@ -111,11 +113,11 @@ def survey_through(images: Mapping[str, Tensor]) -> Survey:
     return Survey(plane, (left - wide, right + wide, bottom - high, top + high), dict(images))
 
 
-class _State:
-    """What an explorer keeps when its cell is run again: its planes and maps, the pictures chosen, and the place."""
+class _State(Kept):
+    """What an explorer keeps: its planes and maps, the pictures chosen, and the place."""
 
     def __init__(self, model: Classifier, survey: Survey, found: RegionMap | None, size: int):
-        self.model = model  # its identity is part of the key, so it must live as long
+        self.model = model
         self.given = dict(survey.images)
         self.loaded: dict[str, Tensor] = {}
         self.chosen = tuple(survey.images)[:3]
@@ -151,11 +153,10 @@ class PlaneExplorer(AskedWidget):
             _check_map(found, survey.extent)
         if size not in SIZES:
             raise ValueError(f"size must be one of {', '.join(map(str, SIZES))}, got {size!r}")
-        self.model = model
         maps = () if found is None else (found.labels, found.confidence)
-        key = (id(model), size, str(presets), *survey.extent, *survey.images)
+        key = (weakref.ref(model), size, str(presets), *survey.extent, *survey.images)
         key += (fingerprint(*survey.images.values(), *maps),)
-        self._state = kept(("PlaneExplorer", *key), lambda: _State(model, survey, found, size))
+        self._keep(key, lambda: _State(model, survey, found, size))
         for preset in presets:
             self._check_preset(preset)
         super().__init__(presets=[dict(preset) for preset in presets])
@@ -247,7 +248,7 @@ class PlaneExplorer(AskedWidget):
         return state.fillings[key]
 
     def _point(self, x: float, y: float) -> Tensor:
-        _check_share(x, y)
+        between(0, 1, x=x, y=y)
         left, right, bottom, top = self.survey.extent
         return torch.tensor([[left + x * (right - left), bottom + y * (top - bottom)]])
 
@@ -336,7 +337,7 @@ class PlaneExplorer(AskedWidget):
         if ("x" in preset) != ("y" in preset) or preset.get("corner", 0) not in (0, 1, 2):
             raise ValueError(f"a preset has x and y, or a corner 0, 1 or 2, got {dict(preset)}")
         if "x" in preset:
-            _check_share(preset["x"], preset["y"])
+            between(0, 1, x=preset["x"], y=preset["y"])
         pictures = preset.get("pictures", self.chosen)
         unknown = [name for name in pictures if name not in self.picture_names]
         if unknown or ("pictures" in preset and len(set(pictures)) != 3):
@@ -365,12 +366,6 @@ def _check_map(found: RegionMap, extent: Extent) -> None:
         raise ValueError(f"the map shows {found.extent} and the survey {extent}: make the map with survey.extent")
 
 
-def _check_share(x: object, y: object) -> None:
-    for value in (x, y):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise ValueError(f"x and y must be between 0 and 1, got {x!r} and {y!r}")
-
-
 def _regions(
     found: RegionMap, colours: Mapping[int, str], names: Sequence[str], marks: Sequence[Mapping]
 ) -> list[dict]:
@@ -378,26 +373,18 @@ def _regions(
 
     And, where a name has room, its place: x and y in shares of the map.
     """
-    from scipy import ndimage
-
-    size = len(found.labels)
-    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
+    count = found.labels.flatten().bincount(minlength=len(names))
+    largest_first = sorted(colours, key=lambda index: -count[index].item())
     taken = [(mark["x"], mark["y"] + 0.05, 0.14) for mark in marks]  # a picture's name stands above its place
+    places = name_places(found.labels, largest_first, taken, width=0.35, height=0.08, least=LARGE)
     regions = []
-    for index in sorted(colours, key=lambda index: -int((found.labels == index).sum())):
-        inside = np.pad((found.labels == index).numpy(), 1)
-        share = inside.sum() / size**2
+    for index in largest_first:
         strongest = [1 - 0.72 * (1 - part) for part in to_rgb(colours[index])]
         colour = "#" + "".join(f"{round(255 * part):02x}" for part in strongest)
-        region = {"label": names[index], "colour": colour, "share": float(share)}
-        if share > LARGE:
-            depth = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
-            for there_x, there_y, height in taken:
-                depth = np.where((np.abs(x - there_x) < 0.35) & (np.abs(y - there_y) < height), 0, depth)
-            place = np.unravel_index(depth.argmax(), depth.shape)
-            if depth[place] > 0.04 * size:  # the name is about so high
-                region |= {"x": float(x[place]), "y": float(y[place])}
-                taken.append((region["x"], region["y"], 0.08))
+        share = count[index].item() / found.labels.numel()
+        region = {"label": names[index], "colour": colour, "share": share}
+        if index in places and places[index].depth > 0.04:  # a name is about so high
+            region |= {"x": places[index].x, "y": places[index].y}
         if share:
             regions.append(region)
     return regions

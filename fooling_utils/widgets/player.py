@@ -1,5 +1,6 @@
 """The loop, played: choose a picture, a target and a method, and watch the pixels change."""
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,14 +10,14 @@ from torch import Tensor
 
 from ..constraints import Constraint, linf_ball
 from ..downloads import download
-from ..figures import answer, triptych
+from ..figures import top_five, triptych
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier, Prediction
 from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
 from ..starts import PICTURES, blank, load_image, uniform_noise
 from ..steps import Step, adam_step, sign_step, unit_step
-from .kit import AskedWidget, Reply, change_sizes, kept, named_image, names_apart, rgb, script
+from .kit import AskedWidget, Kept, Reply, change_sizes, fingerprint, named_image, names_apart, rgb, script
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers cut the connection at a message of 10 MB
@@ -56,15 +57,6 @@ PRESETS = (
 )
 
 
-class _State:
-    """What a player keeps when its cell is run again: pictures of the student's, the settings, the run so far."""
-
-    def __init__(self, model: Classifier):
-        self.model = model  # its identity is part of the key, so it must live as long
-        self.own_pictures: dict[str, Tensor] = {}
-        self.settings: dict = {}
-
-
 class FoolingPlayer(AskedWidget):
     """Play the loop: image, change, result and the top five move together.
 
@@ -94,15 +86,16 @@ class FoolingPlayer(AskedWidget):
         until: float = 0.99,
         presets: Sequence[Mapping] = PRESETS,
     ):
-        self.model, self._pictures = model, dict(pictures or {})
+        self._pictures = dict(pictures or {})
         for name, image in self._pictures.items():
             validate_images(image, name=f"pictures[{name!r}]")
             if tuple(image.shape) != (1, *model.input_shape):
                 raise ValueError(
                     f"pictures[{name!r}] must have the shape {(1, *model.input_shape)}, got {tuple(image.shape)}"
                 )
-        given = (picture, target, method, size, tuple(self._pictures), until, str(presets))
-        self._state = kept(("FoolingPlayer", id(model), *given), lambda: _State(model))
+        shown = fingerprint(*self._pictures.values())
+        given = (picture, target, method, size, tuple(self._pictures), shown, until, str(presets))
+        self._keep((weakref.ref(model), *given), lambda: Kept(model=model, own_pictures={}, settings={}))
         super().__init__(
             names=names_apart(model.labels, range(len(model.labels))),
             methods={name: one._asdict() | {"rule": None, "constraint": None} for name, one in METHODS.items()},
@@ -241,5 +234,5 @@ class FoolingPlayer(AskedWidget):
     def twin(self) -> Figure:
         """The picture with its top five, or before and after as many frames as are shown."""
         if not self.frame.index:
-            return answer(self.model, self.original)
+            return top_five(self.model, self.original)
         return triptych(self.model, self.original, self.frame.image, self._state.settings["target"])

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from ..figures import curves, grid_of_images
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
 from ..objectives import Label
-from .kit import AskedWidget, Reply, fingerprint, kept, rgb, script
+from .kit import AskedWidget, Kept, Reply, fingerprint, rgb, script
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,21 +32,21 @@ class _Stops(AskedWidget):
     _esm = script("stops")
     kind = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, state: dict, count: int, **values: object):
-        self._state, self._count = state, count
+    def __init__(self, count: int, **values: object):
+        self._count = count
         super().__init__(**values)
 
     @property
     def place(self) -> int:
         """The stop that is shown, from 0."""
-        return self._state["place"]
+        return self._state.place
 
     def answer_stop(self, place: int) -> Reply:
         """Go to a stop."""
         if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < self._count:
             raise ValueError(f"there is no stop {place!r}: they go from 0 to {self._count - 1}")
         answer = self._stop(place)
-        self._state["place"] = place
+        self._state.place = place
         return answer
 
     def _stop(self, place: int) -> Reply:
@@ -90,7 +91,7 @@ class EpsilonExplorer(_Stops):
             )
         if not change.any():
             raise ValueError("change is 0 everywhere, which is no direction: use fooled - image")
-        self.model, self.image = model, round_to_8bit(image)
+        self.image = round_to_8bit(image)
         self.target = model.index(target)
         self.own = model.top(self.image, 1)[0].index if own is None else model.index(own)
         if self.own == self.target:
@@ -102,13 +103,11 @@ class EpsilonExplorer(_Stops):
         self.sizes = _default_sizes(change.norm().item(), self._level) if sizes is None else _checked(sizes)
         for name in self._ways:
             self._scale(name, self.sizes[-1])  # raises where it cannot be reached
-        key = ("EpsilonExplorer", id(model), fingerprint(image, change), self.own, self.target, *self.sizes, seed)
-        # the model's identity is part of the key, so it must live as long
-        state = kept(key, lambda: {"model": model, "place": 0, "rows": {}})
+        key = (weakref.ref(model), fingerprint(image, change), self.own, self.target, *self.sizes, seed)
+        self._keep(key, lambda: Kept(model=model, place=0, rows={}))
         if presets is None:
             presets = self._default_presets(change.norm().item())
         super().__init__(
-            state,
             len(self.sizes),
             kind="sizes",
             titles=[f"L2 {size:.3g}, {size / self._level:.2f} grey levels" for size in self.sizes],
@@ -167,7 +166,7 @@ class EpsilonExplorer(_Stops):
 
     def answer_measure(self) -> dict:
         """Some more sizes, and all that was measured so far; when nothing is missing, that is all."""
-        rows = self._state["rows"]
+        rows = self._state.rows
         self._measure([place for place in range(self._count) if place not in rows][:AT_ONCE])
         return {"rows": [[place, rows[place]] for place in sorted(rows)]}
 
@@ -183,11 +182,11 @@ class EpsilonExplorer(_Stops):
 
     def _row(self, place: int) -> dict:
         self._measure([place])
-        return self._state["rows"][place]
+        return self._state.rows[place]
 
     def _measure(self, places: Sequence[int]) -> None:
         """Classify the images of these stops, change and noise in one batch, unless that was done before."""
-        rows = self._state["rows"]
+        rows = self._state.rows
         missing = [(place, way) for place in places if place not in rows for way in self._ways]
         if not missing:
             return
@@ -319,11 +318,11 @@ class PriorExplorer(_Stops):
         for preset in presets:
             if preset.get("place") not in range(len(images)):
                 raise ValueError(f"a preset needs a place from 0 to {len(images) - 1}, got {dict(preset)}")
-        self.images, self.models = [round_to_8bit(image) for image in images], dict(models)
+        self.images = [round_to_8bit(image) for image in images]
         self._labels = {name: None if label is None else model.index(label) for name, model in models.items()}
-        self._answers: dict[int, list[dict]] = {}
+        key = (*map(weakref.ref, models.values()), fingerprint(*images), *titles, *models)
+        self._keep(key, lambda: Kept(models=dict(models), place=0, answers={}))
         super().__init__(
-            kept(("PriorExplorer", fingerprint(*images), *titles, *models), lambda: {"place": 0}),
             len(images),
             kind="priors",
             titles=list(titles),
@@ -331,11 +330,17 @@ class PriorExplorer(_Stops):
             presets=[dict(preset) for preset in presets],
         )
 
+    @property
+    def models(self) -> dict[str, Classifier]:
+        """The networks by name."""
+        return self._state.models
+
     def answers(self, place: int) -> list[dict]:
         """For each network its name, its top five of the image of a stop, and where the marked class is."""
-        if place not in self._answers:
-            self._answers[place] = [self._judged(name, self.images[place]) for name in self.models]
-        return self._answers[place]
+        answers = self._state.answers
+        if place not in answers:
+            answers[place] = [self._judged(name, self.images[place]) for name in self.models]
+        return answers[place]
 
     def _judged(self, name: str, image: Tensor) -> dict:
         model, index = self.models[name], self._labels[name]

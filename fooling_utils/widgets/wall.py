@@ -1,23 +1,22 @@
 """A wall of champions, one small picture per class, that fills while evolution runs; each can be looked at."""
 
 import hashlib
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from ..evolution.evolve import Archive, Encoding, evolve
-from ..evolution.painters import paint
-from ..evolution.wall import ChampionWall
+from ..arguments import whole
+from ..evolution.evolve import Archive, Encoding, evolve, thumbnails
+from ..evolution.wall import Wall
 from ..figures import picture
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
-from .kit import AskedWidget, Reply, kept, names_apart, rgb, script
+from .kit import AskedWidget, Kept, Reply, names_apart, rgb, script
 
 SMALL = 24  # pixels, the longer side of a thumbnail; smaller images are sent as they are
 AT_ONCE = 80  # thumbnails per answer where many are missing
@@ -27,14 +26,12 @@ ENDLESS = 10**9  # generations; nobody stays so long
 KINDS = ("play", "best", "agree", "label")
 
 
-class _State:
-    """What a wall keeps when its cell is run again: the champions, their thumbnails, what the second network said."""
+class _State(Kept):
+    """What a wall keeps: the networks, the champions, their small pictures, and what the second network said."""
 
-    def __init__(self, networks: tuple, archive: Archive | None):
-        self.networks = networks  # their identities are part of the key, so they must live as long
-        self.archive = archive
-        self.small: dict[int, tuple[Tensor, Tensor]] = {}  # by identity; the genome is kept, so that it stays unique
-        self.second: dict[tuple[int, int], tuple[Tensor, float]] = {}  # by identity and class
+    def __init__(self, model: Classifier, second: Classifier | None, archive: Archive | None, small: Wall):
+        self.model, self.second, self.archive, self.small = model, second, archive, small
+        self.agreement: dict[tuple[int, int], tuple[Tensor, float]] = {}  # by the genome's identity, and class
 
 
 class ChampionsWall(AskedWidget):
@@ -71,24 +68,29 @@ class ChampionsWall(AskedWidget):
             raise ValueError(f"a wall shows images (3, H, W) or (1, H, W), and this network takes {model.input_shape}")
         if second and (second.labels != model.labels or second.input_shape[0] != model.input_shape[0]):
             raise ValueError("the second network must know the same classes, and take images with as many channels")
-        if not hasattr(per_question, "__index__") or per_question < 1:
-            raise ValueError(f"per_question must be a whole number and at least 1, got {per_question}")
-        self.model, self.second, self.encoding = model, second, encoding
-        self.per_question = per_question
+        whole(per_question=per_question)
+        self.encoding, self.per_question = encoding, per_question
         self._options = {"targets": targets, "population": population, "seed": seed}
-        key = (id(model), id(second), encoding.name, str(targets), population, seed, _fingerprint(archive))
-        self._state = kept(("ChampionsWall", *key), lambda: _State((model, second), archive))
+        self.indices = archive.indices if archive else tuple(map(model.index, targets or range(len(model.labels))))
+        columns = max(1, round((1.6 * len(self.indices)) ** 0.5))  # of 1000 classes, 40
+        networks = weakref.ref(model), second and weakref.ref(second)
+        key = (*networks, encoding.name, str(targets), population, seed, _fingerprint(archive))
+        self._keep(key, lambda: _State(model, second, archive, Wall(encoding, columns, SMALL)))
         self._children: tuple[Tensor, Tensor] | None = None  # the genomes of the last generation, and their images
         self._run, self._last = self._evolution(), self.archive  # raises where something does not fit
-        self.indices = archive.indices if archive else tuple(map(model.index, targets or range(len(model.labels))))
         if presets is None:
             presets = [{"title": "most confident", "best": 1}]
             presets += [{"title": "second agrees most", "agree": 1}] if second else []
         super().__init__(
             names=self._names(),
-            columns=max(1, round((1.6 * len(self.indices)) ** 0.5)),  # of 1000 classes, 40
+            columns=columns,
             presets=[self._preset(dict(preset)) for preset in presets],
         )
+
+    @property
+    def second(self) -> Classifier | None:
+        """The second network, which is asked about the champions."""
+        return self._state.second
 
     @property
     def archive(self) -> Archive | None:
@@ -103,7 +105,8 @@ class ChampionsWall(AskedWidget):
         archive = next(run)
         self._run = run
         self._state.archive = self._last = archive
-        self._keep_small(archive)
+        self._state.small.keep(archive, *self._children)
+        self._children = None
         return archive
 
     def image_of(self, label: Label) -> Tensor:
@@ -115,23 +118,20 @@ class ChampionsWall(AskedWidget):
         if not self.archive:
             rows = -(-len(self.indices) // self.columns)
             return picture(torch.zeros(1, 3, 10 * rows, 10 * self.columns), "no champions yet", width=6)
-        # the thumbnails stand for the genomes, so that nothing is painted twice
-        small = replace(self.archive, genomes=tuple(self._small(genome) for genome in self.archive.genomes))
-        wall = ChampionWall(Encoding("thumbnails", None, None, lambda genomes: genomes), self.columns)
         counts = self._counts()
         title = f"{counts['evaluations']} evaluations: {counts['over'][0]} classes over 50 %"
-        return picture(wall.draw(small), title, width=10)
+        return picture(self._state.small.draw(self.archive), title, width=10)
 
     # ------------------------------------------------------------------------------------------ what the page asks
 
     def answer_begin(self) -> dict:
         """The size of a thumbnail, and the counters; the page asks for the champions afterwards."""
-        height, width = _small_size(self.model.input_shape[1:])
+        height, width = thumbnails(torch.zeros(1, *self.model.input_shape), SMALL).shape[2:]
         return {"height": height, "width": width, "at_once": AT_ONCE, "second": bool(self.second), **self._counts()}
 
     def answer_champions(self, first: int) -> Reply:
         """Some champions that are there already, from place `first` on."""
-        _check_whole(first, "first", 0)
+        whole(0, first=first)
         return self._sent(range(first, min(first + AT_ONCE, len(self.indices))) if self.archive else [])
 
     def answer_generation(self) -> Reply:
@@ -144,22 +144,22 @@ class ChampionsWall(AskedWidget):
 
     def answer_look(self, place: int) -> Reply:
         """A champion at the size that the network sees, and what both networks say to it."""
-        _check_whole(place, "place", 0)
+        whole(0, place=place)
         image, index = self._image(place), self.indices[place]
         networks = {"this network": self.model} | ({"a second network": self.second} if self.second else {})
         opinions = [{"name": name, **_opinion(network, image, index)} for name, network in networks.items()]
         born = self.archive.born[place].item()
         facts = {"place": place, "label": self.model.labels[index], "born": born, "width": image.shape[3]}
-        return {**facts, "opinions": opinions}, [rgb(_coloured(image))]
+        return {**facts, "opinions": opinions}, [rgb(image.expand(-1, 3, -1, -1))]
 
     def answer_agree(self, rank: int = 1) -> dict:
         """Ask the second network about some more champions; in the end, the place of the one that it agrees with."""
-        _check_whole(rank, "rank", 1)
+        whole(rank=rank)
         if not self.second:
             raise ValueError("there is no second network: use ChampionsWall(model, encoding, second=...)")
         places = self._sorted()[:ASKED]
         keys = {place: (id(self.archive.genomes[place]), self.indices[place]) for place in places}
-        answers = self._state.second
+        answers = self._state.agreement
         missing = [place for place in places if keys[place] not in answers]
         if missing[:BATCH]:
             images = torch.cat([self._image(place) for place in missing[:BATCH]])
@@ -168,7 +168,7 @@ class ChampionsWall(AskedWidget):
         asked = len(places) - len(missing[BATCH:])
         if asked < len(places):
             return {"asked": asked, "of": len(places)}
-        self._state.second = {key: answers[key] for key in keys.values()}  # those of old champions are let go
+        self._state.agreement = {key: answers[key] for key in keys.values()}  # those of old champions are let go
         order = sorted(places, key=lambda place: -answers[keys[place]][1])
         return {"asked": asked, "of": len(places), "place": order[min(rank, len(order)) - 1]}
 
@@ -183,36 +183,12 @@ class ChampionsWall(AskedWidget):
         remembering = self.encoding._replace(render=render)
         return evolve(self.model, remembering, archive=self.archive, generations=ENDLESS, **self._options)
 
-    def _keep_small(self, archive: Archive) -> None:
-        """Make thumbnails of the new champions out of the images that were judged; forget those that lost."""
-        children, images = self._children
-        known = self._state.small
-        born = (archive.born == archive.generations).nonzero()[:, 0].tolist()
-        for genome in {id(archive.genomes[place]): archive.genomes[place] for place in born}.values():
-            there = genome.to(children.device)
-            same = next((image for child, image in zip(children, images, strict=True) if _same(child, there)), None)
-            if same is not None:
-                known[id(genome)] = (genome, _smaller(same))
-        self._state.small = {id(genome): known[id(genome)] for genome in archive.genomes if id(genome) in known}
-        self._children = None
-
-    def _small(self, genome: Tensor) -> Tensor:
-        """The thumbnail (3, h, w) of a champion, 8-bit values in [0, 1]."""
-        known = self._state.small
-        if id(genome) not in known:
-            if self.encoding.name.startswith("CPPN ") and self.model.input_size > 2 * SMALL:
-                image = paint(genome, 2 * SMALL)  # a painter paints at any size, and small pictures are quick
-            else:
-                image = self.encoding.render(genome[None].to(self.model.device))[0]
-            known[id(genome)] = (genome, _smaller(image))
-        return known[id(genome)][1]
-
     def _sent(self, places: Sequence[int]) -> Reply:
         """Champions for the page: a thumbnail that several classes share is sent once."""
         genomes = [self.archive.genomes[place] for place in places]
         order = {key: k for k, key in enumerate(dict.fromkeys(map(id, genomes)))}
         unique = {id(genome): genome for genome in genomes}
-        content = b"".join(rgb(self._small(unique[key])[None]) for key in order)
+        content = b"".join(rgb(self._state.small.small(unique[key])[None]) for key in order)
         confidence = [round(self.archive.confidence[place].item(), 5) for place in places]
         champions = {"places": list(places), "confidence": confidence, "which": [order[id(one)] for one in genomes]}
         return {"champions": champions, **self._counts()}, [content]
@@ -257,7 +233,7 @@ class ChampionsWall(AskedWidget):
         if "agree" in preset and not self.second:
             raise ValueError(f"the preset {preset['title']!r} needs a second network")
         for kind in ("best", "agree"):
-            _check_whole(preset.get(kind, 1), kind, 1)
+            whole(**{kind: preset.get(kind, 1)})
         return preset | ({"place": self._place(preset["label"])} if "label" in preset else {})
 
 
@@ -267,33 +243,6 @@ def _opinion(network: Classifier, image: Tensor, index: int) -> dict:
     rank = 1 + (probabilities > probabilities[index]).sum().item()
     own = {"label": network.labels[index], "probability": probabilities[index].item(), "rank": rank}
     return {"top": [one._asdict() for one in network.top(image)], "own": own}
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two genomes are equal; their first genes, looked at first, tell nearly all of them apart."""
-    return torch.equal(one.flatten()[:99], other.flatten()[:99]) and torch.equal(one, other)
-
-
-def _small_size(size: Sequence[int]) -> tuple[int, int]:
-    """Height and width of the thumbnail of an image of this height and width."""
-    scale = min(1, SMALL / max(size))
-    return tuple(max(1, round(scale * side)) for side in size)
-
-
-def _smaller(image: Tensor) -> Tensor:
-    """The thumbnail (3, h, w) of one image (C, H, W), each pixel the mean of those that it stands for."""
-    small = interpolate(image[None], _small_size(image.shape[1:]), mode="area")
-    return _coloured(round_to_8bit(small.clamp(0, 1)))[0].cpu()
-
-
-def _coloured(images: Tensor) -> Tensor:
-    """Images (N, 1, H, W) or (N, 3, H, W) with three channels."""
-    return images.expand(-1, 3, -1, -1)
-
-
-def _check_whole(value: object, name: str, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number and at least {least}, got {value!r}")
 
 
 def _fingerprint(archive: Archive | None) -> tuple | None:
