@@ -1,9 +1,10 @@
 """Fool a frozen network by changing pixels: the small library behind the course.
 
 Every picture of the course is made by `optimize_pixels`: start somewhere, say what you want (objective), say where you
-may go (constraint), say how to move (step).
+may go (constraint), say how to move (step). The other modules are rooms: each has a sentence at its door.
 """
 
+from . import attacks, data, images, objectives, regions, views
 from .attacks.gradient import fgsm, pgd
 from .attacks.lbfgs import lbfgs_frames
 from .attacks.minimum_norm import smallest_change, smallest_change_frames
@@ -27,6 +28,7 @@ __all__ = [
     "Frame",
     "activation",
     "adam_step",
+    "attacks",
     "away_from",
     "blank",
     "both",
@@ -34,6 +36,7 @@ __all__ = [
     "cppn",
     "cppn_decode",
     "cppn_weights",
+    "data",
     "direct",
     "distance_to",
     "distances",
@@ -44,6 +47,7 @@ __all__ = [
     "fourier_start",
     "from_uint8",
     "gaussian_noise",
+    "images",
     "inside_mask",
     "l2_ball",
     "last",
@@ -54,11 +58,13 @@ __all__ = [
     "load_image",
     "load_model",
     "logit",
+    "objectives",
     "optimize_pixels",
     "pgd",
     "photographs",
     "pixel_range",
     "random_views",
+    "regions",
     "round_to_8bit",
     "run_until",
     "save_png",
@@ -72,4 +78,5 @@ __all__ = [
     "toward",
     "uniform_noise",
     "unit_step",
+    "views",
 ]

@@ -1,4 +1,4 @@
-"""The bytes behind an address: a few megabytes within seconds, and for a page that others use only from the public internet."""
+"""The bytes behind an address: a few megabytes, within seconds, and where others use the page from public places only."""
 
 import ipaddress
 import socket

@@ -37,7 +37,7 @@ STYLE = {
 
 
 def new_figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
-    """A figure of this size in inches and its axes (rows, columns), in the style of the course; `grid`: as `subplots`."""
+    """A figure of this size in inches and its axes (rows, columns), in the style of the course; grid: as `subplots`."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained", squeeze=False, **grid)
     plt.close(figure)  # a notebook shows the returned figure, and would show an open one a second time

@@ -17,7 +17,7 @@ from .arguments import whole
 from .images import default_device, validate_images
 
 # How red, green and blue vary together in the course's photographs: the rows are the colours, the columns brightness,
-# blue against red, and green against both, each as long as it is frequent. `make_data colours` measures it again.
+# blue against red, and green against both, each as long as it is frequent. `data.make colours` measures it again.
 COLOURS = ((0.61, -0.31, 0.03), (0.58, 0.07, -0.09), (0.54, 0.28, 0.06))
 
 

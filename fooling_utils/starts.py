@@ -1,4 +1,4 @@
-"""Where to start: pictures of the course, files, addresses, uploads and arrays, crops of photographs, blanks and noise."""
+"""Where to start: pictures of the course, files, addresses, uploads, arrays, crops of photographs, blanks and noise."""
 
 import difflib
 import io

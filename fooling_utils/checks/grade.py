@@ -1,4 +1,4 @@
-"""Grade a folder of notebooks: python -m fooling_utils.grading FOLDER --out grades.csv
+"""Grade a folder of notebooks: python -m fooling_utils.checks.grade FOLDER --out grades.csv
 
 One row for each exercise of each notebook: right, wrong, not attempted, answered (in words, for a person to read), or
 what went wrong with the notebook: damaged, hangs, crashes, tampered. Each notebook has a kernel and an empty folder of
@@ -285,7 +285,7 @@ def find(folder: Path) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 where there is nothing to grade."""
     parser = argparse.ArgumentParser(
-        prog="python -m fooling_utils.grading",
+        prog="python -m fooling_utils.checks.grade",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -10,7 +10,7 @@ from ..constraints import inside_mask
 from ..images import per_image, through_jpeg
 from ..models import Classifier
 from ..objectives import toward
-from ..optimize import optimize_pixels
+from ..optimize import last, optimize_pixels
 from .core import (
     Answer,
     Wrong,
@@ -141,7 +141,8 @@ def in_the_corner(answer: Answer, seed: int, device: torch.device) -> None:
     for size, steps in ((4, 12), (3, 6)):
         mask = torch.zeros(1, 1, 8, 8, device=device)
         mask[..., :size, :size] = 1
-        *_, last = optimize_pixels(model, image, toward(target), constraint=inside_mask(image, mask), steps=steps)
+        inside = inside_mask(image, mask)
+        final = last(optimize_pixels(model, image, toward(target), constraint=inside, steps=steps))
         shown.clear()
         result = tensor(answer(model, image, target, size, steps), image.shape)
         looked = [_changed(picture, image) for picture in shown]
@@ -163,7 +164,7 @@ def in_the_corner(answer: Answer, seed: int, device: torch.device) -> None:
                 "instead of cutting it out of a finished change"
             )
         before, after, goal = (
-            model.probabilities(picture)[0, target].item() for picture in (image, result, last.image)
+            model.probabilities(picture)[0, target].item() for picture in (image, result, final.image)
         )
         if after < before:
             raise Wrong(f"the probability of the target fell from {before:.3f} to {after:.3f}: is it the right target?")
@@ -298,9 +299,10 @@ def jpeg_proof(answer: Answer, seed: int, device: torch.device) -> None:
     def after(picture: Tensor) -> float:
         return model.probabilities(spoil(picture))[0, target].item()
 
-    *_, proof = optimize_pixels(
-        model, image, toward(target), view=lambda seen, _: seen + (spoil(seen) - seen).detach(), steps=steps
-    )
+    def straight_through(seen: Tensor, _: torch.Generator) -> Tensor:
+        return seen + (spoil(seen) - seen).detach()
+
+    proof = last(optimize_pixels(model, image, toward(target), view=straight_through, steps=steps))
     before, goal = after(image), after(proof.image)
     spoiled.clear()
     shown = watched(model)

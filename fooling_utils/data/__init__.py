@@ -17,7 +17,7 @@ TABLES, PICTURES, ARRAYS = (".csv", ".json"), (".png",), (".npz",)
 
 
 def path(name: str) -> Path:
-    """The stored file of this name, given without its ending. Raises FileNotFoundError, with all names, for any other."""
+    """The stored file of this name, which has no ending. FileNotFoundError lists the names that there are."""
     stored = {file.stem: file for file in sorted(FOLDER.iterdir()) if file.suffix in TABLES + PICTURES + ARRAYS}
     if name not in stored:
         raise FileNotFoundError(f"nothing is stored as {name!r}: choose from {', '.join(stored)}")

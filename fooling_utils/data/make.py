@@ -1,10 +1,10 @@
-"""Make the files of fooling_utils/data again: python -m fooling_utils.data.make, with names or all of them."""
+"""Make the stored files again: python -m fooling_utils.data.make, with names or all of them; --list tells which."""
 
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from ..lessons.shared import STRIPS, recognised
 from ..models import load_model
 from ..networks import small
 from ..objectives import logit, toward
-from ..optimize import optimize_pixels, run_until
+from ..optimize import last, optimize_pixels, run_until
 from ..regions import on_plane, region_map
 from ..starts import PHOTOGRAPHS, blank, load_image, uniform_noise
 from ..steps import adam_step, unit_step
@@ -55,7 +55,7 @@ def pictures() -> None:
 
 
 def methods() -> None:
-    """Every method of lesson 2 on every picture of lesson 2 (three minutes on two cores)."""
+    """Every method of lesson 2 on every picture of lesson 2 (three minutes)."""
     model = load_model(device="cpu")
     rows = [
         {"picture": name} | row
@@ -76,7 +76,7 @@ def title() -> None:
 
 
 def classes() -> None:
-    """Every prior of lesson 1 on a hundred classes, as two networks see the results (15 minutes on two cores)."""
+    """Every prior of lesson 1 on a hundred classes, as two networks see the results (a quarter of an hour)."""
     first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
     rows = []
     for prior in tqdm(priors(["robin"])):
@@ -86,7 +86,7 @@ def classes() -> None:
 
 
 def twelve() -> None:
-    """The twelve large pictures of lesson 1, and the picture at its top (three minutes on two cores)."""
+    """The twelve large pictures of lesson 1, and the picture at its top (three minutes)."""
     from .. import figures
 
     model = load_model(device="cpu")
@@ -113,13 +113,12 @@ def strips() -> None:
     for lesson, names in STRIPS.items():
         images = []
         for name in names:
-            *_, last = optimize_pixels(model, **ways[name])
-            images.append(last.image)
+            images.append(last(optimize_pixels(model, **ways[name])).image)
         save_png(torch.cat(images, 3), FOLDER / f"robins {lesson}.png".replace(" ", "_"))
 
 
 def noise() -> None:
-    """All 1000 classes from one noise by gradient, for lesson 3 (half an hour on two cores)."""
+    """All 1000 classes from one noise by gradient, for lesson 3 (half an hour)."""
     import pandas as pd
 
     first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
@@ -147,10 +146,10 @@ def champions() -> None:
 
 
 def direct_pixels() -> None:
-    """The direct encoding on the course's network, for the table of lesson 3 (ten minutes on two cores)."""
+    """The direct encoding on the course's network, for the table of lesson 3 (ten minutes)."""
     model = load_model(device="cpu")
     begin = time.perf_counter()
-    *_, archive = tqdm(evolve(model, direct(), generations=625), total=625)
+    archive = last(tqdm(evolve(model, direct(), generations=625), total=625))
     confidence, seconds = archive.confidence, time.perf_counter() - begin
     summary = {
         "evaluations": archive.evaluations,
@@ -198,7 +197,7 @@ def nothing() -> None:
 
 
 def maps() -> None:
-    """A fooled bus, and the three planes of lesson 4, 96 x 96 images each (eight minutes on two cores)."""
+    """A fooled bus, and the three planes of lesson 4, 96 x 96 images each (eight minutes)."""
     model = load_model(device="cpu")
     bus = load_image("school_bus", device="cpu")
     save_png(run_until(optimize_pixels(model, bus, toward("ostrich")), "ostrich").image, FOLDER / "fooled_bus.png")
@@ -254,8 +253,7 @@ def robust() -> None:
     data, net = small.digits(), small.digit_net()
     shown = small.attacked(small.ROBUST_EPSILON)
     epochs = small.fit(net, data.train_images, data.train_labels, epochs=small.ROBUST_EPOCHS, shown=shown)
-    for _ in tqdm(epochs, total=small.ROBUST_EPOCHS):
-        pass
+    last(tqdm(epochs, total=small.ROBUST_EPOCHS))
     small.save_weights(net, FOLDER / "robust_digits.npz")
 
 
@@ -294,20 +292,20 @@ def universal() -> None:
             model, grey, toward(label), view=add_to_all(learn_on), step=adam_step(epsilon / 8),
             constraint=linf_ball(grey, epsilon), steps=200,
         )  # fmt: skip
-        *_, last = tqdm(frames, label, total=201)
-        rows.append({"what": "change", "target": label, **lesson5.judged_change(model, last.image, label)})
+        change = last(tqdm(frames, label, total=201)).image
+        rows.append({"what": "change", "target": label, **lesson5.judged_change(model, change, label)})
         if label == lesson5.UNIVERSAL_TARGETS[0]:
-            save_png(last.image, FOLDER / "universal_change.png")
+            save_png(change, FOLDER / "universal_change.png")
     for size in lesson5.PATCH_SIZES:
         frames = optimize_pixels(
             model, blank(0.5, size=size, device="cpu"), toward(lesson5.PATCH_TARGET),
             view=lay_on_all(learn_on), step=adam_step(0.05), steps=200,
         )  # fmt: skip
-        *_, last = tqdm(frames, f"{size} pixels", total=201)
+        patch = last(tqdm(frames, f"{size} pixels", total=201)).image
         row = {"what": f"patch, {size} pixels", "target": lesson5.PATCH_TARGET}
-        rows.append(row | lesson5.judged_patch(model, last.image, lesson5.PATCH_TARGET))
+        rows.append(row | lesson5.judged_patch(model, patch, lesson5.PATCH_TARGET))
         if size == lesson5.PATCH_SIZES[-1]:
-            save_png(last.image, FOLDER / "patch.png")
+            save_png(patch, FOLDER / "patch.png")
     _write_rows(FOLDER / "universal.json", rows)
 
 
@@ -353,9 +351,17 @@ TASKS: dict[str, Callable[[], object]] = {
 }
 
 
+def main(names: Sequence[str]) -> None:
+    """Make what is named, or all of it; "--list" tells what there is, and how long each takes on two cores."""
+    if "--list" in names:
+        for name, task in TASKS.items():
+            print(f"{name:<10} {task.__doc__.splitlines()[0]}")
+        return
+    if unknown := [name for name in names if name not in TASKS]:
+        sys.exit(f"there is nothing called {', '.join(unknown)} to make: choose from {', '.join(TASKS)}")
+    for name in names or TASKS:
+        TASKS[name]()
+
+
 if __name__ == "__main__":
-    unknown = set(sys.argv[1:]) - set(TASKS)
-    if unknown:
-        sys.exit(f"there is nothing called {', '.join(sorted(unknown))} to make: choose from {', '.join(TASKS)}")
-    for task in sys.argv[1:] or TASKS:
-        TASKS[task]()
+    main(sys.argv[1:])

@@ -21,13 +21,22 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIBRARY = ROOT / "fooling_utils"
-CORE = ["models", "images", "objectives", "constraints", "steps", "optimize", "fourier", "views", "attacks"]
-FRONT = ["figures", "widgets", "lecture", "checks", "grading", "make_data"]  # make_data is a command: nothing calls it
-CORE_LINES = 1120
-LIBRARY_LINES = 4350  # without what draws and serves pages, and without the checks of the exercises
-CHECKS, CHECK_LINES = ["checks", "grading"], 1600
-PAGES = ["widgets", "lecture"]
-PAGE_LINES, SCRIPT_LINES = 2400, 2400
+# Who may import whom: a module sees those on the lines above its own, and its neighbours in its room. The longest name
+# that fits a module counts, so `networks.small` stands after the rest of `networks`.
+FLOORS = [
+    ["arguments"],
+    ["images"],
+    ["data", "downloads"],
+    ["steps", "constraints", "objectives", "views", "fourier", "starts", "networks"],
+    ["models"],
+    ["optimize"],
+    ["networks.small", "attacks", "evolution", "regions"],
+    ["figures", "defences"],
+    ["lessons"],
+    ["widgets", "checks"],
+    ["lecture", "data.make", "data.drawings"],
+]
+ROOT_FILES = 14
 COMMANDS = ["python -m pip install -r requirements.txt -e .", "python -m pytest"]
 REGISTRY = re.compile(r"pypi\.org|files\.pythonhosted\.org|deb\.debian\.org|registry\.npmjs\.org")
 
@@ -114,65 +123,170 @@ def test_an_installed_package_has_every_file_of_the_library():
 # ----------------------------------------------------------------------------------------------------- the library
 
 
-def sources(module):
-    """Return the files of a module, which may be a folder."""
-    return [path for path in [LIBRARY / f"{module}.py", *(LIBRARY / module).rglob("*.py")] if path.exists()]
-
-
-def line_count(paths):
-    """Return the number of lines that are not blank, docstrings and comments included."""
-    return sum(bool(line.strip()) for path in paths for line in path.read_text(encoding="utf-8").splitlines())
-
-
-def test_the_core_is_short():
-    assert line_count(path for module in CORE for path in sources(module)) <= CORE_LINES
-
-
-def test_the_library_is_short():
-    pages = {path for module in PAGES for path in sources(module)}
-    checks = {path for module in CHECKS for path in sources(module)}
-    assert line_count(set(LIBRARY.rglob("*.py")) - pages - checks) <= LIBRARY_LINES
-    assert line_count(pages) <= PAGE_LINES
-    assert line_count(checks) <= CHECK_LINES
-    assert line_count(path for module in PAGES for path in (LIBRARY / module).rglob("*.js")) <= SCRIPT_LINES
-
-
-def imported_modules(source):
-    """Return the names of the library's modules, and of functions in it, that a source imports."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fooling_utils."))
-        elif isinstance(node, ast.ImportFrom):
-            module = (node.module or "").removeprefix("fooling_utils").removeprefix(".")
-            if not node.level and not (node.module or "").startswith("fooling_utils"):
-                continue
-            found.update([module.split(".")[0]] if module else [alias.name for alias in node.names])
+def modules():
+    """Return every module of the library, as {"attacks.gradient": its file}; the door of a room has the room's name."""
+    found = {}
+    for path in LIBRARY.rglob("*.py"):
+        parts = path.relative_to(LIBRARY).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] in ("__init__", "__main__") else parts)] = path
     return found
 
 
+def floor(module):
+    """Return the place of a module among the floors; ValueError where it has none."""
+    named = [(name, place) for place, names in enumerate(FLOORS) for name in names]
+    fitting = [(len(name), place) for name, place in named if f"{module}.".startswith(f"{name}.")]
+    if not fitting:
+        raise ValueError(f"{module} has no place: write it into FLOORS")
+    return max(fitting)[1]
+
+
+def imported(source, module, door=False):
+    """Return the modules of the library that a source imports, wherever in it, but for the eyes of a type checker."""
+    tree = ast.parse(source)
+    hidden = {part for node in ast.walk(tree) if _is_for_types(node) for part in ast.walk(node)}
+    found = set()
+    for node in ast.walk(tree):
+        if node in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if name.name.startswith("fooling_utils")}
+        elif isinstance(node, ast.ImportFrom):
+            base = ["fooling_utils", *module.split(".")] if module else ["fooling_utils"]
+            base = base[: len(base) - node.level + door] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            if start.split(".")[0] == "fooling_utils":
+                known = modules()
+                for name in node.names:
+                    inner = f"{start}.{name.name}".removeprefix("fooling_utils.")
+                    found.add(f"fooling_utils.{inner}" if inner in known else start)
+    return {name.removeprefix("fooling_utils").removeprefix(".") for name in found}
+
+
+def _is_for_types(node):
+    return isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
+
+
+def room(module):
+    return module.partition(".")[0]
+
+
+def wrong_imports(module, source, door=False):
+    """Return what a module imports from a floor that is not below its own: the neighbours in a room may."""
+    seen = imported(source, module, door) - {module, ""}
+    beside = {name for name in seen if room(name) == room(module) and floor(name) == floor(module)}
+    return sorted(name for name in seen - beside if floor(name) >= floor(module))
+
+
 @pytest.mark.parametrize(
-    "source",
+    ("source", "module", "found"),
     [
-        "import fooling_utils.figures",
-        "import fooling_utils.figures as f",
-        "from fooling_utils import models, figures",
-        "from fooling_utils.figures import triptych",
-        "def later():\n    from . import figures",
-        "from .figures import triptych",
-        "from ..figures import triptych",
+        ("import fooling_utils.figures", "images", {"figures"}),
+        ("import fooling_utils.figures as f", "images", {"figures"}),
+        ("from fooling_utils import models, figures", "images", {"models", "figures"}),
+        ("from fooling_utils.figures import triptych", "images", {"figures"}),
+        ("def later():\n    from . import figures", "images", {"figures"}),
+        ("from .figures import triptych", "images", {"figures"}),
+        ("from ..figures import triptych", "attacks.ddn", {"figures"}),
+        ("from .. import data", "attacks.ddn", {"data"}),
+        ("from ..networks import small", "attacks.ddn", {"networks.small"}),
+        ("from .gradient import pgd", "attacks.ddn", {"attacks.gradient"}),
+        ("import figures\nfrom matplotlib import figures\nfrom .images import figures", "models", {"images"}),
+        ("if TYPE_CHECKING:\n    from .models import Classifier", "objectives", set()),
     ],
 )
-def test_imported_modules_finds(source):
-    assert "figures" in imported_modules(source)
+def test_imported_finds_what_is_imported(source, module, found):
+    assert imported(source, module) == found
 
 
-def test_imported_modules_ignores_others():
-    assert imported_modules("import figures\nfrom matplotlib import figures\nfrom .images import figures") == {"images"}
+def test_the_door_of_a_room_looks_into_its_room():
+    assert imported("from .gradient import pgd", "attacks", door=True) == {"attacks.gradient"}
+    assert imported("from ..images import blank", "data", door=True) == {"images"}
 
 
-def test_only_the_front_knows_the_front():
-    front = {path for module in FRONT for path in sources(module)} | {LIBRARY / "__init__.py"}
-    inner = set(LIBRARY.rglob("*.py")) - front
-    wrong = {path.name for path in inner if imported_modules(path.read_text(encoding="utf-8")) & set(FRONT)}
-    assert wrong == set()
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("images", "from .models import Classifier"),
+        ("objectives", "from .steps import unit_vectors"),
+        ("networks.folding", "from ..models import Classifier"),
+        ("networks.pretrained", "from . import small"),
+        ("attacks.gradient", "def later():\n    from .. import figures"),
+        ("figures", "import fooling_utils.lessons.lesson1"),
+        ("lessons.lesson1", "from ..widgets.kit import png"),
+        ("checks.core", "from ..widgets import kit"),
+        ("widgets.kit", "from ..data.make import TASKS"),
+        ("lecture.server", "from ..data import make"),
+    ],
+)
+def test_an_import_that_goes_up_is_found(module, source):
+    assert wrong_imports(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("models", "from .networks.folding import prepare_for_speed"),
+        ("networks.small", "from ..models import Classifier"),
+        ("attacks.lbfgs", "from .minimum_norm import Found"),
+        ("lessons.lesson1", "from .shared import squares"),
+        ("data.make", "from ..lessons import lesson5"),
+    ],
+)
+def test_an_import_that_goes_down_is_allowed(module, source):
+    assert wrong_imports(module, source) == []
+
+
+@pytest.mark.parametrize("module", sorted(set(modules()) - {""}))
+def test_imports_run_one_way(module):
+    path = modules()[module]
+    assert wrong_imports(module, path.read_text(encoding="utf-8"), door=path.stem in ("__init__", "__main__")) == []
+
+
+def test_nothing_imports_the_makers_of_the_stored_files():
+    seen = {
+        module: imported(path.read_text(encoding="utf-8"), module, door=path.stem == "__init__")
+        for module, path in modules().items()
+    }
+    assert [module for module, names in seen.items() if "data.make" in names] == []
+
+
+def test_the_root_shows_the_one_idea():
+    assert len(list(LIBRARY.glob("*.py"))) <= ROOT_FILES
+
+
+@pytest.mark.parametrize("door", sorted(LIBRARY.glob("*/__init__.py")), ids=lambda path: path.parent.name)
+def test_a_room_has_a_sentence_at_its_door(door):
+    assert ast.get_docstring(ast.parse(door.read_text(encoding="utf-8")))
+
+
+def private_imports(source):
+    """Return the private names that a source imports from another module."""
+    imports = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
+    names = {alias.name for node in imports for alias in node.names}
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+def test_a_private_import_is_found():
+    assert private_imports("from .figures import _draw, triptych\nfrom . import __version__") == {"_draw"}
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_no_module_imports_the_private_names_of_another(path):
+    assert private_imports(path.read_text(encoding="utf-8")) == set()
+
+
+def test_a_widget_has_one_name():
+    folder = LIBRARY / "widgets"
+    assert {path.stem for path in folder.glob("*.js")} <= {path.stem for path in folder.glob("*.py")}
+
+
+LESSONS = sorted((ROOT / "notebooks").glob("0*.ipynb"))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_imports_at_most_seven_modules_and_the_checks(path):
+    cells = nbformat.read(path, as_version=4).cells
+    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    python = re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)
+    assert 1 <= len(imported(python, "") - {"", "checks"}) <= 7
