@@ -7,6 +7,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..arguments import between
 from ..figures import amplify, grid_of_images, natural_amplification, triptych
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
@@ -57,8 +58,8 @@ class BlinkComparator(AskedWidget):
                 f"{tuple(original.shape)} and {tuple(fooled.shape)}"
             )
         for settings in [{"rate": rate}, *presets]:
-            _check_range("rate", settings.get("rate", rate), RATES, "images per second")
-            _check_range("times", settings.get("times", 1), TIMES, "times as large")
+            between(*RATES, rate=settings.get("rate", rate))
+            between(*TIMES, times=settings.get("times", 1))
         self.original, self.fooled = round_to_8bit(original), round_to_8bit(fooled)
         self._keep(model and weakref.ref(model), lambda: Kept(model=model))
         super().__init__(rate=float(rate), presets=[dict(preset) for preset in presets])
@@ -83,8 +84,3 @@ class BlinkComparator(AskedWidget):
         times = natural_amplification(change)
         images = [self.original, amplify(change, times), self.fooled]
         return grid_of_images(images, ["A", f"B − A, times {times}", "B"], columns=3)
-
-
-def _check_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
-    if not limits[0] <= value <= limits[1]:
-        raise ValueError(f"{name} must be from {limits[0]:g} to {limits[1]:g} {unit}, got {value}")

@@ -8,6 +8,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..arguments import whole
 from ..constraints import Constraint, linf_ball
 from ..downloads import download
 from ..figures import top_five, triptych
@@ -193,8 +194,7 @@ class FoolingPlayer(AskedWidget):
 
         wait: stop at the target; whoever has arrived gets the same frame again.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_FRAMES:
-            raise ValueError(f"count must be a whole number from 1 to {MOST_FRAMES}, got {count!r}")
+        whole(1, MOST_FRAMES, count=count)
         shown = []
         while len(shown) < count and not (wait and self._probability() > self.until):
             self.step()

@@ -12,6 +12,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..arguments import whole
 from ..figures import curves, grid_of_images
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
@@ -43,8 +44,7 @@ class _Stops(AskedWidget):
 
     def answer_stop(self, place: int) -> Reply:
         """Go to a stop."""
-        if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < self._count:
-            raise ValueError(f"there is no stop {place!r}: they go from 0 to {self._count - 1}")
+        whole(0, self._count - 1, stop=place)
         answer = self._stop(place)
         self._state.place = place
         return answer

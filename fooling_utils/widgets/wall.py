@@ -32,6 +32,8 @@ class _State(Kept):
     def __init__(self, model: Classifier, second: Classifier | None, archive: Archive | None, small: Wall):
         self.model, self.second, self.archive, self.small = model, second, archive, small
         self.agreement: dict[tuple[int, int], tuple[Tensor, float]] = {}  # by the genome's identity, and class
+        self.run: Iterator[Archive] | None = None
+        self.children: tuple[Tensor, Tensor] | None = None  # the genomes of the last generation, and their images
 
 
 class ChampionsWall(AskedWidget):
@@ -76,8 +78,7 @@ class ChampionsWall(AskedWidget):
         networks = weakref.ref(model), second and weakref.ref(second)
         key = (*networks, encoding.name, str(targets), population, seed, _fingerprint(archive))
         self._keep(key, lambda: _State(model, second, archive, Wall(encoding, columns, SMALL)))
-        self._children: tuple[Tensor, Tensor] | None = None  # the genomes of the last generation, and their images
-        self._run, self._last = self._evolution(), self.archive  # raises where something does not fit
+        self._state.run = self._evolution()  # raises where something does not fit
         if presets is None:
             presets = [{"title": "most confident", "best": 1}]
             presets += [{"title": "second agrees most", "agree": 1}] if second else []
@@ -99,15 +100,13 @@ class ChampionsWall(AskedWidget):
 
     def generation(self) -> Archive:
         """One generation more."""
-        if self._run is None or self._last is not self.archive:  # it broke off, or another view went on
-            self._run = self._evolution()
-        run, self._run = self._run, None
-        archive = next(run)
-        self._run = run
-        self._state.archive = self._last = archive
-        self._state.small.keep(archive, *self._children)
-        self._children = None
-        return archive
+        state = self._state
+        run, state.run = state.run or self._evolution(), None  # a run that breaks off does not go on
+        state.archive = next(run)
+        state.run = run
+        state.small.keep(state.archive, *state.children)
+        state.children = None
+        return state.archive
 
     def image_of(self, label: Label) -> Tensor:
         """The champion of a class as it was classified, (1, C, H, W), rounded to 8 bit."""
@@ -175,13 +174,15 @@ class ChampionsWall(AskedWidget):
     # ------------------------------------------------------------------------------------------------- how it is done
 
     def _evolution(self) -> Iterator[Archive]:
+        state, paint = self._state, self.encoding.render
+
         def render(genomes: Tensor) -> Tensor:
-            images = self.encoding.render(genomes)
-            self._children = (genomes, images)  # painting them a second time would cost a good part of a generation
+            images = paint(genomes)
+            state.children = (genomes, images)  # painting them a second time would cost a good part of a generation
             return images
 
         remembering = self.encoding._replace(render=render)
-        return evolve(self.model, remembering, archive=self.archive, generations=ENDLESS, **self._options)
+        return evolve(state.model, remembering, archive=state.archive, generations=ENDLESS, **self._options)
 
     def _sent(self, places: Sequence[int]) -> Reply:
         """Champions for the page: a thumbnail that several classes share is sent once."""
