@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from fooling_utils import load_image, load_model
-from nets import linear, random_linear
+from fooling_utils import Classifier, load_image, load_model
+from nets import ConvNorm, linear, random_linear
 
 # the same examples in every run, and no limit on the time of one, which depends on what else the machine does
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=60)
@@ -33,6 +33,14 @@ def coffee():
 def three_classes():
     """A linear network with three classes on images (1, 3, 4, 4)."""
     return random_linear(3)
+
+
+@pytest.fixture
+def conv_net():
+    """A network with the layers "first" and "second", on images (1, 3, 12, 12)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Classifier(ConvNorm().eval(), input_shape=(3, 12, 12))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
+"""Figures show what was classified, and say in which way."""
+
 import inspect
 import re
-from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,10 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from fooling_utils import figures, round_to_8bit
-from fooling_utils.evolution.evolve import Archive, Encoding
 from fooling_utils.networks.small import Points
 from fooling_utils.regions import RegionMap
 from nets import NUMBERS, linear, random_images
+from pixels import levels
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +37,13 @@ def drawn(axes) -> np.ndarray:
     return shown if shown.dtype == np.uint8 else np.rint(255 * shown)
 
 
-def grey_levels(image: torch.Tensor) -> np.ndarray:
-    return np.rint(255 * image[0].permute(1, 2, 0).numpy())
-
-
 def bars(axes) -> list:
     """The bars of one panel, the uppermost first."""
     return sorted(axes.patches, key=lambda bar: bar.get_y(), reverse=True)
 
 
 EXAMPLES = {
-    "answer": lambda model, images: figures.answer(model, images(), "ostrich"),
+    "top_five": lambda model, images: figures.top_five(model, images(), "ostrich"),
     "triptych": lambda model, images: figures.triptych(model, images(), images(seed=1), "ostrich"),
     "grid_of_images": lambda model, images: figures.grid_of_images(images(7), list("abcdefg"), columns=3),
     "before_and_after": lambda model, images: figures.before_and_after(model, images(3), images(3, seed=1)),
@@ -101,10 +98,10 @@ def test_the_triptych_shows_the_rounded_images_and_their_amplified_difference(sh
     original, fooled = random_images(), fooled_image()
     figure = figures.triptych(sharp, original, fooled, amplification=10)
     left, middle, right = figure.axes[:3]
-    assert np.array_equal(drawn(left), grey_levels(round_to_8bit(original)))
-    assert np.array_equal(drawn(right), grey_levels(round_to_8bit(fooled)))
+    assert np.array_equal(drawn(left), levels(round_to_8bit(original)))
+    assert np.array_equal(drawn(right), levels(round_to_8bit(fooled)))
     change = round_to_8bit(fooled) - round_to_8bit(original)
-    assert np.array_equal(drawn(middle), grey_levels((0.5 + 10 * change).clamp(0, 1)))
+    assert np.array_equal(drawn(middle), levels((0.5 + 10 * change).clamp(0, 1)))
     assert drawn(middle).std() > 5
     assert middle.get_title() == "change, times 10"
 
@@ -112,8 +109,8 @@ def test_the_triptych_shows_the_rounded_images_and_their_amplified_difference(sh
 def test_changed_levels_shows_where_and_how_many():
     original = torch.full((1, 3, 10, 10), 100 / 255)
     changed = original.clone()
-    for (channel, row), levels in {(0, 1): 1, (1, 1): -1, (2, 2): 2, (0, 2): 1, (1, 7): -3, (2, 8): 50}.items():
-        changed[0, channel, row] += levels / 255
+    for (channel, row), steps in {(0, 1): 1, (1, 1): -1, (2, 2): 2, (0, 2): 1, (1, 7): -3, (2, 8): 50}.items():
+        changed[0, channel, row] += steps / 255
     where, how_many = figures.changed_levels(original, changed + 0.3 / 255).axes
     shown = where.images[0].get_array()
     kinds = [to_hex(bar.get_facecolor()) for bar in how_many.patches]
@@ -159,14 +156,14 @@ def test_every_bar_has_its_percentage_beside_it(sharp):
         assert text == (f"{prediction.probability:.1%}" if prediction.probability >= 0.001 else "<0.1%")
 
 
-def test_the_answer_shows_the_rounded_image_and_its_answer(sharp):
-    picture, panel = figures.answer(sharp, fooled_image()).axes
-    assert np.array_equal(drawn(picture), grey_levels(round_to_8bit(fooled_image())))
+def test_the_top_five_stand_beside_the_rounded_image(sharp):
+    picture, panel = figures.top_five(sharp, fooled_image()).axes
+    assert np.array_equal(drawn(picture), levels(round_to_8bit(fooled_image())))
     expected = [p.probability for p in sharp.top(round_to_8bit(fooled_image()))]
     assert [bar.get_width() for bar in bars(panel)] == pytest.approx(expected)
 
 
-def test_the_size_of_the_change_is_written_in_grey_levels(sharp):
+def test_the_size_of_the_change_is_written_in_levels(sharp):
     original = torch.full((1, 3, 4, 4), 100 / 255)
     figure = figures.triptych(sharp, original, torch.full((1, 3, 4, 4), 103 / 255))
     text = " ".join(text.get_text() for text in figure.axes[4].texts)
@@ -189,7 +186,7 @@ def test_without_a_number_the_triptych_states_the_amplification_that_it_chose(sh
     middle = figures.triptych(sharp, original, fooled).axes[1]
     times = float(re.fullmatch(r"change, times (\d+)", middle.get_title()).group(1))
     change = round_to_8bit(fooled) - round_to_8bit(original)
-    assert np.array_equal(drawn(middle), grey_levels((0.5 + times * change).clamp(0, 1)))
+    assert np.array_equal(drawn(middle), levels((0.5 + times * change).clamp(0, 1)))
 
 
 def test_a_grid_has_every_image_under_its_title_and_no_axes_that_are_empty():
@@ -197,9 +194,7 @@ def test_a_grid_has_every_image_under_its_title_and_no_axes_that_are_empty():
     figure = figures.grid_of_images(images, ["a", "b", "c", "d"], columns=3)
     shown = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title() for axes in shown] == ["a", "b", "c", "d"]
-    assert all(
-        np.array_equal(drawn(axes), grey_levels(image)) for axes, image in zip(shown, images.split(1), strict=True)
-    )
+    assert all(np.array_equal(drawn(axes), levels(image)) for axes, image in zip(shown, images.split(1), strict=True))
     assert not any(axes.axison for axes in figure.axes if not axes.images)
 
 
@@ -214,7 +209,7 @@ def test_before_and_after_shows_three_rows_named_by_what_the_network_says(sharp)
     before, after = round_to_8bit(originals), round_to_8bit(fooled)
     rows = [before, (0.5 + 3 * (after - before)).clamp(0, 1), after]
     for place, image in zip(axes, torch.cat(rows).split(1), strict=True):
-        assert np.array_equal(drawn(place), grey_levels(image))
+        assert np.array_equal(drawn(place), levels(image))
     for place, image in zip([*axes[:2], *axes[4:]], torch.cat([before, after]).split(1), strict=True):
         best = sharp.top(image, 1)[0]
         name, percent = place.get_title().split("\n")
@@ -235,7 +230,7 @@ def test_the_gradient_is_drawn_around_grey_beside_the_rounded_image():
     gradient = torch.zeros(1, 3, 4, 4)
     gradient[0, 1, 2, 3] = 1e-6
     picture, signed, strength = figures.gradient_picture(random_images(), gradient).axes
-    assert np.array_equal(drawn(picture), grey_levels(round_to_8bit(random_images())))
+    assert np.array_equal(drawn(picture), levels(round_to_8bit(random_images())))
     moved = drawn(signed) != drawn(signed)[0, 0, 0]
     assert moved.sum() == 1
     assert drawn(signed)[2, 3, 1] > 128
@@ -262,34 +257,6 @@ def test_each_group_has_a_row_of_bars_that_adds_up_to_one():
         assert sum(heights.values()) == pytest.approx(1)
         assert sum(x * height for x, height in heights.items()) == pytest.approx(np.mean(values), abs=0.02)
         assert axes.lines[0].get_xdata()[0] == 0.5
-
-
-def archive_of(shades: list[float], confidence: list[float], labels: int = 5) -> Archive:
-    return Archive(
-        labels=tuple(f"class {i}" for i in range(labels)), indices=tuple(range(labels)),
-        genomes=tuple(torch.full((3, 2, 2), shade) for shade in shades), confidence=torch.tensor(confidence),
-        born=torch.ones(labels), generations=1, evaluations=2, encoding="grey", random_state=torch.zeros(1),
-        fingerprint=torch.zeros(labels),
-    )  # fmt: skip
-
-
-def test_the_wall_has_a_place_per_class_as_bright_as_the_confidence():
-    painted = []
-
-    def render(genomes):
-        painted.append(len(genomes))
-        return genomes
-
-    wall = figures.ChampionWall(Encoding("grey", None, None, render), columns=3)
-    shades, confidence = [0.2, 0.4, 0.6, 0.8, 1.0], [1.0, 0.5, 0.0, 1.0, 0.25]
-    first = archive_of(shades, confidence)
-    drawn = wall.draw(first)
-    assert drawn.shape == (1, 3, 4, 6)
-    expected = [[0.2, 0.2, 0], [0.8, 0.25, 0]]  # shade times confidence; the last place is empty
-    torch.testing.assert_close(drawn[0, 0, ::2, ::2], torch.tensor(expected))
-    second = replace(first, genomes=(*first.genomes[:4], torch.zeros(3, 2, 2)))
-    assert wall.draw(second)[0, :, 2:, 2:4].max() == 0
-    assert painted == [5, 1], "only new champions are painted"
 
 
 # ----------------------------------------------------------------------------------------------------------- regions

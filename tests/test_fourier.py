@@ -1,4 +1,4 @@
-"""The Fourier parameterisation and random views."""
+"""Images as waves."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fooling_utils import adam_step, fourier_decode, fourier_encode, fourier_start, logit, optimize_pixels, random_views
 from fooling_utils.data import make
 from fooling_utils.fourier import COLOURS
-from nets import linear, random_images
+from nets import linear
 
 # ------------------------------------------------------------------------------------------------- coordinates and back
 
@@ -70,91 +70,8 @@ def test_a_decoder_of_another_size_says_so_at_the_call():
     model = linear(torch.zeros(2, 3 * 8 * 8), shape=(3, 8, 8))
     with pytest.raises(ValueError, match="give fourier_start and fourier_decode the same size"):
         optimize_pixels(model, fourier_start(1, 16), logit(0), decode=fourier_decode(8))
-    with pytest.raises(ValueError, match="size must be at least 2 pixels, got 1"):
+    with pytest.raises(ValueError, match="height must be a whole number and at least 2, got 1"):
         fourier_decode(1)
-
-
-# --------------------------------------------------------------------------------------------------------------- views
-
-
-def draws(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def test_without_motion_a_view_is_the_image():
-    images = random_images(2, 8)
-    assert torch.allclose(random_views(shift=0, degrees=0, zoom=0)(images, draws()), images, atol=1e-5)
-
-
-def test_a_shift_moves_the_image_and_fills_the_rest():
-    image = torch.zeros(1, 3, 9, 9)
-    image[..., 4, 4] = 1
-    where = set()
-    for seed in range(40):
-        view = random_views(shift=2 / 9, degrees=0, zoom=0, fill=0)(image, draws(seed))
-        centre = (view[0, 0] * torch.arange(9.0)).sum() / view[0, 0].sum()
-        assert 1.9 <= centre <= 6.1
-        where.add(round(centre.item()))
-    assert {2, 6} & where and len(where) >= 4
-    filled = random_views(shift=0.3, degrees=0, zoom=0, fill=0.25)(torch.ones(1, 3, 9, 9), draws(3))
-    assert filled.min().item() == pytest.approx(0.25)
-
-
-def area_and_direction(view):
-    """The sum of a view, and the angle in degrees of its longest axis from the horizontal."""
-    weight = view[0, 0] / view[0, 0].sum()
-    y, x = torch.meshgrid(torch.arange(41.0) - 20, torch.arange(41.0) - 20, indexing="ij")
-    cross, across, down = ((weight * part).sum() for part in (x * y, x * x, y * y))
-    return view[0, 0].sum().item(), torch.rad2deg(torch.atan2(2 * cross, across - down) / 2).item()
-
-
-def test_turns_and_zooms_go_as_far_as_asked_and_no_further():
-    bar = torch.zeros(1, 3, 41, 41)
-    bar[..., 19:22, 10:31] = 1
-    area, _ = area_and_direction(bar)
-    turns, zooms = [], []
-    for seed in range(40):
-        turns.append(area_and_direction(random_views(shift=0, degrees=30, zoom=0, fill=0)(bar, draws(seed)))[1])
-        zooms.append(area_and_direction(random_views(shift=0, degrees=0, zoom=0.2, fill=0)(bar, draws(seed)))[0] / area)
-    assert -31 < min(turns) < -20 and 20 < max(turns) < 31
-    assert 1 / 1.5 < min(zooms) < 0.8 and 1.25 < max(zooms) < 1.5  # the area goes with the square: 1.44
-
-
-def test_views_come_in_blocks_and_treat_all_images_alike():
-    images = random_images(1, 8).repeat(3, 1, 1, 1)
-    views = random_views(4)(images, draws())
-    assert views.shape == (12, 3, 8, 8)
-    for block in views.split(3):
-        assert torch.equal(block[0], block[1])
-    assert not torch.allclose(views[0], views[3], atol=1e-3)
-
-
-def test_views_follow_the_generator_alone():
-    images = random_images(2, 8)
-    first = random_views(2)(images, draws(5))
-    torch.manual_seed(123)
-    assert torch.equal(first, random_views(2)(images, draws(5)))
-    assert not torch.equal(first, random_views(2)(images, draws(6)))
-
-
-def test_a_gradient_flows_through_views_of_any_shape():
-    image = torch.rand(1, 3, 10, 14).requires_grad_()
-    (gradient,) = torch.autograd.grad(random_views(3)(image, draws()).sum(), image)
-    assert gradient.isfinite().all() and gradient[..., 5, 7].min() > 0
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"count": 0}, "count must be a whole number and at least 1, got 0"),
-        ({"count": 1.5}, "count must be a whole number"),
-        ({"shift": -1}, "shift must be 0 or more, got -1"),
-        ({"zoom": float("nan")}, "zoom must be 0 or more"),
-    ],
-)
-def test_views_that_cannot_be_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        random_views(**settings)
 
 
 # ------------------------------------------------------------------------------------------------------------ together

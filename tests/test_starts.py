@@ -1,47 +1,15 @@
+"""Where a run starts: pictures of every kind of source and file, blanks and noise."""
+
 import io
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from fooling_utils import (
-    PICTURES,
-    blank,
-    distances,
-    from_uint8,
-    gaussian_noise,
-    load_image,
-    round_to_8bit,
-    save_png,
-    starts,
-    through_jpeg,
-    to_uint8,
-    uniform_noise,
-)
-from nets import random_images
-
-
-def as_file(picture: Image.Image, kind: str = "PNG", **settings) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, format=kind, **settings)
-    return file.getvalue()
-
-
-def levels(image: torch.Tensor) -> np.ndarray:
-    """The grey levels (H, W, 3), 0 to 255, of one image."""
-    return (image[0] * 255).round().permute(1, 2, 0).to(int).numpy()
-
-
-def colours(height: int = 8, width: int = 8, channels: int = 3, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
-
+from fooling_utils import PICTURES, blank, gaussian_noise, load_image, photographs, round_to_8bit, uniform_noise
+from fooling_utils.starts import PHOTOGRAPHS
+from pixels import as_file, colours, levels
 
 # pictures that come with the course
 
@@ -267,191 +235,35 @@ def test_a_source_of_another_type_is_refused(source):
 
 
 def test_a_size_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="size must be at least 1 pixel, got 0"):
+    with pytest.raises(ValueError, match="size must be a whole number and at least 1, got 0"):
         load_image(colours(), 0)
 
 
-# addresses
-
-GOOD = as_file(Image.fromarray(colours()))
+# photographs
 
 
-class Answers(BaseHTTPRequestHandler):
-    """A web server with one good picture and several bad habits."""
-
-    def do_GET(self):
-        self.close_connection = True
-        if self.path == "/garbage":
-            self.wfile.write(b"this is not HTTP\r\n\r\n")
-            return
-        moved = {"/moved": "/good.png", "/to-a-file": Path(__file__).as_uri(), "/round": "/round"}.get(self.path)
-        status = 302 if moved else 404 if self.path == "/missing.png" else 200
-        self.send_response(status)
-        if moved:
-            self.send_header("Location", moved)
-        self.end_headers()
-        if self.path == "/page":
-            self.wfile.write(b"<!doctype html><html><body>a page about a picture</body></html>")
-        elif self.path == "/silent.png":
-            self.server.finished.wait(60)
-        elif self.path == "/drip.png":
-            while not self.server.finished.wait(0.01):
-                self.wfile.write(b"x")
-        elif status == 200:
-            self.wfile.write(GOOD)
-
-    def log_message(self, *arguments):
-        pass
+def test_photographs_are_crops_of_the_photographs_alone():
+    crops = photographs(2, size=64)
+    assert crops.shape == (2 * len(PHOTOGRAPHS), 3, 64, 64)
+    assert torch.equal((crops * 255).round() / 255, crops)
+    assert torch.equal(crops, photographs(2, size=64))
+    assert not torch.equal(crops, photographs(2, size=64, seed=1))
+    assert "school_bus" not in PHOTOGRAPHS
+    assert len(crops.flatten(1).unique(dim=0)) == len(crops)
+    with pytest.raises(ValueError, match="crops must be a whole number and at least 1, got 0"):
+        photographs(0)
 
 
-class QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request, client_address):
-        """A client that hangs up early is what some of these tests are about."""
-
-
-@pytest.fixture
-def address(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = QuietServer(("127.0.0.1", 0), Answers)
-    server.finished = threading.Event()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.finished.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.mark.parametrize("path", ["/good.png", "/moved"])
-def test_a_picture_is_read_from_an_address(address, path):
-    assert np.array_equal(levels(load_image(address + path, 8)), colours())
-
-
-@pytest.mark.parametrize(
-    ("path", "reason"),
-    [
-        ("/missing.png", "404"),
-        ("/to-a-file", "302.*file:"),
-        ("/round", "redirect"),
-        ("/garbage", "this is not HTTP"),
-        ("/with space.png", "contain control characters"),
-    ],
-)
-def test_an_address_that_fails_says_why_and_what_to_do(address, path, reason):
-    with pytest.raises(ConnectionError, match=rf"(?s){path} cannot be read \(.*{reason}.*save the picture to a file"):
-        load_image(address + path)
-
-
-def test_a_web_page_is_no_picture(address):
-    with pytest.raises(ValueError, match=r"what 'http.*/page' gives is no picture that can be read"):
-        load_image(address + "/page")
-
-
-def test_a_download_has_a_limit_of_size(address, monkeypatch):
-    monkeypatch.setattr(starts, "MAX_DOWNLOAD_BYTES", len(GOOD))
-    assert load_image(address + "/good.png", 8).shape == (1, 3, 8, 8)
-    monkeypatch.setattr(starts, "MAX_DOWNLOAD_BYTES", len(GOOD) - 1)
-    with pytest.raises(ValueError, match=r"good\.png is larger than .* MB: save a smaller copy"):
-        load_image(address + "/good.png")
-
-
-@pytest.mark.parametrize(("path", "reason"), [("/silent.png", "timed out"), ("/drip.png", r"more than 0\.2 seconds")])
-def test_a_download_has_a_limit_of_time(address, monkeypatch, path, reason):
-    monkeypatch.setattr(starts, "MAX_DOWNLOAD_SECONDS", 0.2)
-    with pytest.raises(ConnectionError, match=rf"{path} cannot be read \(.*{reason}.*save the picture to a file"):
-        load_image(address + path)
-
-
-def test_an_address_where_nobody_answers_says_what_to_do(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with pytest.raises(
-        ConnectionError, match=r"http://127\.0\.0\.1:9/x\.png cannot be read .*save the picture to a file"
-    ):
-        load_image("http://127.0.0.1:9/x.png")
-
-
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.org/a.png", "data://image/png;base64,AAAA"])
-def test_other_kinds_of_address_are_refused(url):
-    with pytest.raises(ValueError, match=f"an address must begin with http:// or https://, got '{url}'"):
-        load_image(url)
-
-
-# 8 bit, there and back
-
-values = arrays(np.float32, (1, 3, 4, 4), elements=st.floats(0, 1, width=32))
-
-
-@given(values)
-def test_rounding_moves_a_value_by_half_a_grey_level_at_most_and_only_once(array):
-    image = torch.from_numpy(array)
-    rounded = round_to_8bit(image)
-    assert (rounded - image).abs().max() <= 0.5001 / 255
-    assert torch.equal(round_to_8bit(rounded), rounded)
-
-
-def test_all_256_grey_levels_survive():
-    every = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 3, 16, 16)
-    assert torch.equal(to_uint8(from_uint8(every)), every)
-
-
-@pytest.mark.parametrize("size", [1, 8, 33])
-def test_a_saved_image_comes_back_exactly(tmp_path, size):
-    image = uniform_noise(size=size)
-    save_png(image, tmp_path / "image.png")
-    assert torch.equal(load_image(tmp_path / "image.png", size), round_to_8bit(image))
-
-
-def test_only_one_image_fits_into_a_file(tmp_path):
-    with pytest.raises(ValueError, match=r"takes one image and got 2: use image\[i : i \+ 1\]"):
-        save_png(uniform_noise(2, 8), tmp_path / "image.png")
-
-
-@pytest.mark.parametrize(
-    ("image", "kind", "message"),
-    [
-        (torch.full((1, 3, 4, 4), 1.5), ValueError, r"must be in \[0, 1\], got 1\.5 to 1\.5: use image\.clamp\(0, 1\)"),
-        (
-            torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
-            TypeError,
-            "got torch.uint8 with maximum 0: use images.from_uint8",
-        ),
-        (torch.zeros(1, 3, 4, 4, dtype=torch.int64), TypeError, r"got torch.int64.*use image\.float\(\)"),
-        (torch.zeros(3, 4, 4), ValueError, r"got \(3, 4, 4\): image\[None\] makes a batch of one"),
-        (torch.zeros(4, 4), ValueError, r"got \(4, 4\): one dimension is for the batch"),
-    ],
-)
-def test_only_images_can_be_converted_to_uint8(image, kind, message):
-    with pytest.raises(kind, match=message):
-        to_uint8(image)
-
-
-def test_only_uint8_can_be_converted_from_uint8():
-    with pytest.raises(TypeError, match=r"images must be uint8, got torch\.float32"):
-        from_uint8(torch.zeros(1, 3, 4, 4))
-
-
-def test_jpeg_changes_little_at_high_quality_and_more_at_low():
-    image = load_image("coffee", 64)
-    rms = [distances(image, through_jpeg(image, quality)).rms_grey_levels for quality in (95, 75, 25, 5)]
-    assert rms == sorted(rms)
-    assert 0 < rms[0] < 8
-    assert rms[3] > 16
-
-
-def test_jpeg_of_a_batch_is_that_of_its_members_on_the_8_bit_grid():
-    batch = uniform_noise(3, 16)
-    compressed = through_jpeg(batch, 50)
-    assert torch.equal(compressed, torch.cat([through_jpeg(one, 50) for one in batch.split(1)]))
-    assert torch.equal(compressed, round_to_8bit(compressed))
-
-
-@pytest.mark.parametrize("quality", [0, 96, -5])
-def test_jpeg_has_no_quality_outside_its_range(quality):
-    with pytest.raises(ValueError, match=f"quality must be from 1 to 95, got {quality}"):
-        through_jpeg(uniform_noise(size=8), quality)
+def test_some_photographs_are_mirrored_and_some_are_not():
+    size = 64
+    large = load_image(PHOTOGRAPHS[0], round(size * 8 / 7))
+    seen = set()
+    for crop in photographs(10, size=size)[:10]:
+        for mirrored in (False, True):
+            wanted = crop.flip(2) if mirrored else crop
+            windows = large[0].unfold(1, size, 1).unfold(2, size, 1)
+            seen |= {mirrored} if (windows == wanted[:, None, None]).all(-1).all(-1).all(0).any() else set()
+    assert seen == {False, True}
 
 
 # blanks and noise
@@ -461,7 +273,7 @@ def test_a_blank_has_one_shade():
     assert (blank(0.25, 2, 8) == 0.25).all()
     assert blank(0, 2, 8).shape == (2, 3, 8, 8)
     assert blank(1).dtype == torch.float32
-    with pytest.raises(ValueError, match=r"value must be in \[0, 1\], got 128"):
+    with pytest.raises(ValueError, match="value must be a number from 0 to 1, got 128"):
         blank(128)
 
 
@@ -490,66 +302,5 @@ def test_gaussian_noise_stays_in_range_and_needs_a_spread():
     wide = gaussian_noise(size=16, std=3)
     assert wide.min() == 0
     assert wide.max() == 1
-    with pytest.raises(ValueError, match=r"std must not be negative, got -0\.1"):
+    with pytest.raises(ValueError, match=r"std must be a number and at least 0, got -0\.1"):
         gaussian_noise(std=-0.1)
-
-
-# distances
-
-
-def test_distances_by_hand():
-    black, other = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
-    other[0, :, 1, 2] = 51 / 255  # three of 48 values change by a fifth
-    found = distances(black, other)
-    assert found.l2 == pytest.approx((3 * 0.2**2) ** 0.5)
-    assert found.linf_grey_levels == pytest.approx(51)
-    assert found.rms_grey_levels == pytest.approx(51 / 4)
-    assert found.changed_share == pytest.approx(3 / 48)
-    assert 0 < found.ssim < 1
-
-
-def test_a_change_that_does_not_survive_8_bit_counts_as_none():
-    image = blank(100 / 255, size=8)
-    assert distances(image, image + 0.4 / 255).changed_share == 0
-    assert distances(image, image + 0.6 / 255).changed_share == 1
-
-
-def test_ssim_is_that_of_the_literature():
-    # equal means and opposite patterns: luminance 1, contrast 1, structure -1, up to the constants
-    stripes = (torch.arange(16) % 2).float().expand(1, 3, 16, 16)
-    assert distances(0.25 + 0.5 * stripes, 0.75 - 0.5 * stripes).ssim == pytest.approx(-1, abs=0.05)
-
-
-@given(values, values)
-def test_distances_are_symmetric_and_zero_for_equal_images_alone(first, second):
-    a, b = torch.from_numpy(first), torch.from_numpy(second)
-    there, back = distances(a, b), distances(b, a)
-    assert there == pytest.approx(back)
-    assert min(there[:4]) >= 0
-    assert (there.l2 == 0) == (there.linf_grey_levels == 0) == (there.rms_grey_levels == 0) == torch.equal(a, b)
-    same = distances(a, a)
-    assert same[:4] == (0, 0, 0, 0)
-    assert same.ssim == pytest.approx(1)
-
-
-@given(values, values, values)
-def test_distances_obey_the_triangle_inequality(first, second, third):
-    a, b, c = map(torch.from_numpy, (first, second, third))
-    for direct, one, two in list(zip(distances(a, c), distances(a, b), distances(b, c), strict=True))[:3]:
-        assert direct <= (one + two) * (1 + 1e-6)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [((1, 3, 8, 8), (1, 3, 8, 9)), ((2, 3, 8, 8), (2, 3, 8, 8)), ((1, 3, 2, 8), (1, 3, 2, 8))],
-)
-def test_distances_need_one_image_and_one_of_the_same_shape(first, second):
-    with pytest.raises(ValueError, match=r"one image with one, of 3 x 3 pixels or more, got shapes \("):
-        distances(torch.zeros(first), torch.zeros(second))
-
-
-def test_distances_refuse_what_is_no_image():
-    with pytest.raises(ValueError, match=r"original must be in \[0, 1\]"):
-        distances(2 * random_images(), random_images())
-    with pytest.raises(TypeError, match="image must be float32"):
-        distances(random_images(), random_images().double())

@@ -15,7 +15,6 @@ from ..optimize import last, optimize_pixels
 from ..steps import sign_step, unit_step
 
 Target = Label | Sequence[Label] | None
-NORMS = {"linf": (sign_step, linf_ball), "l2": (unit_step, l2_ball)}
 
 
 def _objective(model: Classifier, image: Tensor, target: Target) -> Objective:
@@ -57,10 +56,11 @@ def pgd(
     step_size: pixel units; 2.5 * epsilon / steps unless given, enough to reach the border and to walk along it.
     Source: Madry et al. 2017, arXiv 1706.06083, section 2.1.
     """
-    one_of(NORMS, norm=norm)
+    choices = {"linf": (sign_step, linf_ball), "l2": (unit_step, l2_ball)}
+    one_of(choices, norm=norm)
     whole(steps=steps)
     _check_radius(model, epsilon, norm)
-    rule, ball = NORMS[norm]
+    rule, ball = choices[norm]
     size = 2.5 * epsilon / steps if step_size is None else step_size
     objective, within = _objective(model, image, target), ball(image, epsilon)
     return last(optimize_pixels(model, image, objective, step=rule(size), constraint=within, steps=steps)).image

@@ -57,6 +57,26 @@ def bus_or_coffee(size: int = 224):
         return load_image("coffee", size), "coffee"
 
 
+def synchronize(images) -> None:
+    """Wait for a GPU."""
+    import torch
+
+    if images.is_cuda:
+        torch.cuda.synchronize()
+
+
+def bare_passes(model, images, targets) -> Callable[[], None]:
+    """A forward and a backward pass to the images, for the logits of the targets (N, 1)."""
+    import torch
+
+    def bare() -> None:
+        leaf = images.detach().requires_grad_()
+        torch.autograd.grad(model(leaf).gather(1, targets).sum(), leaf)
+        synchronize(images)
+
+    return bare
+
+
 def loop(batch: int, repeats: int, block: int) -> list[tuple[str, str, str]]:
     """A frame of the loop against a bare forward and backward pass; the prepared network against the plain one."""
     import torch
@@ -72,19 +92,15 @@ def loop(batch: int, repeats: int, block: int) -> list[tuple[str, str, str]]:
             leaf = images.detach().requires_grad_()
             score = model(leaf).log_softmax(1)[:, target].sum()
             torch.autograd.grad(score, leaf)
-            synchronize()
+            synchronize(images)
 
         return forward_and_backward
-
-    def synchronize() -> None:
-        if images.is_cuda:
-            torch.cuda.synchronize()
 
     frames = optimize_pixels(prepared, images, toward("ostrich"), step=unit_step(0.3), steps=repeats * block + 5)
 
     def one_frame() -> None:  # the backward pass and step of the frame before, and the forward pass of this one
         next(frames)
-        synchronize()
+        synchronize(images)
 
     one_frame()
     in_loop, bare_prepared, bare_plain = interleaved([one_frame, bare(prepared), bare(plain)], repeats, block)
@@ -107,28 +123,21 @@ def class_picture(batch: int, repeats: int) -> list[tuple[str, str, str]]:
     import torch
 
     from fooling_utils import load_model, optimize_pixels
-    from fooling_utils.lessons.lesson1 import WALL, priors
+    from fooling_utils.lessons.lesson1 import TWELVE, priors
 
     model = load_model()
-    labels = WALL[:batch]
+    labels = TWELVE[:batch]
     targets = torch.tensor([model.index(label) for label in labels], device=model.device)[:, None]
     images = torch.rand(batch, 3, 224, 224, generator=torch.Generator().manual_seed(0)).to(model.device)
 
-    def synchronize() -> None:
-        if images.is_cuda:
-            torch.cuda.synchronize()
-
-    def bare() -> None:
-        leaf = images.detach().requires_grad_()
-        torch.autograd.grad(model(leaf).gather(1, targets).sum(), leaf)
-        synchronize()
+    bare = bare_passes(model, images, targets)
 
     def one_frame_of(choices: dict) -> Callable[[], None]:
         frames = optimize_pixels(model, **choices, steps=3 * repeats + 5)
 
         def one_frame() -> None:
             next(frames)
-            synchronize()
+            synchronize(images)
 
         one_frame()
         return one_frame
@@ -175,25 +184,15 @@ def painters(seconds: float) -> list[tuple[str, str, str]]:
     return [(what, f"{half} and {sure}, {archive.evaluations} evaluations", "at least 40 and 10 in 90 s")]
 
 
-def digits() -> list[tuple[str, str, str]]:
+def ten_digits() -> list[tuple[str, str, str]]:
     """How long the direct encoding needs for ten digits of 8 x 8 pixels."""
-    import torch
-    from sklearn.datasets import load_digits
-    from torch import nn
+    from fooling_utils import direct, evolve
+    from fooling_utils.networks.small import digit_net, digits, fit, frozen
 
-    from fooling_utils import Classifier, direct, evolve
-
-    data = load_digits()
-    images, labels = torch.tensor(data.images[:, None] / 16, dtype=torch.float32), torch.tensor(data.target)
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(512, 10))
-    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    for _ in range(20):
-        for batch in torch.randperm(len(images)).split(64):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(images[batch]), labels[batch]).backward()
-            optimizer.step()
-    model = Classifier(net.eval(), input_shape=(1, 8, 8))
+    net, data = digit_net(), digits()
+    for _ in fit(net, data.train_images, data.train_labels, epochs=20):
+        pass
+    model = frozen(net)
     begin = time.perf_counter()
     for archive in evolve(model, direct((1, 8, 8), rate=0.3), population=64, generations=100_000):
         if archive.confidence.min() >= 0.999:
@@ -318,7 +317,7 @@ def first_fool(targets: int) -> list[tuple[str, str, str]]:
         plain.append(frame.index)
         found = smallest_change_frames(model, image, goal, steps=50, eight_bit=False)
         # a frame counts the gradient at the image that was tried, too, which was not needed to find it
-        ours.append(next((frame.index - 1 for frame in found if -frame.score.item() <= size), 50))
+        ours.append(next((one.gradients - 1 for one in found if one.size.item() <= size), 50))
     middle, beside = statistics.median(ours), statistics.median(plain)
     measured = f"{middle:g} / {beside:g} gradients = {middle / beside:.2f}"
     return [("until the target leads, against plain steps of 0.3", measured, f"at most {GOAL_FIRST_FOOL}")]
@@ -334,14 +333,7 @@ def gradient_of_the_search(batch: int, steps: int) -> list[tuple[str, str, str]]
     images, goals = images[:batch], goals[:batch]
     targets = torch.tensor(goals, device=model.device)[:, None]
 
-    def synchronize() -> None:
-        if images.is_cuda:
-            torch.cuda.synchronize()
-
-    def bare() -> None:
-        leaf = images.detach().requires_grad_()
-        torch.autograd.grad(model(leaf).gather(1, targets).sum(), leaf)
-        synchronize()
+    bare = bare_passes(model, images, targets)
 
     rows = []
     for eight_bit in (True, False):
@@ -349,7 +341,7 @@ def gradient_of_the_search(batch: int, steps: int) -> list[tuple[str, str, str]]
 
         def one_frame(frames=frames) -> None:
             next(frames)
-            synchronize()
+            synchronize(images)
 
         searched, passes = interleaved([one_frame, bare], steps, block=2)
         measured = f"{milliseconds(searched)} / {milliseconds(passes)} = {ratio(searched, passes):.3f}"
@@ -409,7 +401,7 @@ def main() -> None:
         lambda: class_picture(12, 1 if quick else 5),
         lambda: evolution(3 if quick else 40),
         lambda: painters(10 if quick else 90),
-        digits,
+        ten_digits,
         lambda: map_of_a_plane(1 if quick else 5),
         lambda: smallest_changes([20] if quick else [20, 50, 100], 1 if quick else 2),
         lambda: first_fool(1 if quick else 2),

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "helpers"))
 
 from browsing import chromium, open_notebook, served
-from test_browser_player import Player
+from driving import Player
 
 GOAL_FRAMES, GOAL_RATIO, GOAL_CLICK = 12, 0.8, 200  # per second, of the bare passes, milliseconds
 BARE = """
@@ -49,7 +49,7 @@ def bare_milliseconds(page) -> list[float]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser, served(Path(folder), CELLS) as address:
-        page = open_notebook(browser, address, "jupyterlab", 1, ready=".player[data-drawn]")
+        page = open_notebook(browser, address, 1)
         player = Player(page)
         page.evaluate(WATCH)
         clicks = []

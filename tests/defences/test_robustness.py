@@ -10,7 +10,7 @@ from fooling_utils import Classifier, pgd
 from fooling_utils.defences import robustness
 from fooling_utils.defences.robustness import accuracy_under, nearest_errors, random_change, right, warning_signs
 from fooling_utils.steps import unit_vectors
-from nets import NUMBERS, SHAPE, Linear, linear, random_images, random_linear
+from nets import NUMBERS, SHAPE, Linear, lengths, linear, random_images, random_linear
 
 WIDE = (-100.0, 100.0)
 RADII = (0.1, 0.3, 1.0, 12.0)
@@ -57,10 +57,6 @@ def do_nothing(model: Classifier, images: Tensor, epsilon: float) -> Tensor:
 
 def strong(model: Classifier, images: Tensor, epsilon: float) -> Tensor:
     return pgd(model, images, epsilon, norm="l2", steps=20)
-
-
-def lengths(change: Tensor) -> Tensor:
-    return change.flatten(1).norm(dim=1)
 
 
 # accuracy

@@ -1,3 +1,4 @@
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -6,26 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fooling_utils import evolution, round_to_8bit
-from fooling_utils.evolution.evolve import Archive, Encoding, direct, evolve, load_archive
+from fooling_utils import last, round_to_8bit
+from fooling_utils.evolution.evolve import Encoding, direct, evolve, load_archive
 from fooling_utils.evolution.painters import cppn
-from nets import SHAPE, random_linear
+from nets import NUMBERS, SHAPE, linear, random_linear, same_archive
+from pixels import Pickled
 
 SMALL = direct(SHAPE, rate=0.3)
-
-
-def last(frames):
-    *_, frame = frames
-    return frame
-
-
-def same(one: Archive, other: Archive) -> bool:
-    return all(
-        torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-        for name in Archive.__dataclass_fields__
-        if name != "genomes"
-        for a, b in [(getattr(one, name), getattr(other, name))]
-    ) and all(torch.equal(a, b) for a, b in zip(one.genomes, other.genomes, strict=True))
 
 
 # ------------------------------------------------------------------------------------------------------- evolution
@@ -55,31 +43,30 @@ def test_evolution_climbs_to_a_known_optimum():
     assert (archive.confidence > known - 0.05).all()
 
 
-def check_that_every_class_is_credited(credit):
-    """Two children and three classes: the first child is the best for classes 0 and 2, the second for class 1."""
-    model = random_linear(3)
-    archive = next(evolve(model, SMALL, population=2, generations=1))
-    children = torch.stack([torch.zeros(SHAPE), torch.ones(SHAPE)])
-    sure = 2 * torch.tensor([[0.9, 0.1, 0.8], [0.2, 0.7, 0.1]])  # above 1: whatever the champions are, these win
-    credited = credit(archive, children, sure)
-    assert [genome.mean().item() for genome in credited.genomes] == [0, 1, 0]
-    torch.testing.assert_close(credited.confidence, sure.amax(0))
-    assert credited.born.tolist() == [2, 2, 2]
-    kept = credit(credited, 1 - children, sure / 2)
-    assert [genome.mean().item() for genome in kept.genomes] == [0, 1, 0]
-
-
 def test_every_child_is_compared_with_every_champion():
-    check_that_every_class_is_credited(evolution._credit)
+    """Two children and three classes: black is the best for classes 0 and 2, white for class 1."""
+    model = linear(torch.tensor([[0.0], [3.0], [0.0]]).expand(3, NUMBERS) / NUMBERS)
+    both = torch.stack([torch.zeros(SHAPE), torch.ones(SHAPE)])
+    children = iter([both, 0.1 + 0.8 * both.flip(0)])  # the second pair is worse
+    grey = lambda count, generator: torch.full((count, *SHAPE), 0.5)  # noqa: E731
+    encoding = SMALL._replace(start=grey, mutate=lambda genomes, generator: next(children))
+    _, credited, kept = evolve(model, encoding, population=2, generations=3)
+    for archive in (credited, kept):
+        assert [genome.mean().item() for genome in archive.genomes] == [0, 1, 0]
+        assert archive.born.tolist() == [2, 2, 2]
+        torch.testing.assert_close(archive.confidence, model.probabilities(both).amax(0))
 
 
-def test_crediting_a_child_for_one_class_only_would_be_caught():
+def test_crediting_a_child_for_one_class_only_would_be_caught(monkeypatch):
     def only_its_best_class(archive, genomes, confidence):
-        mine = torch.full_like(confidence, -2).scatter(1, confidence.argmax(1, True), confidence.amax(1, True))
-        return evolution._credit(archive, genomes, mine)
+        mine = torch.full_like(confidence, -0.5).scatter(1, confidence.argmax(1, True), confidence.amax(1, True))
+        return credit(archive, genomes, mine)
 
+    module = importlib.import_module("fooling_utils.evolution.evolve")
+    credit = module._credit
+    monkeypatch.setattr(module, "_credit", only_its_best_class)
     with pytest.raises(AssertionError):
-        check_that_every_class_is_credited(only_its_best_class)
+        test_every_child_is_compared_with_every_champion()
 
 
 def test_classes_share_a_champion_without_keeping_the_other_children(three_classes):
@@ -103,7 +90,7 @@ def test_targets_choose_the_classes(three_classes):
 
 def test_a_seed_is_a_run(three_classes):
     runs = [last(evolve(three_classes, SMALL, generations=4, seed=seed)) for seed in (1, 1, 2)]
-    assert same(runs[0], runs[1])
+    assert same_archive(runs[0], runs[1])
     assert not torch.equal(runs[0].confidence, runs[2].confidence)
 
 
@@ -214,7 +201,7 @@ def saved(three_classes, tmp_path):
 def test_a_saved_archive_comes_back(saved):
     archive, path = saved
     loaded = load_archive(path)
-    assert same(archive, loaded)
+    assert same_archive(archive, loaded)
     assert len({id(genome) for genome in loaded.genomes}) == len({id(genome) for genome in archive.genomes})
     assert [file.name for file in path.parent.iterdir()] == ["archive.npz"]
 
@@ -224,7 +211,7 @@ def test_save_load_resume_is_an_uninterrupted_run(three_classes, tmp_path, encod
     path = tmp_path / "archive.npz"
     last(evolve(three_classes, encoding, population=4, generations=5, seed=3)).save(path)
     resumed = last(evolve(three_classes, encoding, population=4, generations=6, archive=load_archive(path), seed=99))
-    assert same(resumed, last(evolve(three_classes, encoding, population=4, generations=11, seed=3)))
+    assert same_archive(resumed, last(evolve(three_classes, encoding, population=4, generations=11, seed=3)))
 
 
 def test_the_stop_button_keeps_everything_up_to_the_last_generation(three_classes):
@@ -243,7 +230,7 @@ def test_the_stop_button_keeps_everything_up_to_the_last_generation(three_classe
             pass
     assert archive.generations == 3
     rest = last(evolve(three_classes, SMALL, population=4, generations=6, archive=archive))
-    assert same(rest, last(evolve(three_classes, SMALL, population=4, generations=9, seed=3)))
+    assert same_archive(rest, last(evolve(three_classes, SMALL, population=4, generations=9, seed=3)))
 
 
 def test_an_interrupted_save_leaves_the_old_file(saved, three_classes, monkeypatch):
@@ -256,7 +243,7 @@ def test_an_interrupted_save_leaves_the_old_file(saved, three_classes, monkeypat
     monkeypatch.setattr(np, "savez_compressed", full_disk)
     with pytest.raises(OSError, match="no space left"):
         last(evolve(three_classes, SMALL, generations=1, archive=archive)).save(path)
-    assert same(load_archive(path), archive)
+    assert same_archive(load_archive(path), archive)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.99])
@@ -280,7 +267,7 @@ def test_a_damaged_byte_is_named_or_does_not_matter(saved):
             assert "archive.npz is" in str(error)
             named += 1
         else:
-            assert same(loaded, archive)
+            assert same_archive(loaded, archive)
     assert named > 10
 
 
@@ -295,18 +282,8 @@ def test_other_files_are_no_archive(tmp_path):
             load_archive(tmp_path / name)
 
 
-class Evil:
-    """Runs code when it is unpickled."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return open, (self.trace, "w")
-
-
 def test_a_file_that_would_run_code_is_not_run(tmp_path):
-    np.savez(tmp_path / "evil.npz", version=np.array([Evil(str(tmp_path / "trace"))], dtype=object))
+    np.savez(tmp_path / "evil.npz", version=np.array([Pickled(tmp_path / "trace")], dtype=object))
     with pytest.raises(ValueError, match="is no archive"):
         load_archive(tmp_path / "evil.npz")
     assert not (tmp_path / "trace").exists()

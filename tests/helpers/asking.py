@@ -1,10 +1,15 @@
 """A widget asked without a browser: what its page would send, and what it is answered."""
 
+import base64
+import io
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from fooling_utils.widgets import forget
+from pixels import levels
 
 
 class Page:
@@ -28,9 +33,21 @@ class Page:
         return self.ask(question, **values)[0]["error"]
 
 
+def sent(image):
+    """What a page is sent of an image: three bytes per pixel, row by row."""
+    return levels(image.expand(-1, 3, -1, -1)).tobytes()
+
+
+def twin(widget):
+    """The picture (H, W, 3) of a widget that a reader without a kernel sees."""
+    data, _ = widget._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
+
+
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    """No state of an earlier test: import this where widgets are tested."""
+    """No state of an earlier test."""
     forget()
     yield
     forget()

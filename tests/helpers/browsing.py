@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -9,14 +10,38 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 import pytest
+
+import fooling_utils
 
 APPS = ("jupyterlab", "notebook")  # Voila is tested as the lecture pages
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TOKEN = "for-this-test-only"
 SECONDS = 1000  # playwright counts in milliseconds
+HELPERS = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+
+
+def write_notebook(path, cells):
+    """A notebook that has not run: a cell that begins with "# " is text, and any other is code."""
+    kinds = {True: nbformat.v4.new_markdown_cell, False: nbformat.v4.new_code_cell}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(
+        cells=[kinds[cell.startswith("# ")](cell) for cell in cells], metadata={"kernelspec": kernel}
+    )
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+def end(process, seconds=20):
+    """Ask a process to stop, and stop it."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 @contextmanager
@@ -25,12 +50,10 @@ def served(folder, cells, app="jupyterlab"):
 
     Gives the address of a notebook of these cells.
     """
-    cells = [nbformat.v4.new_code_cell(source) for source in cells]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    (folder / "work").mkdir()
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "work/plane.ipynb")
+    write_notebook(folder / "work/plane.ipynb", cells)
     places = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "RUNTIME")}
     places |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
+    places["PYTHONPATH"] = HELPERS
     news = folder / "SETTINGS/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
@@ -55,11 +78,7 @@ def served(folder, cells, app="jupyterlab"):
                 "notebook": f"{address}notebooks/plane.ipynb?token={TOKEN}",
             }[app]
         finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            end(server)
 
 
 def wait_for_server(address, server, log, seconds=60):
@@ -89,9 +108,9 @@ def chromium():
         browser.close()
 
 
-def open_notebook(browser, address, app, cells, ready=".fool[data-answers]", size=(1280, 900), dark=False):
-    """The page of a notebook whose cells have run: each of the `cells` cells shows one element that is `ready`."""
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light")
+def open_notebook(browser, address, cells, ready=".fool:is([data-drawn], [data-begun])"):
+    """The page of a notebook whose first `cells` cells have run: each shows one element that is `ready`."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(60 * SECONDS)
     page.goto(address)
     page.locator(".jp-CodeCell .cm-content").first.click()
@@ -105,15 +124,18 @@ def open_notebook(browser, address, app, cells, ready=".fool[data-answers]", siz
 
 # ------------------------------------------------------------------------------------------------- as in a lecture
 
-LECTURE_THEMES = {
-    "light": {"--fool-ink": "#111", "--fool-paper": "#fff", "--fool-soft": "#eee", "--fool-line": "#999"},
-    "dark": {"--fool-ink": "#f2f2f2", "--fool-paper": "#111", "--fool-soft": "#2a2a2a", "--fool-line": "#777"},
-}
-STAGE = """([selector, values]) => {
+CSS = Path(fooling_utils.__file__).parent / "lecture/voila/templates/lecture/lecture.css"
+LIGHT, DARK = (
+    dict(re.findall(r"(--fool-\w+): ([^;]+);", rule))
+    for rule in re.findall(r"^:root.*?}", CSS.read_text(), re.S | re.M)[:2]
+)
+LECTURE_THEMES = {"light": LIGHT, "dark": LIGHT | DARK}
+INK = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+STAGE = """([selector, place, values]) => {
   const page = document.documentElement;
   page.dataset.lecture = "1";
   for (const [name, value] of Object.entries(values)) page.style.setProperty(name, value);
-  const one = document.querySelector(selector);
+  const one = document.querySelectorAll(selector)[place];
   const stage = document.createElement("div");
   stage.id = "stage";
   stage.style.cssText = "position: fixed; left: 20px; top: 60px; width: 1240px; height: 590px; z-index: 9999;"
@@ -131,12 +153,11 @@ STAGE = """([selector, values]) => {
 
 
 @contextmanager
-def lecture(page, selector, theme):
-    """The first element of `selector` alone on the 1240 x 590 pixels that a lecture's page has for it."""
+def lecture(page, selector, theme, place=0):
+    """One element of `selector`, the first, alone on the 1240 x 590 pixels that a lecture's page has for it."""
     size = page.viewport_size
     page.set_viewport_size({"width": 1280, "height": 720})
-    values = {"--fool-size": "24px", "--fool-picture": "290px", **LECTURE_THEMES[theme]}
-    page.evaluate(STAGE, [selector, values])
+    page.evaluate(STAGE, [selector, place, LECTURE_THEMES[theme]])
     page.wait_for_timeout(300)
     try:
         yield page.locator("#stage")
@@ -153,12 +174,19 @@ def fits(stage):
       const box = stage.getBoundingClientRect();
       const style = getComputedStyle(one);
       if (!width || !one.getClientRects().length || one.tagName === "OPTION" || style.clipPath !== "none") return false;
-      if (one.closest(".ground, .plane-view") !== null && !one.matches(".ground, .plane-view")) return false; // cut off
+      if (one.closest(".ground") !== null && !one.matches(".ground")) return false; // cut off
       return left < box.left - 1 || right > box.right + 1 || top < box.top - 1 || bottom > box.bottom + 1
         || (one.textContent && !one.children.length && parseFloat(style.fontSize) < 24);
     }).map(one => one.outerHTML.slice(0, 100))""")
         == []
     )
+
+
+def readable(stage):
+    """Whether the words of all buttons that can be pressed differ enough, by 4.5, from what is behind them."""
+    buttons = stage.get_by_role("button", disabled=False).all()
+    words = [one for one in buttons if one.is_visible() and not one.locator("canvas").count()]
+    return bool(words) and all(contrast(*one.evaluate(INK)) > 4.5 for one in words)
 
 
 def contrast(one, other):

@@ -2,17 +2,16 @@
 
 import pytest
 
-from browsing import SECONDS, chromium
+from browsing import SECONDS, TOKEN, chromium, write_notebook
+from driving import PLAYER, Player, Widget
 from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
-from test_lecture_server import TOKEN, start, stop, write
-
-from test_browser_player import CELL, Player, red_picture, upload
+from lecturing import lecture_of
 
 PAGES = {
-    "01_widgets.ipynb": ["# The player\n\nPress 1.", CELL, "from fooling_utils import widgets\nwidgets.PlaneCanvas()"],
+    "01_widgets.ipynb": ["# The player\n\nPress 1.", PLAYER, "# The canvas", "widgets.PlaneCanvas()"],
     "02_broken.ipynb": ["# Broken", "1 / 0"],
 }
 SMALL_TEXT = """() => [...document.querySelectorAll('.now *, #bar *')].filter(e => e.checkVisibility()
@@ -52,18 +51,10 @@ def browser():
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lecture")
-    for name, (heading, *cells) in PAGES.items():
-        write(folder / name, [heading, *cells])
-    # a second scene needs a second heading
-    import nbformat
-
-    path = folder / "01_widgets.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells.insert(2, nbformat.v4.new_markdown_cell("# The canvas"))
-    nbformat.write(notebook, path)
-    served = start(folder, "--token", TOKEN, "--port", "8900", "--grace", "0.5")
-    yield served
-    stop(served)
+    for name, cells in PAGES.items():
+        write_notebook(folder / name, cells)
+    with lecture_of(folder, "--port", "8900", "--grace", "0.5") as served:
+        yield served
 
 
 def test_a_lecturer_needs_no_mouse(browser, served):
@@ -78,10 +69,11 @@ def test_a_lecturer_needs_no_mouse(browser, served):
     assert scene(page) == 2
     assert page.locator(".fool.player").is_hidden()
     keys.press("5")  # the canvas takes the keys now
-    page.wait_for_function("document.querySelector('.plane').plane().preset === 'moons'")
+    canvas = Widget(page, ".plane")
+    canvas.until("s.preset === 'moons'")
     assert player.state()["index"] == 0
     keys.press("Space")
-    page.wait_for_function("document.querySelector('.plane').plane().steps > 20")
+    canvas.until("s.steps > 20")
     keys.press("Space")
     keys.press("PageUp")
     assert scene(page) == 1
@@ -98,15 +90,14 @@ def test_mouse_typing_and_upload_work_as_in_a_notebook(browser, served):
     player.until("s.settings.target === 'blue whale' && s.index === 0")
     player.root.get_by_role("button", name="play").click()
     player.until("!s.playing && s.probability > 0.99 && s.saved && s.saved.survives")
-    upload(player, "red.png", red_picture())
+    player.upload("red.png")
     player.until("s.settings.picture === 'red.png' && s.settings.own === 'red robin'")
     assert player.pixel(0) == [255, 0, 0]
-    upload(player, "bad.png", b"no picture")
-    page.wait_for_function("document.querySelector('.fool .problem').textContent")
-    assert "no picture that can be read" in player.says()
+    player.upload("bad.png", b"no picture")
+    assert "no picture that can be read" in player.problem()
     page.get_by_role("button", name="next scene").click()
     page.locator(".plane-marks").click(position={"x": 300, "y": 40})
-    page.wait_for_function("document.querySelector('.plane').plane().points.length === 91")
+    Widget(page, ".plane").until("s.points.length === 91")
 
 
 def test_keys_that_are_typed_stay_where_they_are_typed(browser, served):
@@ -179,9 +170,8 @@ def test_a_page_that_is_closed_ends_its_kernel(browser, served):
 
 @pytest.fixture(scope="module")
 def lectures():
-    served = start(lecture.PAGES, "--token", TOKEN, "--port", "8910")
-    yield served
-    stop(served)
+    with lecture_of(lecture.PAGES, "--port", "8910") as served:
+        yield served
 
 
 @pytest.mark.parametrize("file", [page.file for page in lecture.find_pages(lecture.PAGES)])

@@ -4,23 +4,18 @@ import asyncio
 import json
 import os
 import re
-import subprocess
-import sys
-import threading
-import urllib.error
-import urllib.request
 import uuid
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
-websocket = pytest.importorskip("websocket", reason="websocket-client comes with Jupyter")
 
-TOKEN = "for-this-test-only"
+from browsing import write_notebook
+from lecturing import lecture_of, websocket
+
 PAGES = {
     "01_first.ipynb": ["# First *page*\n\nA sentence.", "secret_source = 6 * 7\nprint('answer', secret_source)"],
     "02_broken.ipynb": ["# Second page", "secret_list = [1]\nsecret_list[7]", "print('after')"],
@@ -29,87 +24,11 @@ PAGES = {
 }
 
 
-def write(path, cells):
-    heading, *code = cells
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_markdown_cell(heading), *map(nbformat.v4.new_code_cell, code)],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-    )
-    path.parent.mkdir(exist_ok=True)
-    nbformat.write(notebook, path)
-
-
-class Served:
-    """A running lecture, asked as a viewer with the token or as somebody without."""
-
-    def __init__(self, process, address, lines):
-        self.process, self.address, self.lines = process, address, lines
-
-    def ask(self, path, token=TOKEN, method="GET", data=None):
-        """The status and the text of an answer; redirections are not followed."""
-        headers = {"Authorization": f"token {token}"} if token else {}
-        request = urllib.request.Request(self.address + path, headers=headers, method=method, data=data)
-        opener = urllib.request.build_opener(NoRedirection)
-        try:
-            with opener.open(request, timeout=30) as answer:
-                return answer.status, answer.read().decode(errors="replace")
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode(errors="replace")
-
-    def page(self, name="01_first.ipynb"):
-        status, text = self.ask(f"voila/render/{name}")
-        assert status == 200
-        return text
-
-    def kernel(self):
-        return re.search(r'"kernelId": "([\w-]+)"', self.page())[1]
-
-    def socket(self, kernel, token=TOKEN):
-        address = f"{self.address.replace('http', 'ws')}api/kernels/{kernel}/channels?session_id={uuid.uuid4()}"
-        header = [f"Authorization: token {token}"] if token else []
-        return websocket.create_connection(address, header=header, timeout=20)
-
-
-class NoRedirection(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_):
-        return None
-
-
-def start(folder, *options):
-    """A lecture as the README starts it; gives it once every page is warm."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
-    command = [sys.executable, "-m", "fooling_utils.lecture", "--folder", str(folder), "--no-browser", *options]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder
-    )
-    lines = []
-    watchdog = threading.Timer(120, process.kill)
-    watchdog.start()
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        if "pages are warm" in line:
-            break
-    watchdog.cancel()
-    found = re.search(r"The lecture: (http://\S+/)", "\n".join(lines))
-    assert found, "\n".join(lines)
-    assert process.poll() is None, "\n".join(lines)
-    threading.Thread(target=lambda: [lines.append(line.rstrip()) for line in process.stdout], daemon=True).start()
-    return Served(process, found[1], lines)
-
-
-def stop(served):
-    served.process.terminate()
-    try:
-        served.process.wait(20)
-    except subprocess.TimeoutExpired:
-        served.process.kill()
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lecture")
     for name, cells in PAGES.items():
-        write(folder / name, cells)
+        write_notebook(folder / name, cells)
     (folder / "secret.txt").write_text("private text")
     (folder / "secret.png").write_text("private picture")
     (folder / "secret.py").write_text("private_code = 1")
@@ -118,9 +37,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(folder):
-    served = start(folder, "--token", TOKEN, "--port", "8870")
-    yield served
-    stop(served)
+    with lecture_of(folder, "--port", "8870") as served:
+        yield served
 
 
 # ---------------------------------------------------------------------------------------------------- what is served
@@ -264,12 +182,9 @@ def test_an_empty_token_is_refused(token):
 
 
 def test_no_token_says_so_aloud(folder):
-    served = start(folder, "--no-token", "--port", "8880")
-    try:
-        assert "WARNING: --no-token: the pages are open to everybody on this lesson0." in served.lines
+    with lecture_of(folder, "--no-token", "--port", "8880") as served:
+        assert "WARNING: --no-token: the pages are open to everybody on this machine." in served.lines
         assert served.ask("", token=None)[0] == 200
-    finally:
-        stop(served)
 
 
 @pytest.mark.parametrize(("ip", "own"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from fooling_utils import adam_step, blank, data, optimize_pixels, photographs, toward, unit_step
+from fooling_utils import adam_step, blank, data, optimize_pixels, toward, unit_step
 from fooling_utils.lessons import lesson3
-from fooling_utils.starts import PHOTOGRAPHS
 from nets import SHAPE, random_images, random_linear
 
 NAMES = ["top", "50 %", "90 %", "99 %", "99.6 %", "99.9 %", "99.99 %"]
@@ -50,7 +49,7 @@ def test_climbing_from_noise_says_how_far_and_what_two_networks_see():
         assert 0 <= row["second"] <= 1 <= row["rank"] <= 3
 
 
-@pytest.mark.parametrize(("name", "count"), [("noise.csv", 1000), ("painted.csv", 50)])
+@pytest.mark.parametrize(("name", "count"), [("noise", 1000), ("painted", 50)])
 def test_the_stored_tables_are_whole_and_in_order(model, name, count):
     stored = data.read(name)
     assert stored["label"].tolist() == list(model.labels)[:: 1000 // count]
@@ -61,7 +60,7 @@ def test_the_stored_tables_are_whole_and_in_order(model, name, count):
 
 
 def test_the_stored_table_is_what_the_command_makes(model):
-    """Three classes again, for a few steps: the frames of the start of the climb are the same on every lesson0."""
+    """Three classes again, for a few steps: the frames of the start of the climb are the same on every machine."""
     stored = data.read("noise")
     for row in lesson3.climb_from_noise(model, model, [1, 400, 999], steps=8):
         was = stored[stored["label"] == row["label"]].iloc[0]
@@ -69,32 +68,6 @@ def test_the_stored_table_is_what_the_command_makes(model):
             assert abs(row["top"] - was["top"]) <= 1
         else:
             assert was["top"] >= 8
-
-
-def test_photographs_are_crops_of_the_photographs_alone():
-    crops = photographs(2, size=64)
-    assert crops.shape == (2 * len(PHOTOGRAPHS), 3, 64, 64)
-    assert torch.equal((crops * 255).round() / 255, crops)
-    assert torch.equal(crops, photographs(2, size=64))
-    assert not torch.equal(crops, photographs(2, size=64, seed=1))
-    assert "school_bus" not in PHOTOGRAPHS
-    assert len(crops.flatten(1).unique(dim=0)) == len(crops)
-    with pytest.raises(ValueError, match="crops must be at least 1, got 0"):
-        photographs(0)
-
-
-def test_some_photographs_are_mirrored_and_some_are_not():
-    from fooling_utils import load_image
-
-    size = 64
-    large = load_image(PHOTOGRAPHS[0], round(size * 8 / 7))
-    seen = set()
-    for crop in photographs(10, size=size)[:10]:
-        for mirrored in (False, True):
-            wanted = crop.flip(2) if mirrored else crop
-            windows = large[0].unfold(1, size, 1).unfold(2, size, 1)
-            seen |= {mirrored} if (windows == wanted[:, None, None]).all(-1).all(-1).all(0).any() else set()
-    assert seen == {False, True}
 
 
 def test_grey_is_the_sensible_answer(model):

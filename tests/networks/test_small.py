@@ -1,6 +1,8 @@
-"""Training small networks: plainly, on attacked and on noisy images; and weights on disk."""
+"""Small networks: points and digits, training plainly, on attacked and on noisy images, and weights on disk."""
 
 import copy
+import itertools
+import math
 import pickle
 
 import numpy as np
@@ -8,14 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fooling_utils import Classifier, away_from, l2_ball, optimize_pixels, pgd, unit_step
+from fooling_utils import Classifier, away_from, l2_ball, optimize_pixels, pgd, run_until, toward, unit_step
 from fooling_utils.data import path as data_path
 from fooling_utils.defences.robustness import accuracy_under, right
+from fooling_utils.networks import small
 from fooling_utils.networks.small import (
+    Points,
     attacked,
     digit_net,
     digits,
     fit,
+    fit_points,
     frozen,
     load_weights,
     noisy,
@@ -23,7 +28,8 @@ from fooling_utils.networks.small import (
     plane_points,
     save_weights,
 )
-from nets import NUMBERS, SHAPE, Linear, random_images
+from nets import NUMBERS, SHAPE, Linear, generator, lengths, random_images
+from pixels import Pickled
 
 EPSILON = 0.5
 
@@ -38,10 +44,6 @@ def plain(data):
     """A network trained on digits as they are, and its losses."""
     net = digit_net()
     return net, list(fit(net, data.train_images, data.train_labels, epochs=12))
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def after(data, count: int = 200, *, net: nn.Module | None = None, **settings) -> nn.Module:
@@ -60,10 +62,6 @@ def same(first: nn.Module, second: nn.Module) -> bool:
 def losses(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         return nn.functional.cross_entropy(net(images), labels, reduction="none")
-
-
-def lengths(change: Tensor) -> Tensor:
-    return change.flatten(1).norm(dim=1)
 
 
 # data and networks
@@ -190,9 +188,18 @@ def test_it_trains_inside_no_grad_and_modifies_no_input(data):
         ),
         (lambda net, x, y: fit(net, x, y[:2], epochs=1), "one label per image, got 3 images and 2 labels"),
         (lambda net, x, y: fit(net, x[:0], y[:0], epochs=1), "one label per image, got 0 images and 0 labels"),
-        (lambda net, x, y: attacked(0), "epsilon must be above 0 .* got 0 and 7"),
-        (lambda net, x, y: attacked(float("nan")), "got nan and 7"),
-        (lambda net, x, y: attacked(0.5, steps=0), "steps a whole number above 0, got 0.5 and 0"),
+        (lambda net, x, y: fit(net, x, 0 * y, epochs=1), "3 images of 1 class: training needs images of two classes"),
+        (lambda net, x, y: fit_points(plane_net(), Points(x[:0, 0, 0, :2], y[:0])), "got 0 images and 0 labels"),
+        (lambda *_: plane_points("blob"), "preset must be one of blobs, moons, rings, spiral, got 'blob'"),
+        (lambda *_: plane_points(classes=4), "classes must be a whole number from 2 to 3, got 4"),
+        (lambda *_: plane_points(classes=1), "classes must be a whole number from 2 to 3, got 1"),
+        (lambda *_: plane_points(count=0), "count must be a whole number and at least 1, got 0"),
+        (lambda *_: plane_net(activation="sigmoid"), "activation must be one of relu, tanh, got 'sigmoid'"),
+        (lambda *_: plane_net(hidden=0), "hidden must be a whole number and at least 1, got 0"),
+        (lambda *_: plane_net(depth=0), "depth must be a whole number and at least 1, got 0"),
+        (lambda net, x, y: attacked(0), "epsilon must be greater than 0, got 0"),
+        (lambda net, x, y: attacked(float("nan")), "epsilon must be greater than 0, got nan"),
+        (lambda net, x, y: attacked(0.5, steps=0), "steps must be a whole number and at least 1, got 0"),
         (lambda net, x, y: noisy(0), "sigma must be greater than 0, got 0"),
         (lambda net, x, y: noisy(-0.25), "sigma must be greater than 0, got -0.25"),
     ],
@@ -341,24 +348,14 @@ def test_a_file_that_was_cut_short_is_not_believed(tmp_path, left):
         load_weights(path)
 
 
-class Loud:
-    """What runs a command as soon as it is unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
 def test_a_pickle_is_refused_and_not_run(tmp_path):
     arrays, path = stored(tmp_path)
-    arrays["0.weight"] = np.array([Loud(tmp_path / "ran")], dtype=object)
+    arrays["0.weight"] = np.array([Pickled(tmp_path / "ran")], dtype=object)
     np.savez_compressed(path, **arrays)
     with pytest.raises(ValueError, match="holds no weights of a digit_net"):
         load_weights(path)
     with open(path, "wb") as file:
-        pickle.dump(Loud(tmp_path / "ran"), file)
+        pickle.dump(Pickled(tmp_path / "ran"), file)
     with pytest.raises(ValueError, match="holds no weights of a digit_net"):
         load_weights(path)
     assert not (tmp_path / "ran").exists()
@@ -398,3 +395,158 @@ def test_the_stored_network_is_right_and_stands_better_than_a_plain_one(data, pl
         for model in (robust, frozen(plain[0]))
     ]
     assert left[0] > max(0.8, left[1] + 0.1)
+
+
+# ------------------------------------------------------------------------------------------ small networks, a plane
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("preset", small.PRESETS)
+def test_a_preset_is_points_of_every_class_in_the_square(preset, classes):
+    places, labels = small.plane_points(preset, 20, classes)
+    expected = 2 if preset == "moons" else classes
+    assert labels.bincount().tolist() == [20] * expected
+    assert places.shape == (20 * expected, 2) and places.dtype == torch.float32
+    assert (places.abs() < 1.25).all() and places.abs().max() > 0.5
+    assert not torch.equal(places, small.plane_points(preset, 20, classes, seed=1).places)
+    assert torch.equal(places, small.plane_points(preset, 20, classes).places)
+
+
+@pytest.mark.parametrize(("preset", "classes"), [("blobs", 2), ("blobs", 3), ("spiral", 2), ("spiral", 3)])
+def test_classes_stand_around_the_middle(preset, classes):
+    places, labels = small.plane_points(preset, 400, classes)
+    middles = torch.stack([places[labels == label].mean(0) for label in range(classes)])
+    assert middles.mean(0).norm() < 0.02 < 0.1 < middles.norm(dim=1).min()
+
+
+@pytest.mark.parametrize("preset", small.PRESETS)
+def test_a_network_learns_each_preset(preset):
+    points = small.plane_points(preset)
+    model = small.trained(points)
+    assert (model.probabilities(points.places).argmax(1) == points.labels).all()
+
+
+def test_a_network_has_the_layers_that_were_asked_for():
+    kinds = [type(layer) for layer in small.plane_net(5, 3, "tanh", classes=2)]
+    assert kinds == [nn.Linear, nn.Tanh] * 3 + [nn.Linear]
+    assert [tuple(p.shape) for p in small.plane_net(5, 1, classes=2).parameters()] == [(5, 2), (5,), (2, 5), (2,)]
+
+
+def test_a_network_depends_on_its_seed_alone():
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first, second, third = (small.plane_net(seed=seed)[0].weight for seed in (0, 0, 1))
+    assert torch.equal(first, second) and not torch.equal(first, third)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_training_is_the_loop_by_hand():
+    points = small.plane_points()
+    net = small.plane_net()
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01, weight_decay=0.1)
+    for _ in range(20):
+        loss = nn.functional.cross_entropy(net(points.places), points.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model = small.trained(points, steps=20, weight_decay=0.1)
+    assert torch.equal(model(points.places), net(points.places))
+
+
+def test_training_tells_the_loss_before_each_step_and_has_no_end():
+    points = small.plane_points()
+    net = small.plane_net()
+    before = nn.functional.cross_entropy(net(points.places), points.labels).item()
+    losses = list(itertools.islice(small.train(net, points), 200))
+    assert losses[0] == before
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_training_goes_on_with_an_optimizer_that_is_given():
+    points = small.plane_points()
+    once, twice = small.plane_net(), small.plane_net()
+    list(itertools.islice(small.train(once, points), 20))
+    optimizer = torch.optim.Adam(twice.parameters(), 0.01)
+    for _ in range(2):
+        list(itertools.islice(small.train(twice, points, optimizer=optimizer), 10))
+    assert all(torch.equal(a, b) for a, b in zip(once.parameters(), twice.parameters(), strict=True))
+
+
+def test_a_network_of_two_classes_has_two_names():
+    model = small.trained(small.plane_points(classes=2), classes=2, steps=100)
+    assert model.labels == ("cheetah", "robin")
+
+
+def test_coincident_points_of_two_classes_and_a_thousand_points_can_be_trained():
+    places = torch.zeros(1000, 2)
+    labels = torch.arange(1000) % 2
+    *_, loss = itertools.islice(small.train(small.plane_net(), Points(places, labels)), 100)
+    assert loss == pytest.approx(math.log(2), abs=0.05)  # half of them must be wrong
+
+
+def test_a_classifier_of_points_is_a_frozen_copy():
+    net = small.plane_net()
+    model = small.plane_classifier(net)
+    places = torch.randn(5, 2)
+    expected = model(places)
+    next(small.train(net, small.plane_points()))
+    assert torch.equal(model(places), expected) and not torch.equal(net(places), expected)
+    assert model.labels == ("cheetah", "robin", "armadillo")
+
+
+def test_the_loop_walks_a_point_straight_over_the_boundary(plane):
+    start = torch.tensor([[-0.5, 0.3]])
+    reached = run_until(optimize_pixels(plane, start, toward("class 1")), "class 1", 0.5)
+    assert torch.allclose(reached.image, torch.tensor([[0.1, 0.3]]), atol=1e-6)
+
+
+# --------------------------------------------------------------------------------- a network that a caller passes in
+
+
+class WithDropout(nn.Module):
+    """A student's network: in training mode it answers differently each time. It counts how it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Dropout(0.5))
+        self.asked = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.asked.append(self.training)
+        return self.layers(images)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_freezing_leaves_a_network_in_its_mode(mode):
+    net = WithDropout().train(mode)
+    net.layers[2].eval()
+    model = frozen(net)
+    assert [module.training for module in net.modules()] == [mode, mode, mode, mode, False]
+    assert not any(module.training for module in model.modules())
+    assert net.asked == []
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_training_is_in_training_mode_and_leaves_the_mode_between_epochs(data, mode):
+    net = WithDropout().train(mode)
+    for _ in fit(net, data.train_images[:128], data.train_labels[:128], epochs=2, shown=attacked(0.5, steps=1)):
+        assert all(module.training == mode for module in net.modules())
+        frozen(net)
+    assert net.asked == [True] * 4  # the attacks asked copies
+
+
+def test_a_network_keeps_its_mode_when_training_stops_with_an_error(data):
+    net = WithDropout().eval()
+
+    def broken(*_):
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        next(fit(net, data.train_images, data.train_labels, epochs=1, shown=broken))
+    assert not any(module.training for module in net.modules())
+
+
+def test_a_network_of_points_and_one_of_digits_are_frozen_in_one_way():
+    point, digit = frozen(plane_net(classes=2), small.POINTS), frozen(digit_net(11))
+    assert (point.labels, point.input_shape, point.bounds) == (("cheetah", "robin"), (2,), None)
+    assert (digit.labels[-1], digit.input_shape, digit.bounds) == ("rubbish", (1, 8, 8), (0.0, 1.0))

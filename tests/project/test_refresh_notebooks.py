@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 import refresh_notebooks
+from pixels import as_file
 
 
 def write(path, *sources):
@@ -125,9 +126,7 @@ def test_find_notebooks_by_part_of_the_path(tmp_path):
 
 
 def test_clean_stores_large_pictures_as_jpeg_once():
-    file = io.BytesIO()
-    Image.effect_noise((300, 300), 80).convert("RGB").save(file, "PNG")
-    png = base64.b64encode(file.getvalue()).decode()
+    png = base64.b64encode(as_file(Image.effect_noise((300, 300), 80).convert("RGB"))).decode()
     cell = new_code_cell("show()", outputs=[new_output("display_data", {"image/png": png, "text/plain": "<Figure>"})])
 
     cleaned = refresh_notebooks.clean(new_notebook(cells=[cell]))

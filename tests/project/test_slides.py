@@ -1,7 +1,6 @@
 """The slides of a lesson: where each cell goes, that every lesson keeps the rules, and that nothing is cut off."""
 
 import base64
-import io
 import json
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from PIL import Image
 import slides
 from browsing import SECONDS, chromium
 from notebook_rules import count_words
+from pixels import as_file
 from refresh_notebooks import NOTEBOOKS, clean
 
 LESSONS = sorted(NOTEBOOKS.glob("0*.ipynb"))
@@ -42,9 +42,8 @@ def table(rows=3):
 
 
 def image(width=1200, height=400):
-    file = io.BytesIO()
-    Image.new("RGB", (width, height)).save(file, "PNG")
-    return new_output("display_data", {"image/png": base64.b64encode(file.getvalue()).decode()})
+    content = as_file(Image.new("RGB", (width, height)))
+    return new_output("display_data", {"image/png": base64.b64encode(content).decode()})
 
 
 def types(*cells):

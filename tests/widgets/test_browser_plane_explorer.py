@@ -4,24 +4,22 @@ import json
 
 import pytest
 
-from browsing import LECTURE_THEMES, chromium, contrast, fits, lecture, open_notebook, served
+from browsing import LECTURE_THEMES, fits, lecture, readable
+from driving import Widget
 
 NETWORK = """
-import time
 import torch
-from fooling_utils import Classifier, regions, surveys, widgets
+from fooling_utils import Classifier, regions, widgets
+from fooling_utils.lessons.lesson4 import Survey
+from fooling_utils.widgets.plane_explorer import PRESETS
+from nets import Brightness
 
-class Brightness(torch.nn.Module):
-    def forward(self, images):
-        time.sleep(0.004 * len(images))  # as a real network would: one sees the map fill
-        return torch.stack([images.mean((1, 2, 3)), 0.5 + 0 * images.mean((1, 2, 3))], 1) * 50
-
-model = Classifier(Brightness().eval(), ["bright", "dark"], (3, 8, 8))
+model = Classifier(Brightness(0.004).eval(), ["bright", "dark"], (3, 8, 8))
 ramp = torch.linspace(0, 1, 8).repeat(1, 3, 8, 1)
 images = {"black": torch.zeros(1, 3, 8, 8), "white": torch.ones(1, 3, 8, 8), "ramp": ramp}
 plane = regions.plane_through(*images.values())
-survey = lesson4.Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
-presets = [*widgets.planes.PRESETS, {"title": "cat, noise", "pictures": ["cat", "noise", "clock"], "x": 0.1, "y": 0.2}]
+survey = Survey(plane, (0.0, 12.0, -6.0, 6.0), images)
+presets = [*PRESETS, {"title": "cat, noise", "pictures": ["cat", "noise", "clock"], "x": 0.1, "y": 0.2}]
 """
 STORED = """
 widgets.PlaneExplorer(model, survey, regions.region_map(regions.on_plane(model, plane), survey.extent, 24),
@@ -31,24 +29,11 @@ LIVE = "widgets.PlaneExplorer.through(model, 'school_bus', 'noise', 'coffee')"
 CELLS = [NETWORK + STORED, LIVE]
 
 
-class Explorer:
-    """What a student sees and does."""
+class Explorer(Widget):
+    """The explorer at a place of the page."""
 
     def __init__(self, page, place):
-        self.page, self.place = page, place
-        self.root = page.locator(".fool.plane-explorer").nth(place)
-        self.root.scroll_into_view_if_needed()
-
-    def read(self):
-        return f"document.querySelectorAll('.fool.plane-explorer')[{self.place}].explorer()"
-
-    def state(self):
-        return self.page.evaluate(self.read())
-
-    def until(self, condition):
-        """Wait until a condition on the state `s`, in JavaScript, is true, and return the state."""
-        self.page.wait_for_function(f"() => {{ const s = {self.read()}; return {condition}; }}")
-        return self.state()
+        super().__init__(page, ".fool.plane-explorer", place)
 
     def hover(self, x, y):
         ground = self.root.locator(".ground")
@@ -66,29 +51,17 @@ class Explorer:
         )
 
 
-@pytest.fixture(scope="module", params=["jupyterlab", "notebook"])
-def page(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    with chromium() as browser, served(folder, CELLS, request.param) as address:
-        page = open_notebook(browser, address, request.param, 2, ready=".plane-explorer[data-drawn]")
-        errors = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page
-        assert errors == []
-
-
 @pytest.fixture
 def stored(page):
     """The explorer of a map that was given, at its first picture."""
     explorer = Explorer(page, 0)
     explorer.until("s.chosen")
-    explorer.root.get_by_label("a", exact=True).select_option("black")
+    explorer.choose("a", "black")
     if explorer.state()["chosen"] != ["black", "white", "ramp"]:
-        explorer.root.get_by_label("b", exact=True).select_option("white")
-        explorer.root.get_by_label("c", exact=True).select_option("ramp")
+        explorer.choose("b", "white")
+        explorer.choose("c", "ramp")
     explorer.until("s.chosen.join() === 'black,white,ramp' && s.done && s.size === 24")
-    explorer.root.focus()
-    page.keyboard.press("1")
+    explorer.focus().press("1")
     explorer.until("s.seen && s.seen.x < 0.01")
     return explorer
 
@@ -103,34 +76,30 @@ def test_the_pointer_shows_the_image_and_its_top_classes(stored):
     stored.hover(0.9, 0.5)
     stored.until("s.seen.x > 0.85")
     assert stored.best() == "bright"
-    pixel = "c => c.getContext('2d').getImageData(3, 3, 1, 1).data[0]"
-    bright = stored.root.locator("figure").last.locator("canvas").evaluate(pixel)
+    bright, _, _ = stored.pixel(-1)
     stored.hover(0.1, 0.5)
     stored.until("s.seen.x < 0.15")
     assert stored.best() == "dark"
-    assert stored.root.locator("figure").last.locator("canvas").evaluate(pixel) < bright - 100
+    assert stored.pixel(-1)[0] < bright - 100
     assert "across" in stored.root.locator("figure").last.inner_text()
     assert [*stored.root.locator(".mark").all_inner_texts()] == ["black", "ramp"]  # white is outside of the map
     assert stored.root.locator(".legend .name").all_inner_texts() == ["dark", "bright"]
 
 
 def test_the_keyboard_is_enough(stored):
-    keys = stored.page.keyboard
-    keys.press("4")
+    stored.press("4")
     start = stored.until("s.seen.x === 0.5")["seen"]
-    keys.press("ArrowRight")
-    keys.press("ArrowUp")
+    stored.press("ArrowRight", "ArrowUp")
     moved = stored.until("s.seen.y > 0.51")["seen"]
     assert [moved["x"], moved["y"]] == pytest.approx([start["x"] + 0.02, start["y"] + 0.02])
-    for _ in range(6):
-        keys.press("Shift+ArrowRight")
+    stored.press(*["Shift+ArrowRight"] * 6)
     assert stored.until("s.seen.x === 1")["seen"]["top"][0]["label"] == "bright"
-    keys.press("3")
+    stored.press("3")
     ramp = stored.until("s.seen.x < 0.99")["seen"]
     mark = next(one for one in stored.state()["marks"] if one["name"] == "ramp")
     assert (ramp["x"], ramp["y"]) == (mark["x"], mark["y"])
     assert stored.root.get_by_role("button", name="2 white").is_disabled()
-    keys.press("2")
+    stored.press("2")
     assert stored.state()["here"] == {"x": mark["x"], "y": mark["y"]}
     told = dict(json.loads(stored.root.get_attribute("data-keys")))
     assert {"1", "4", "space", "ArrowUp"} <= {*told}
@@ -139,15 +108,15 @@ def test_the_keyboard_is_enough(stored):
 
 
 def test_a_preset_chooses_pictures_and_a_place(stored):
-    stored.page.keyboard.press("5")
+    stored.press("5")
     state = stored.until("s.chosen[0] === 'cat' && s.seen.x === 0.1 && s.seen.y === 0.2")
     assert state["size"] == 33
     assert stored.root.locator(".mark").all_inner_texts() == ["cat", "noise", "clock"]
 
 
 def test_the_map_gets_finer_stops_and_goes_on(live):
-    live.root.get_by_label("map", exact=True).select_option("49 × 49")
-    live.root.get_by_label("c", exact=True).select_option("flower")
+    live.choose("map", "49 × 49")
+    live.choose("c", "flower")
     first = live.until("s.chosen[2] === 'flower' && s.running")
     coarse = live.colours()
     assert first["computed"] < 600
@@ -161,11 +130,9 @@ def test_the_map_gets_finer_stops_and_goes_on(live):
     live.page.wait_for_timeout(500)
     assert live.state()["computed"] == stopped
     assert f"{stopped} of 2401 places" in live.root.inner_text()
-    live.root.focus()
-    live.page.keyboard.press(" ")
-    live.page.keyboard.press("-")
+    live.focus().press(" ", "-")
     live.until("s.size === 33")
-    live.page.keyboard.press("-")
+    live.press("-")
     live.page.set_default_timeout(30_000)
     live.until("s.size === 17 && s.done && !s.running")
     live.page.set_default_timeout(10_000)
@@ -174,9 +141,8 @@ def test_the_map_gets_finer_stops_and_goes_on(live):
 
 
 def test_pictures_that_make_no_plane_are_explained(stored):
-    stored.root.get_by_label("b", exact=True).select_option("black")
-    stored.page.wait_for_function("document.querySelector('.fool .problem').textContent")
-    assert "three different pictures" in stored.root.locator(".problem").inner_text()
+    stored.choose("b", "black")
+    assert "three different pictures" in stored.problem()
     assert stored.root.get_by_label("b", exact=True).input_value() == "white"
 
 
@@ -184,11 +150,8 @@ def test_pictures_that_make_no_plane_are_explained(stored):
 def test_it_fits_a_lecture(stored, theme):
     with lecture(stored.page, ".fool.plane-explorer", theme) as stage:
         assert fits(stage)
-        for name in ("4 middle", "continue"):
-            button = stage.get_by_role("button", name=name)
-            colours = button.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
-            assert contrast(*colours) > 4.5
+        assert readable(stage)
         stage.locator(".fool").evaluate(
             "r => r.dispatchEvent(new KeyboardEvent('keydown', { key: '4', bubbles: true, cancelable: true }))"
         )
-        stored.page.wait_for_function("document.querySelector('#stage .fool').explorer().seen.x === 0.5")
+        Widget(stored.page, "#stage .fool").until("s.seen.x === 0.5")

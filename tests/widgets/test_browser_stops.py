@@ -5,27 +5,20 @@ from itertools import pairwise
 
 import pytest
 
-from browsing import LECTURE_THEMES, chromium, contrast, fits, lecture, open_notebook, served
-from fooling_utils import to_uint8
+from browsing import INK, LECTURE_THEMES, contrast, fits, lecture, readable
+from driving import Widget
 from fooling_utils.widgets import forget
+from pixels import levels
 
-APPS = ("jupyterlab", "notebook")
 SETUP = """
 import torch
 from fooling_utils import Classifier
 from fooling_utils.widgets.blink import BlinkComparator
 from fooling_utils.widgets.stops import EpsilonExplorer, PriorExplorer
-
-class Channels(torch.nn.Module):
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, images):
-        return self.factor * images.mean((2, 3))
+from nets import ChannelMeans
 
 names = ["red robin", "flat-coated retriever", "blue whale"]
-model, second = (Classifier(Channels(factor).eval(), names, (3, 16, 16)) for factor in (90.0, -20.0))
+model, second = (Classifier(ChannelMeans(factor).eval(), names, (3, 16, 16)) for factor in (90.0, -20.0))
 
 def colour(*levels):
     return (torch.tensor(levels) / 255)[None, :, None, None].expand(1, 3, 16, 16).contiguous()
@@ -42,7 +35,8 @@ WIDGETS = {
     "never": "EpsilonExplorer(model, original, original - fooled, target='red robin')",
 }
 PLACES = {"blink": ("blink", 0), "sizes": ("sizes", 0), "priors": ("priors", 0), "never": ("sizes", 1)}
-PIXEL = "(figure, [x, y]) => [...figure.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
+FIRST, *REST = WIDGETS.values()
+CELLS = [f"{SETUP}\n{FIRST}", *REST]
 # left and right end, and height, of each line of the plot's frame: 0 %, 50 %, 100 %, and then the ticks
 AXES = """svg => [...svg.querySelectorAll("line.axis")].map(
   (line) => [line.x1, line.x2, line.y1].map((end) => end.baseVal.value))"""
@@ -58,97 +52,50 @@ def known():
     forget()
 
 
-class Widget:
-    """What a student sees of a widget, and does with it."""
-
-    def __init__(self, page, name):
-        (kind, place), self.page = PLACES[name], page
-        self.find = f"document.querySelectorAll('.fool.{kind}')[{place}]"
-        self.ask = "blink" if name == "blink" else "stops"
-        self.root = page.locator(f".fool.{kind}").nth(place)
-        self.root.scroll_into_view_if_needed()
-        self.root.focus()
-
-    def state(self):
-        return self.page.evaluate(f"() => {self.find}.{self.ask}()")
-
-    def until(self, condition):
-        """Wait until a condition on the state `s`, in JavaScript, is true, and return the state."""
-        self.page.wait_for_function(f"() => {{ const s = {self.find}.{self.ask}(); return {condition}; }}")
-        return self.state()
-
-    def press(self, *keys):
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def pixel(self, picture, x=3, y=5):
-        return self.root.locator("figure").nth(picture).evaluate(PIXEL, [x, y])[:3]
-
-    def caption(self, picture):
-        return self.root.locator("figcaption").nth(picture).inner_text()
-
-    def button(self, name):
-        return self.root.get_by_role("button", name=name, exact=True)
-
-    def heard(self):
-        return self.root.locator(".heard").text_content()
-
-
-@pytest.fixture(scope="module", params=APPS)
-def page(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    blink, *rest = WIDGETS.values()
-    with chromium() as browser, served(folder, [f"{SETUP}\n{blink}", *rest], request.param) as address:
-        page = open_notebook(browser, address, request.param, len(WIDGETS), ready=".fool[data-drawn]")
-        errors = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page
-        assert errors == []
+def widget(page, name):
+    kind, place = PLACES[name]
+    return Widget(page, f".fool.{kind}", place).focus()
 
 
 @pytest.fixture
 def blink(page):
     """The comparator as it is at first."""
-    widget = Widget(page, "blink")
-    state = widget.state()
+    one = widget(page, "blink")
+    state = one.state()
     for on, key in (("hidden", "h"), ("revealed", "a"), ("playing", " ")):
         if state[on]:
-            widget.press(key)
-    widget.press("1", "ArrowLeft")
-    return widget
+            one.press(key)
+    one.press("1", "ArrowLeft")
+    return one
 
 
 @pytest.fixture
 def sizes(page):
     """The epsilon explorer at its first stop, with all measured."""
-    widget = Widget(page, "sizes")
-    widget.press("Home")
-    widget.until("s.place === 0 && s.rows.length === 25")
-    return widget
+    one = widget(page, "sizes")
+    one.press("Home")
+    one.until("s.place === 0 && s.rows.length === 25")
+    return one
 
 
 @pytest.fixture
 def priors(page):
     """The prior explorer at its first stop."""
-    widget = Widget(page, "priors")
-    widget.press("Home")
-    widget.until("s.place === 0")
-    return widget
-
-
-def levels_at(image, x=3, y=5):
-    return to_uint8(image)[0, :, y, x].tolist()
+    one = widget(page, "priors")
+    one.press("Home")
+    one.until("s.place === 0")
+    return one
 
 
 # ----------------------------------------------------------------------------------------------------- two in turns
 
 
 def test_it_stands_still_until_it_is_started(page):
-    blink = Widget(page, "blink")
+    blink = widget(page, "blink")
     assert not blink.state()["playing"]
-    drawn = blink.root.get_attribute("data-drawn")
+    drawn = blink.drawn()
     blink.page.wait_for_timeout(1500)
-    assert blink.root.get_attribute("data-drawn") == drawn
+    assert blink.drawn() == drawn
     assert not blink.state()["playing"]
 
 
@@ -163,11 +110,11 @@ def test_both_images_are_seen_in_one_place(blink):
 
 
 def test_it_blinks_at_the_rate_and_never_faster_than_three_a_second(blink):
-    blink.page.evaluate(f"""() => {{
+    blink.root.evaluate("""root => {
       window.flips = [];
-      new MutationObserver(() => window.flips.push([performance.now(), {blink.find}.dataset.shown]))
-        .observe({blink.find}, {{ attributeFilter: ["data-drawn"] }});
-    }}""")
+      new MutationObserver(() => window.flips.push([performance.now(), root.dataset.shown]))
+        .observe(root, { attributeFilter: ["data-drawn"] });
+    }""")
     blink.press("5")
     blink.until("s.playing && s.rate === 3")
     blink.page.wait_for_timeout(2500)
@@ -189,11 +136,11 @@ def test_a_reader_who_wants_less_motion_gets_less(blink):
         assert (state["playing"], state["pace"]) == (False, 0.5)
         blink.press(" ")
         blink.until("s.playing")
-        drawn = int(blink.root.get_attribute("data-drawn"))
+        drawn = blink.drawn()
         blink.page.wait_for_timeout(1500)
-        assert int(blink.root.get_attribute("data-drawn")) == drawn
+        assert blink.drawn() == drawn
         blink.page.wait_for_timeout(1000)
-        assert int(blink.root.get_attribute("data-drawn")) == drawn + 1
+        assert blink.drawn() == drawn + 1
         blink.press(" ")
     finally:
         blink.page.emulate_media(reduced_motion="no-preference")
@@ -259,9 +206,9 @@ def test_the_images_of_a_stop_are_those_that_were_classified(sizes, known):
         sizes.root.get_by_role("slider").fill(str(place))
         state = sizes.until(f"s.place === {place}")
         for picture, way in enumerate(("change", "noise")):
-            row = known["sizes"]._row(place)[way]
+            row = known["sizes"].answer_stop(place)[0]["row"][way]
             for x, y in ((3, 5), (5, 3), (0, 15)):
-                assert sizes.pixel(picture, x, y) == levels_at(known["sizes"].image_at(place, way), x, y)
+                assert sizes.pixel(picture, x, y) == levels(known["sizes"].image_at(place, way))[y, x].tolist()
             assert state["row"][way]["probability"] == pytest.approx(row["probability"], abs=1e-6)
             shown = sizes.root.locator(".shown").nth(picture).inner_text()
             assert row["label"] in shown
@@ -333,14 +280,14 @@ def test_a_click_into_the_plot_goes_there(sizes):
 
 
 def test_where_no_size_is_enough_the_reason_stays_to_be_read(page):
-    never = Widget(page, "never")
+    never = widget(page, "never")
     never.press("2")
-    never.page.wait_for_function(f"() => {never.find}.querySelector('.problem').textContent")
+    never.problem()
     never.page.wait_for_timeout(500)
-    assert "'red robin' is the top class at no size" in never.root.locator(".problem").inner_text()
+    assert "'red robin' is the top class at no size" in never.says()
     never.press("Home", "ArrowRight")
     never.until("s.place === 1")
-    assert never.root.locator(".problem").inner_text() == ""
+    assert never.says() == ""
 
 
 # ------------------------------------------------------------------------------------- from a full prior to none
@@ -354,7 +301,7 @@ def test_every_stop_shows_its_image_and_both_opinions(priors, known):
         size = priors.root.locator("figure canvas").evaluate("canvas => [canvas.width, canvas.height]")
         assert size == [image.shape[3], image.shape[2]]
         for x, y in ((3, 5), (15, 7)):
-            assert priors.pixel(0, x, y) == levels_at(image, x, y)
+            assert priors.pixel(0, x, y) == levels(image)[y, x].tolist()
         assert priors.caption(0) == known["priors"].titles[place]
         for judge, expected in zip(priors.root.locator(".bars").all(), known["priors"].answers(place), strict=True):
             assert judge.locator(".heading").inner_text() == expected["name"]
@@ -385,17 +332,16 @@ def test_the_stops_with_slider_and_arrows(priors):
 @pytest.mark.parametrize("name", ["blink", "sizes", "priors"])
 def test_it_fits_a_projector(page, name, theme):
     """At 1280 x 720, in the large letters of a lecture, nothing is cut off, and words differ from what is behind."""
-    Widget(page, name)
+    widget(page, name)
     with lecture(page, f".fool.{name}", theme) as stage:
         stage.locator(".fool").focus()
         page.keyboard.press("a" if name == "blink" else "ArrowRight")
         page.wait_for_timeout(300)
         assert fits(stage)
-        ink = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
-        assert contrast(*stage.locator("button:not(.main, [aria-pressed=true])").last.evaluate(ink)) > 4.5
-        paper = stage.evaluate(ink)[1]
+        assert readable(stage)
+        paper = stage.evaluate(INK)[1]
         for part in stage.locator(".row, .bars, .numbers, figcaption, .legend").all():
-            colour, behind = part.evaluate(ink)
+            colour, behind = part.evaluate(INK)
             assert behind == "rgba(0, 0, 0, 0)", "the page is behind the words"
             assert contrast(colour, paper) > 4.5
         if name == "blink":
@@ -404,17 +350,16 @@ def test_it_fits_a_projector(page, name, theme):
 
 @pytest.mark.parametrize("name", WIDGETS)
 def test_every_key_is_told(page, name):
-    widget = Widget(page, name)
-    keys = dict(widget.root.evaluate("root => JSON.parse(root.dataset.keys)"))
+    keys = dict(widget(page, name).root.evaluate("root => JSON.parse(root.dataset.keys)"))
     assert {"ArrowLeft", "ArrowRight", "1", "2"} <= set(keys)
     assert all(keys.values())
 
 
 def test_a_second_run_of_the_cell_keeps_the_stop(page, sizes):
-    sizes.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight")
-    sizes.until("s.place === 5")
+    sizes.press(*["ArrowRight"] * 5)
+    before = sizes.until("s.place === 5")["row"]["change"]["size"]
     sizes.root.evaluate("root => { root.dataset.old = 1; }")
     page.locator(".jp-CodeCell .cm-content").nth(1).click()
     page.keyboard.press("Shift+Enter")
-    page.wait_for_function(f"() => {sizes.find} && !{sizes.find}.dataset.old && {sizes.find}.dataset.place === '5'")
-    assert math.isclose(Widget(page, "sizes").state()["row"]["change"]["size"], sizes.state()["row"]["change"]["size"])
+    page.wait_for_selector(".fool.sizes[data-place='5']:not([data-old])")
+    assert math.isclose(widget(page, "sizes").state()["row"]["change"]["size"], before)

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from browsing import chromium, open_notebook, served
+from browsing import LECTURE_THEMES, fits, lecture, readable
+from driving import Widget
 
-APPS = ("jupyterlab", "notebook")
 SECRET = "the tail gives it away"
 WALL = """
 import torch
@@ -41,64 +41,16 @@ GuessFirst.which("Which one is it?", pictures, len(secret) % 3, explanation=secr
 """
 TEXTS = """GuessFirst.one_of("Which animal?", ["cat", "dog", "frog"], 2, pictures=pictures[:1])"""
 NUMBER = """GuessFirst.number("How much?", 0.1, 100, 10, unit="grey levels", log=True, explanation="ten")"""
-LECTURE = {
-    "light": {"ink": "#111", "paper": "#fff", "soft": "#ececec", "line": "#9a9a9a", "accent": "#0072B2"},
-    "dark": {"ink": "#f3f3f3", "paper": "#101214", "soft": "#2a2e33", "line": "#757b82", "accent": "#62b6f0"},
-}
 RESERVED = {"t", "c", "?", "PageUp", "PageDown"}  # keys of the lecture page
-WIDE, HIGH = 1240, 590  # what a lecture page has for a widget, at 1280 x 720
 COLUMNS, ROWS = 10, 6  # of a wall of 60 classes
-CELL = """(canvas, [place, columns, size]) => [...canvas.getContext('2d').getImageData(
+THUMBNAIL = """(canvas, [place, columns, size]) => [...canvas.getContext('2d').getImageData(
     (place % columns) * size, Math.floor(place / columns) * size, size, size).data]"""
-
-
-@pytest.fixture(scope="module", params=APPS)
-def page(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    cells = [WALL, GUESSES, TEXTS, NUMBER, "broken = False"]
-    with chromium() as browser, served(folder, cells, request.param) as address:
-        page = open_notebook(browser, address, request.param, 4, ready=".fool[data-begun]", size=(1280, 1000))
-        errors = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page
-        assert errors == []
-
-
-class Widget:
-    """What a student sees of one widget, and does with it."""
-
-    def __init__(self, page, selector, place=0):
-        self.page, self.root = page, page.locator(selector).nth(place)
-        self.root.scroll_into_view_if_needed()
-        self.root.focus()
-
-    def state(self):
-        return self.root.evaluate("root => (root.wall || root.guess)()")
-
-    def until(self, condition):
-        """Wait until a condition on the state `s`, in JavaScript, is true, and return the state."""
-        handle = self.root.element_handle()
-        test = f"root => {{ const s = (root.wall || root.guess)(); return {condition}; }}"
-        self.page.wait_for_function(test, arg=handle)
-        return self.state()
-
-    def press(self, *keys):
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def says(self):
-        return self.root.locator(".problem").text_content()
-
-    def heard(self):
-        return self.root.locator(".heard").text_content()
-
-    def idle(self):
-        self.page.wait_for_function("root => !root.dataset.busy", arg=self.root.element_handle())
+CELLS, SHOWN = [WALL, GUESSES, TEXTS, NUMBER, "broken = False"], 4
 
 
 @pytest.fixture
 def wall(page):
-    wall = Widget(page, ".fool.wall")
+    wall = Widget(page, ".fool.wall").focus()
     if not wall.state()["generations"]:
         wall.press("s")
     wall.until("s.generations > 0 && !s.playing && s.looked")
@@ -108,7 +60,7 @@ def wall(page):
 
 def cell(wall, place):
     """The pixels (26 x 26 RGB) of a thumbnail with its edge, as the page has drawn them."""
-    values = wall.root.locator(".ground canvas").evaluate(CELL, [place, COLUMNS, 26])
+    values = wall.root.locator(".ground canvas").evaluate(THUMBNAIL, [place, COLUMNS, 26])
     return [values[k : k + 3] for k in range(0, len(values), 4)]
 
 
@@ -179,15 +131,13 @@ def test_everything_works_with_the_keyboard_alone(wall):
     wall.until("!s.playing")
     wall.idle()
     wall.press("2")
-    wall.page.wait_for_function("root => !root.dataset.busy", arg=wall.root.element_handle())
+    wall.idle()
     shares = wall.state()["confidence"]
     wall.until(f"s.looked.place === {max(range(60), key=lambda k: shares[k])}")  # both networks are the same
 
 
 def test_a_class_is_found_by_its_name(wall):
-    wall.press("/")
-    wall.page.keyboard.type("whale")
-    wall.press("Enter")
+    wall.press("/", *"whale", "Enter")
     wall.until("s.looked.place === 59 && s.place === 59")
     before = wall.state()["generations"]
     wall.press("s")  # the keys are the wall's again
@@ -198,11 +148,8 @@ def test_an_error_of_the_network_is_shown_and_play_stops(wall, page):
     code = page.locator(".jp-CodeCell .cm-content").nth(4)
     code.fill("broken = True")
     code.press("Control+Enter")
-    wall.root.scroll_into_view_if_needed()
-    wall.root.focus()
-    wall.press(" ")
-    page.wait_for_function("document.querySelector('.fool.wall .problem').textContent")
-    assert "network is on fire" in wall.says()
+    wall.focus().press(" ")
+    assert "network is on fire" in wall.problem()
     wall.until("!s.playing")
     code.fill("broken = False")
     code.press("Control+Enter")
@@ -219,7 +166,7 @@ def test_an_error_of_the_network_is_shown_and_play_stops(wall, page):
 
 def opened(page, place):
     """A guess of which nobody knows the answer yet."""
-    widget = Widget(page, ".fool.guess", place)
+    widget = Widget(page, ".fool.guess", place).focus()
     widget.press("r")
     widget.until("!s.answer")
     return widget
@@ -258,17 +205,14 @@ def test_the_tally_is_the_same_in_every_guess(page):
     for place in range(3):
         opened(page, place)
     first, texts, number = (Widget(page, ".fool.guess", place) for place in range(3))
-    texts.root.focus()
-    texts.press("3")
+    texts.focus().press("3")
     texts.until("s.right === true")
     first.until("s.score.asked === 1 && s.score.right === 1")
     assert "1 of 1 right so far" in first.root.inner_text()
-    first.root.focus()
-    first.press("a")  # is not counted
+    first.focus().press("a")  # is not counted
     first.until("s.answer && s.guess === undefined")
     assert first.root.locator(".verdict").inner_text().startswith("The answer: ")
-    number.root.focus()
-    number.press("Home", "ArrowLeft", "Enter")
+    number.focus().press("Home", "ArrowLeft", "Enter")
     number.until("s.right === false")
     texts.until("s.score.asked === 2 && s.score.right === 1")
     number.press("r")
@@ -308,49 +252,10 @@ def test_the_focus_stays_on_the_widget(page):
 # ----------------------------------------------------------------------------------------------------- in the lecture
 
 
-@pytest.mark.parametrize("theme", LECTURE)
+@pytest.mark.parametrize("theme", LECTURE_THEMES)
 def test_it_fits_on_a_projector_and_can_be_read(page, theme):
-    """The whole widget is seen without scrolling, and words differ from what is behind them by 4.5 : 1 or more."""
-    values = {"size": "24px", "picture": "290px", **LECTURE[theme]}
-    page.evaluate(
-        """values => {
-        document.documentElement.dataset.lecture = "1";
-        for (const [name, value] of Object.entries(values)) document.documentElement.style.setProperty(`--fool-${name}`, value);
-        for (const root of document.querySelectorAll(".fool")) root.style.background = values.paper;
-        }""",  # noqa: E501
-        values,
-    )
-    try:
-        roots = page.locator(".fool")
-        for place in range(roots.count()):
-            root = roots.nth(place)
-            root.evaluate("(root, wide) => { root.style.cssText += `; width: ${wide}px; max-width: none`; }", WIDE)
-            page.wait_for_timeout(200)
-            size = root.evaluate("e => [e.offsetHeight, e.scrollWidth]")
-            assert size[0] <= HIGH and size[1] <= WIDE, root.get_attribute("class")
-            colours = root.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
-            assert contrast(*colours) > 4.5
-            for button in root.get_by_role("button", disabled=False).all():
-                if button.is_visible() and not button.locator("canvas").count():
-                    style = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
-                    assert contrast(*button.evaluate(style)) > 4.5
-            keys = {key for key, _ in json.loads(root.get_attribute("data-keys"))}
+    for selector, place in [(".fool.wall", 0), *[(".fool.guess", place) for place in range(3)]]:
+        with lecture(page, selector, theme, place) as stage:
+            assert fits(stage) and readable(stage), (selector, place)
+            keys = {key for key, _ in json.loads(stage.locator(".fool").get_attribute("data-keys"))}
             assert keys and not keys & RESERVED
-    finally:
-        page.evaluate("""() => {
-            delete document.documentElement.dataset.lecture;
-            document.documentElement.removeAttribute("style");
-            for (const root of document.querySelectorAll(".fool")) root.removeAttribute("style");
-        }""")
-
-
-def contrast(*colours):
-    """How much lighter the lighter of two "rgb(r, g, b)" is, from 1 to 21. Source: WCAG 2.1."""
-    dark, light = sorted(map(luminance, colours))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour):
-    values = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    red, green, blue = (value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,40 +1,21 @@
-"""The wall of champions and the guesses without a browser: what the page may ask, and what it is answered."""
-
-import base64
-import io
+"""The wall of champions without a browser: what the page may ask, and what it is answered."""
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
-from fooling_utils import cppn, data, direct, evolve, load_archive, round_to_8bit, to_uint8
+from asking import Page, sent, twin
+from fooling_utils import cppn, data, direct, evolve, load_archive, round_to_8bit
 from fooling_utils.widgets import forget
-from fooling_utils.widgets.guess import GuessFirst, Range, tally
 from fooling_utils.widgets.wall import AT_ONCE, ChampionsWall
-from nets import linear, random_images, random_linear
+from nets import linear, random_linear, same_archive
 
 ENCODING = direct((3, 4, 4), rate=0.5)
-
-
-def levels(image):
-    return to_uint8(image).expand(-1, 3, -1, -1)[0].permute(1, 2, 0).numpy().tobytes()
 
 
 def evolved(model, generations, encoding=ENCODING, **options):
     *_, archive = evolve(model, encoding, generations=generations, **options)
     return archive
-
-
-def same(one, other):
-    assert all(torch.equal(a, b) for a, b in zip(one.genomes, other.genomes, strict=True))
-    assert torch.equal(one.confidence, other.confidence) and torch.equal(one.born, other.born)
-    assert (one.generations, one.evaluations) == (other.generations, other.evaluations)
-    assert torch.equal(one.random_state, other.random_state)
-
-
-# ------------------------------------------------------------------------------------------------------------ the wall
 
 
 @pytest.mark.parametrize("per_question", [1, 3])
@@ -47,7 +28,7 @@ def test_the_wall_evolves_as_evolve_does(per_question):
         facts, _ = page.ask("generation")
         assert facts["before"] == (asked - 1) * per_question
         expected = evolved(model, asked * per_question, population=4, seed=3)
-        same(wall.archive, expected)
+        assert same_archive(wall.archive, expected)
         assert (facts["generations"], facts["evaluations"]) == (expected.generations, expected.evaluations)
         assert facts["over"] == [(expected.confidence > share).sum().item() for share in (0.5, 0.9, 0.99)]
         assert facts["median"] == expected.confidence.median().item()
@@ -71,7 +52,7 @@ def test_only_champions_that_changed_are_sent():
         for place in range(12):
             share, pixels = drawn[place]
             assert share == pytest.approx(wall.archive.confidence[place].item(), abs=1e-5)
-            assert pixels == levels(wall.image_of(place))  # so small that it is sent as it is
+            assert pixels == sent(wall.image_of(place))  # so small that it is sent as it is
         before = genomes
     assert fewer > 5
 
@@ -107,10 +88,10 @@ def test_a_stored_archive_is_shown_and_continued():
         facts, (content,) = page.ask("champions", first=first)
         places += facts["champions"]["places"]
         for place, which in zip(facts["champions"]["places"], facts["champions"]["which"], strict=True):
-            assert content[48 * which : 48 * (which + 1)] == levels(archive.champions([place]))
+            assert content[48 * which : 48 * (which + 1)] == sent(archive.champions([place]))
     assert places == list(range(100))
     page.ask("generation")
-    same(wall.archive, evolved(model, 5, population=4))
+    assert same_archive(wall.archive, evolved(model, 5, population=4))
 
 
 def test_the_champions_survive_a_second_run_of_the_cell():
@@ -119,7 +100,7 @@ def test_the_champions_survive_a_second_run_of_the_cell():
     again = ChampionsWall(model, direct((3, 4, 4), rate=0.5), population=4)
     assert again.archive.generations == 1
     again.generation()
-    same(again.archive, evolved(model, 2, population=4))
+    assert same_archive(again.archive, evolved(model, 2, population=4))
     assert ChampionsWall(model, ENCODING, population=4, seed=1).archive is None
     stored = [evolved(model, 2, population=4, seed=seed) for seed in (0, 0, 5)]
     first, equal, other = (ChampionsWall(model, ENCODING, archive=archive) for archive in stored)
@@ -131,7 +112,7 @@ def test_two_views_of_one_evolution_go_on_from_each_other():
     one, two = (ChampionsWall(model, ENCODING, population=4) for _ in range(2))
     for wall in (one, two, two, one):
         wall.generation()
-    same(one.archive, evolved(model, 4, population=4))
+    assert same_archive(one.archive, evolved(model, 4, population=4))
 
 
 def test_an_error_is_shown_and_nothing_is_lost(monkeypatch):
@@ -144,7 +125,7 @@ def test_an_error_is_shown_and_nothing_is_lost(monkeypatch):
         assert "ZeroDivisionError" in page.ask("generation")[0]["error"]
         assert "ZeroDivisionError" in page.ask("look", place=1)[0]["error"]
     page.ask("generation")
-    same(wall.archive, evolved(model, 2, population=4))
+    assert same_archive(wall.archive, evolved(model, 2, population=4))
 
 
 @pytest.mark.parametrize("values", [{"place": 5}, {"place": -1}, {"place": True}, {"place": "1"}, {"place": 0.5}, {}])
@@ -202,7 +183,7 @@ def test_grey_images_have_a_wall_too():
     _, (content,) = page.ask("generation")
     assert len(content) % (3 * 64) == 0
     _, (pixels,) = page.ask("look", place=2)
-    assert pixels == levels(wall.image_of(2))
+    assert pixels == sent(wall.image_of(2))
     assert wall.twin()
 
 
@@ -230,17 +211,12 @@ def test_classes_of_the_same_name_are_told_apart():
     assert wall.presets[0]["place"] == 1
 
 
-def picture_of(widget):
-    data, _ = widget._repr_mimebundle_()
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
-
-
 def test_a_reader_without_a_kernel_sees_the_wall():
     wall = ChampionsWall(random_linear(10), ENCODING, population=4)
-    empty = picture_of(wall)
+    empty = twin(wall)
     for _ in range(30):
         wall.generation()
-    filled = picture_of(wall)
+    filled = twin(wall)
     height, width, _ = filled.shape
     middle = filled[height // 3 : 2 * height // 3, width // 3 : 2 * width // 3]
     assert middle.std() > 10 > empty[len(empty) // 2, 20:-20].std()
@@ -255,117 +231,3 @@ def test_the_long_run_can_be_shown(model):
     (best,) = archive.best(1)
     own = page.ask("look", place=best)[0]["opinions"][0]["own"]
     assert own["probability"] == pytest.approx(archive.confidence[best].item(), abs=0.02)
-
-
-# -------------------------------------------------------------------------------------------------------- the guesses
-
-SECRET = "because of the tail"
-
-
-def three(**options):
-    return GuessFirst.one_of("Which animal?", ["cat", "dog", "frog"], "dog", explanation=SECRET, **options)
-
-
-def test_the_answer_comes_after_the_commitment():
-    widget = three(pictures=[random_images()])
-    page = Page(widget)
-    facts, (pixels,) = page.ask("begin")
-    assert facts == {"widths": [4]} and pixels == levels(random_images())
-    state = str({key: value for key, value in widget.get_state().items() if key not in ("_esm", "_css")})
-    assert SECRET not in state and "answer" not in state
-    facts, _ = page.ask("commit", guess=1)
-    assert facts == {"guess": 1, "right": True, "answer": {"value": 1, "explanation": SECRET}}
-    assert "cannot be changed" in page.ask("commit", guess=2)[0]["error"]
-    assert widget.guess == 1
-    assert page.ask("begin")[0]["answer"]["value"] == 1
-
-
-def test_the_tally_counts_what_was_right_of_what_was_guessed():
-    one = three()
-    two = GuessFirst.which("Which is it?", [random_images(seed=1), random_images(seed=2)], 0)
-    far = GuessFirst.number("How much?", 1, 100, 10, log=True, within=2)
-    elsewhere = three(tally="another")
-    assert tally() == (0, 0)
-    Page(one).ask("commit", guess=1)
-    assert tally() == (1, 1) and one.score == two.score == {"right": 1, "asked": 1}
-    Page(two).ask("commit", guess=1)
-    Page(far).ask("show")  # is not counted
-    assert tally() == (1, 2) and far.guess is None
-    Page(two).ask("again")
-    assert tally() == (1, 1) and two.guess is None
-    Page(two).ask("commit", guess=0)
-    assert tally() == (2, 2) and one.score == {"right": 2, "asked": 2}
-    assert tally("another") == (0, 0) and elsewhere.score == {"right": 0, "asked": 0}
-
-
-def test_a_second_run_of_the_cell_keeps_the_commitment():
-    three().commit(0)
-    again = three()
-    assert again.guess == 0 and tally() == (0, 1)
-    corrected = GuessFirst("Which animal?", ["cat", "dog", "frog"], 0)
-    assert corrected.guess == 0 and tally() == (1, 1)
-    assert GuessFirst("Which animal?", ["cat", "dog", "bird"], 0).guess is None
-    assert three(pictures=[random_images()]).guess is None
-
-
-@pytest.mark.parametrize(
-    ("guess", "right"), [(5.0, True), (4.9, False), (20, True), (20.1, False), (10, True), (1, False)]
-)
-def test_a_number_is_right_within_a_factor(guess, right):
-    widget = GuessFirst("How much?", Range(1, 100, "grey levels", within=2), 10)
-    facts, _ = Page(widget).ask("commit", guess=guess)
-    assert facts["right"] is right and facts["answer"]["value"] == 10
-
-
-@pytest.mark.parametrize("guess", [3, -1, True, None, "a unicorn", 0.5, [0]])
-def test_a_guess_that_is_no_choice_is_explained(guess):
-    assert "none of the choices" in Page(three()).ask("commit", guess=guess)[0]["error"]
-    assert tally() == (0, 0)
-
-
-@pytest.mark.parametrize("guess", [0.5, 101, float("nan"), "7", None, True])
-def test_a_number_out_of_the_range_is_explained(guess):
-    widget = GuessFirst.number("How much?", 1, 100, 10)
-    assert "there must be a number" in Page(widget).ask("commit", guess=guess)[0]["error"].lower()
-    assert tally() == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: GuessFirst("?", ["a", "b"], "c"), "none of the choices"),
-        (lambda: GuessFirst("?", ["a", "b"], 2), "none of the choices"),
-        (lambda: GuessFirst("?", ["a"], 0), "2 to 9"),
-        (lambda: GuessFirst("?", ["a", "a"], 0), "2 to 9"),
-        (lambda: GuessFirst("?", list("abcdefghij"), 0), "2 to 9"),
-        (lambda: GuessFirst.which("?", [random_images(2), random_images()], 0), "pictures.0. must be one image"),
-        (lambda: GuessFirst.which("?", [random_images()], 0), "2 to 9"),
-        (lambda: GuessFirst.number("?", 0, 10, 5, log=True), "low must"),
-        (lambda: GuessFirst.number("?", 10, 1, 5), "low must"),
-        (lambda: GuessFirst.number("?", 1, 10, 50), "from 1 to 10"),
-        (lambda: GuessFirst.number("?", 1, 10, 5, within=0.5), "within"),
-    ],
-)
-def test_a_question_that_cannot_be_asked_is_explained(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
-def test_the_twin_does_not_tell_the_answer():
-    pairs = [
-        [three(pictures=[random_images()]) for _ in range(2)],
-        [GuessFirst.which("?", [random_images(), random_images(seed=1)], k) for k in range(2)],
-        [GuessFirst.number("?", 1, 10, k) for k in (2, 5)],
-    ]
-    pairs[0][1].commit(1)
-    for one, other in pairs:
-        assert np.array_equal(picture_of(one), picture_of(other))
-    words = [text.get_text() for text in pairs[0][0].twin().texts] + [pairs[0][0].twin().get_supxlabel()]
-    assert "Which animal?" in words and all(name in words[-1] for name in ("cat", "dog", "frog"))
-
-
-def test_an_error_in_python_is_shown(monkeypatch):
-    widget = three()
-    monkeypatch.setattr(widget, "_is_right", lambda guess: 1 / 0)
-    assert "ZeroDivisionError" in Page(widget).ask("commit", guess=1)[0]["error"]
-    assert "there is no answer" in Page(widget).ask("truth")[0]["error"].lower()

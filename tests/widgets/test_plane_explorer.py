@@ -1,59 +1,19 @@
-import base64
-import io
+"""The plane explorer without a browser: what the page may ask, and what it is answered."""
+
 import time
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
-from fooling_utils import (
-    PICTURES,
-    Classifier,
-    data,
-    figures,
-    load_image,
-    regions,
-    round_to_8bit,
-    uniform_noise,
-    widgets,
-)
+from asking import Page, twin
+from fooling_utils import PICTURES, Classifier, data, figures, load_image, regions, uniform_noise, widgets
 from fooling_utils.images import grey_levels
 from fooling_utils.lessons import lesson4
 from fooling_utils.widgets import kit, plane_explorer
 from fooling_utils.widgets.plane_explorer import Filling
-from nets import random_images, random_linear
-
-
-def shown(screen) -> np.ndarray:
-    """The grey levels (H, W, 3) of the PNG that a widget holds."""
-    return np.asarray(Image.open(io.BytesIO(screen.value)))
-
-
-class Brightness(torch.nn.Module):
-    """Two classes, bright and dark, on images of any size."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return 50 * torch.stack([images.mean((1, 2, 3)), 0.5 + 0 * images.mean((1, 2, 3))], 1)
-
-
-def brightness() -> Classifier:
-    return Classifier(Brightness().eval(), ["bright", "dark"], (3, 8, 8))
-
-
-def levels(image: torch.Tensor) -> np.ndarray:
-    return (255 * round_to_8bit(image))[0].permute(1, 2, 0).round().numpy().astype(np.uint8)
-
-
-def test_a_live_image_shows_the_last_image():
-    screen = widgets.LiveImage()
-    for seed in (0, 1):
-        screen.show(random_images(seed=seed))
-        assert np.array_equal(shown(screen), levels(random_images(seed=seed)))
-
-
-# ------------------------------------------------------------------------------------------------- a map to explore
+from nets import Brightness, random_images, random_linear
+from pixels import levels
 
 
 class Explored(Page):
@@ -82,6 +42,19 @@ def a_survey(model):
 
 def mapped(model, survey, size):
     return regions.region_map(regions.on_plane(model, survey.plane), survey.extent, size)
+
+
+def a_filling(size, seconds=0.0):
+    """A map of which nothing is computed yet, the exact one, and the places that are asked for, batch by batch."""
+    model, asked = several_classes(), []
+    survey = a_survey(model)
+
+    def predict(points):
+        asked.append(list(map(tuple, points.tolist())))
+        time.sleep(seconds)
+        return regions.on_plane(model, survey.plane)(points)
+
+    return Filling(predict, survey.extent, size, 3), mapped(model, survey, size), asked
 
 
 @pytest.fixture
@@ -133,29 +106,28 @@ def test_a_place_is_answered_with_its_image_and_the_top_classes(stored):
     assert [*marks] == ["a", "b", "c"]
 
 
-def test_what_cannot_be_shown_is_clipped(live):
-    widget, page = live
-    survey = widget.survey
-    widget._state.surveys[widget.chosen] = survey._replace(extent=(-50.0, 50.0, -50.0, 50.0))
+def test_what_cannot_be_shown_is_clipped():
+    model = several_classes()
+    widget = widgets.PlaneExplorer(model, a_survey(model)._replace(extent=(-50.0, 50.0, -50.0, 50.0)))
     image = widget.image_at(1, 0)
     assert (image.min(), image.max()) == (0, 1)
-    assert "top" in page.ask("look", x=1, y=0)[0]
+    assert "top" in Explored(widget).ask("look", x=1, y=0)[0]
 
 
 @pytest.mark.parametrize("size", plane_explorer.SIZES)
 @pytest.mark.parametrize("seconds", [0, 1000])
 def test_the_map_ends_as_the_exact_one(monkeypatch, size, seconds):
     monkeypatch.setattr(plane_explorer, "BATCH", 100)
-    monkeypatch.setattr(Filling.go_on, "__defaults__", (seconds,))
-    widget = widgets.PlaneExplorer.through(several_classes(), *random_images(3).split(1), size=size)
-    maps = Explored(widget).finish()
-    exact = mapped(widget.model, widget.survey, size)
-    assert torch.equal(widget.map.labels, exact.labels)
-    assert torch.allclose(widget.map.confidence, exact.confidence, atol=1e-6)
-    assert widget.map.exact.all()
-    computed = [facts["computed"] for facts, _ in maps]
+    filling, exact, _ = a_filling(size)
+    computed = []
+    while not filling.done:
+        filling.go_on(seconds)
+        computed.append(filling.computed)
+    assert torch.equal(filling.found.labels, exact.labels)
+    assert torch.allclose(filling.found.confidence, exact.confidence, atol=1e-6)
+    assert filling.found.exact.all()
     assert computed == sorted(set(computed))
-    assert (len(maps) > 2) == (seconds == 0)
+    assert (len(computed) > 1) == (seconds == 0)
 
 
 def test_the_first_map_takes_few_images_and_a_coarse_map_is_blocks(live):
@@ -168,47 +140,37 @@ def test_the_first_map_takes_few_images_and_a_coarse_map_is_blocks(live):
             assert len(np.unique(pixels[rows, columns].reshape(-1, 3), axis=0)) == 1
 
 
-def test_a_map_that_is_half_computed_shows_what_is_known(monkeypatch, live):
+def test_a_map_that_is_half_computed_shows_what_is_known():
     """What is computed is right; where nothing is computed yet, the map of the stage before stays."""
-    widget, page = live
-    exact = mapped(widget.model, widget.survey, 17)
-    monkeypatch.setattr(Filling.go_on, "__defaults__", (0,))
-    facts, _ = page.ask("begin")
-    while facts["computed"] < 150:
-        facts, _ = page.ask("refine")
-    known = widget._filling._known
-    assert len(known) == facts["computed"] < 160
-    grid = regions.grid_points(widget.survey.extent, 17)
+    filling, exact, asked = a_filling(17)
+    while filling.computed < 150:
+        filling.go_on(0)
+    known = {place for batch in asked for place in batch}
+    assert len(known) == filling.computed < 160
+    grid = regions.grid_points(exact.extent, 17)
     for row in range(17):
         for column in range(17):
             there = row, column
             if tuple(grid[there].tolist()) not in known:
                 there = row - row % 2, column - column % 2  # the nearest that was, of two the lower
-            assert widget.map.labels[row, column] == exact.labels[there]
-            assert widget.map.confidence[row, column] == pytest.approx(exact.confidence[there].item())
+            assert filling.found.labels[row, column] == exact.labels[there]
+            assert filling.found.confidence[row, column] == pytest.approx(exact.confidence[there].item())
 
 
-def test_a_question_works_for_a_short_time_only(monkeypatch, live):
-    widget, page = live
-    page.ask("begin")
-    asked = []
-    slow = widget._filling._predict
-
-    def predict(points):
-        asked.append(len(points))
-        time.sleep(0.05)
-        return slow(points)
-
-    widget._filling._predict = predict
+def test_a_question_works_for_a_short_time_only():
+    filling, _, asked = a_filling(17, seconds=0.05)
+    filling.go_on(0)
+    asked.clear()
     begin = time.perf_counter()
-    page.ask("refine")
+    filling.go_on()
     assert time.perf_counter() - begin < 1
-    assert max(asked) <= plane_explorer.BATCH
+    assert max(map(len, asked)) <= plane_explorer.BATCH
     assert 1 <= len(asked) <= 3
 
 
 def test_pictures_are_chosen_by_name():
-    widget = widgets.PlaneExplorer.through(brightness(), "school_bus", "robin", "coffee", size=17)
+    model = Classifier(Brightness().eval(), None, (3, 8, 8))
+    widget = widgets.PlaneExplorer.through(model, "school_bus", "robin", "coffee", size=17)
     page = Explored(widget)
     facts, _ = page.ask("choose", pictures=["noise", "fooled bus", "clock"])
     assert facts["chosen"] == ("noise", "fooled bus", "clock") == widget.chosen
@@ -348,7 +310,7 @@ def test_an_error_of_the_network_is_shown(live, monkeypatch):
         ({"size": 20}, "size must be one of 17, 33, 49, got 20"),
         ({"presets": [{"x": 0, "y": 0}]}, "a preset has a title"),
         ({"presets": [{"title": "one", "x": 0}]}, "x and y"),
-        ({"presets": [{"title": "one", "x": 0, "y": 2}]}, "between 0 and 1"),
+        ({"presets": [{"title": "one", "x": 0, "y": 2}]}, "must be a number from 0 to 1"),
         ({"presets": [{"title": "one", "corner": 3}]}, "corner 0, 1 or 2"),
         ({"presets": [{"title": "one", "pictures": ["cat", "robin", "dog"]}]}, "pictures must be three of"),
         ({"presets": [{"title": "one", "picture": "cat"}]}, "a preset has a title"),
@@ -370,14 +332,12 @@ def test_a_map_of_another_place_is_refused():
 
 def test_one_picture_twice_makes_no_plane():
     with pytest.raises(ValueError, match="three different pictures"):
-        widgets.PlaneExplorer.through(brightness(), "cat", "robin", "cat")
+        widgets.PlaneExplorer.through(several_classes(), "cat", "robin", "cat")
 
 
 def test_a_reader_without_a_kernel_sees_the_map(stored, live):
     for widget, _ in (stored, live):
-        data, _ = widget._repr_mimebundle_()
-        picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-        assert picture.width > 600
+        assert twin(widget).shape[1] > 600
         texts = [text.get_text() for axes in widget.twin().axes for text in axes.texts]
         assert {*widget.chosen} <= {*texts}
     assert live[1].ask("begin")[0]["computed"] == 9  # the figure costs no more than the coarsest map

@@ -1,28 +1,17 @@
 """The fooling player without a browser: what the page may ask, and what it is answered."""
 
-import base64
-import io
-
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from asking import Page, nothing_kept  # noqa: F401  a fixture for every test
-from fooling_utils import blank, linf_ball, load_image, optimize_pixels, round_to_8bit, sign_step, toward, unit_step
-from fooling_utils.widgets import FoolingPlayer, kit
+from asking import Page, sent, twin
+from fooling_utils import blank, linf_ball, load_image, optimize_pixels, sign_step, toward, unit_step
+from fooling_utils.widgets import FoolingPlayer
 from fooling_utils.widgets.player import LARGEST_UPLOAD, METHODS, PRESETS
-from nets import linear, random_images, random_linear
+from nets import linear, random_images
+from pixels import as_file
 
-
-@pytest.fixture
-def small():
-    """A linear network with three classes on images of 4 x 4 pixels."""
-    return random_linear(3)
-
-
-def levels(image):
-    return (255 * round_to_8bit(image))[0].permute(1, 2, 0).round().to(torch.uint8).numpy().tobytes()
+RED = as_file(Image.new("RGB", (8, 8), "red"))
 
 
 def player_of(model, **options):
@@ -30,46 +19,57 @@ def player_of(model, **options):
     return FoolingPlayer(model, "mine", 2, pictures={"mine": image}, **options), image
 
 
+@pytest.fixture
+def page(three_classes):
+    """The page of a player of a small network."""
+    return Page(player_of(three_classes)[0])
+
+
 # ------------------------------------------------------------------------------------------------------ the same loop
 
 
-def test_it_plays_the_loop(small):
-    player, image = player_of(small)
+def test_it_plays_the_loop(three_classes):
+    player, image = player_of(three_classes)
     page = Page(player)
     facts, (shown, original) = page.ask("begin")
-    assert (shown, original) == (levels(image), levels(image))
-    assert facts["settings"] == {"picture": "mine", "target": small.labels[2], "method": "unit step", "size": 0.3}
-    frames = optimize_pixels(small, image, toward(2), step=unit_step(0.3))
+    assert (shown, original) == (sent(image), sent(image))
+    assert facts["settings"] == {
+        "picture": "mine",
+        "target": three_classes.labels[2],
+        "method": "unit step",
+        "size": 0.3,
+    }
+    frames = optimize_pixels(three_classes, image, toward(2), step=unit_step(0.3))
     for frame, asked in zip(frames, ["begin", "frame", "frame", "frame"], strict=False):
         facts, buffers = page.ask(asked)
         assert facts["index"] == frame.index
-        assert buffers[0] == levels(frame.image)
+        assert buffers[0] == sent(frame.image)
         assert facts["probability"] == pytest.approx(frame.probability(2), abs=1e-6)
         assert facts["l2"] == pytest.approx((frame.image - image).norm().item(), abs=1e-6)
         assert facts["rms"] == pytest.approx(255 * (frame.image - image).square().mean().sqrt().item(), abs=1e-4)
         assert facts["largest"] == pytest.approx(255 * (frame.image - image).abs().max().item(), abs=1e-4)
         best = [one["probability"] for one in facts["top"]]
         assert best == sorted(best, reverse=True)
-        assert facts["top"][0]["label"] == small.top(frame.image)[0].label
+        assert facts["top"][0]["label"] == three_classes.top(frame.image)[0].label
 
 
-def test_pgd_stays_in_its_ball(small):
-    player, image = player_of(small, method="PGD within 8 grey levels", size=4.0)
+def test_pgd_stays_in_its_ball(three_classes):
+    player, image = player_of(three_classes, method="PGD within 8 grey levels", size=4.0)
     page = Page(player)
     for _ in range(5):
         _, (shown,) = page.ask("frame")
     expected = image
     for frame in optimize_pixels(
-        small, image, toward(2), step=sign_step(4 / 255), constraint=linf_ball(image, 8 / 255), steps=5
+        three_classes, image, toward(2), step=sign_step(4 / 255), constraint=linf_ball(image, 8 / 255), steps=5
     ):
         expected = frame.image
-    assert shown == levels(expected)
+    assert shown == sent(expected)
     assert 255 * (player.frame.image - image).abs().max() == pytest.approx(8, abs=1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_climbs(small, method):
-    player, _ = player_of(small, method=method)
+def test_every_method_climbs(three_classes, method):
+    player, _ = player_of(three_classes, method=method)
     page = Page(player)
     before = player.frame.probability(2)
     for _ in range(10):
@@ -77,8 +77,8 @@ def test_every_method_climbs(small, method):
     assert player.frame.probability(2) > before
 
 
-def test_it_waits_at_the_target_and_goes_on_when_told(small):
-    player, _ = player_of(small, until=0.5)
+def test_it_waits_at_the_target_and_goes_on_when_told(three_classes):
+    player, _ = player_of(three_classes, until=0.5)
     page = Page(player)
     seen = []
     for _ in range(60):
@@ -92,8 +92,8 @@ def test_it_waits_at_the_target_and_goes_on_when_told(small):
     assert [frame["index"] for frame in page.ask("frames", count=2)[0]["frames"]] == [arrived + 1, arrived + 2]
 
 
-def test_several_frames_are_those_that_come_one_by_one(small):
-    (first, _), (second, _) = player_of(small), player_of(small, size=0.3)
+def test_several_frames_are_those_that_come_one_by_one(three_classes):
+    (first, _), (second, _) = player_of(three_classes), player_of(three_classes, size=0.3)
     one, many = Page(first), Page(second)
     singly = [one.ask("frame") for _ in range(4)]
     facts, buffers = many.ask("frames", count=4)
@@ -102,8 +102,8 @@ def test_several_frames_are_those_that_come_one_by_one(small):
 
 
 @pytest.mark.parametrize("count", [0, 5, True, "2", None])
-def test_the_page_cannot_ask_for_any_number_of_frames(small, count):
-    assert "from 1 to 4" in Page(player_of(small)[0]).ask("frames", count=count)[0]["error"]
+def test_the_page_cannot_ask_for_any_number_of_frames(page, count):
+    assert "from 1 to 4" in page.ask("frames", count=count)[0]["error"]
 
 
 def test_the_picture_saved_as_png_is_judged_for_itself():
@@ -124,50 +124,43 @@ def test_the_picture_saved_as_png_is_judged_for_itself():
 # ----------------------------------------------------------------------------------------------- settings and pictures
 
 
-def test_settings_start_again_and_the_others_stay(small):
-    player, _ = player_of(small)
-    page = Page(player)
+def test_settings_start_again_and_the_others_stay(page, three_classes):
     page.ask("frame")
-    facts, (shown, original) = page.ask("start", target=small.labels[0])
-    assert facts["settings"] == {"picture": "mine", "target": small.labels[0], "method": "unit step", "size": 0.3}
+    facts, (shown, original) = page.ask("start", target=three_classes.labels[0])
+    assert facts["settings"] == {
+        "picture": "mine",
+        "target": three_classes.labels[0],
+        "method": "unit step",
+        "size": 0.3,
+    }
     assert facts["index"] == 0
     assert shown == original
     facts, _ = page.ask("start", method="Adam")
     assert facts["settings"]["size"] == METHODS["Adam"].size
-    assert facts["settings"]["target"] == small.labels[0]
+    assert facts["settings"]["target"] == three_classes.labels[0]
     assert page.ask("start", size=0.5)[0]["settings"]["size"] == 0.5
 
 
-def test_grey_noise_and_the_built_in_pictures_can_be_chosen(small):
-    player, _ = player_of(small)
-    page = Page(player)
-    assert page.ask("start", picture="grey")[1][1] == levels(blank(0.5, size=4))
-    assert page.ask("start", picture="coffee")[1][1] == levels(load_image("coffee", 4))
+def test_grey_noise_and_the_built_in_pictures_can_be_chosen(page):
+    assert page.ask("start", picture="grey")[1][1] == sent(blank(0.5, size=4))
+    assert page.ask("start", picture="coffee")[1][1] == sent(load_image("coffee", 4))
     noise = page.ask("start", picture="noise")[1][1]
     assert noise == page.ask("start", picture="noise")[1][1]
     assert len(set(noise)) > 20
-    assert {"mine", "grey", "noise", "coffee"} <= set(player.picture_names)
+    assert {"mine", "grey", "noise", "coffee"} <= set(page.widget.picture_names)
 
 
-def png_bytes(size=(8, 8), colour="red"):
-    file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, format="PNG")
-    return file.getvalue()
-
-
-def test_an_upload_becomes_a_picture(small):
-    page = Page(player_of(small)[0])
-    facts, buffers = page.ask("upload", png_bytes(), name="hand.png")
+def test_an_upload_becomes_a_picture(page):
+    facts, buffers = page.ask("upload", RED, name="hand.png")
     assert facts["settings"]["picture"] == "hand.png"
     assert "hand.png" in facts["pictures"]
     assert buffers[1] == bytes([255, 0, 0]) * 16
 
 
-def test_an_upload_never_replaces_a_built_in_picture(small):
-    page = Page(player_of(small)[0])
+def test_an_upload_never_replaces_a_built_in_picture(page):
     for name in ("coffee", "mine", "noise"):
-        assert page.ask("upload", png_bytes(), name=name)[0]["settings"]["picture"] == f"my {name}"
-    assert page.ask("start", picture="coffee")[1][1] == levels(load_image("coffee", 4))
+        assert page.ask("upload", RED, name=name)[0]["settings"]["picture"] == f"my {name}"
+    assert page.ask("start", picture="coffee")[1][1] == sent(load_image("coffee", 4))
 
 
 @pytest.mark.parametrize(
@@ -175,38 +168,36 @@ def test_an_upload_never_replaces_a_built_in_picture(small):
     [
         (b"no picture at all", "no picture that can be read"),
         (b"", "no picture that can be read"),
-        (png_bytes()[:45], "damaged or cut short"),
+        (RED[:45], "damaged or cut short"),
         (b"0" * (LARGEST_UPLOAD + 1), "8 MB is the most"),
     ],
     ids=["text", "nothing", "cut short", "too large"],
 )
-def test_a_bad_upload_says_why_and_loses_nothing(small, content, message):
-    player, _ = player_of(small)
-    page = Page(player)
+def test_a_bad_upload_says_why_and_loses_nothing(page, content, message):
     page.ask("frame")
     answer, _ = page.ask("upload", content, name="bad.png")
     assert message in answer["error"]
     assert page.ask("frame")[0]["index"] == 2
 
 
-def test_a_picture_that_would_fill_the_memory_is_refused(small, monkeypatch):
+def test_a_picture_that_would_fill_the_memory_is_refused(page, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    answer, _ = Page(player_of(small)[0]).ask("upload", png_bytes((100, 100)), name="bomb.png")
+    answer, _ = page.ask("upload", as_file(Image.new("RGB", (100, 100))), name="bomb.png")
     assert "too large to be opened safely" in answer["error"]
 
 
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:1/a.png", "http://localhost/a.png", "file:///etc/hosts", "a.png"]
 )
-def test_an_address_of_this_machine_is_refused(small, address):
-    answer, _ = Page(player_of(small)[0]).ask("address", address=address)
+def test_an_address_of_this_machine_is_refused(page, address):
+    answer, _ = page.ask("address", address=address)
     assert "error" in answer
     assert "private network" in answer["error"] or "must begin with http" in answer["error"]
 
 
 @pytest.mark.parametrize("name", ["/etc/hostname", "../README.md", "http://127.0.0.1/", "", None, 3])
-def test_the_page_cannot_ask_for_files(small, name):
-    answer, _ = Page(player_of(small)[0]).ask("start", picture=name)
+def test_the_page_cannot_ask_for_files(page, name):
+    answer, _ = page.ask("start", picture=name)
     assert "no picture is called" in answer["error"].lower()
 
 
@@ -226,42 +217,40 @@ def test_the_page_cannot_ask_for_files(small, name):
         ("__init__", {}, "there is no answer"),
     ],
 )
-def test_an_error_is_an_answer_and_loses_nothing(small, question, values, message):
-    player, _ = player_of(small)
-    page = Page(player)
+def test_an_error_is_an_answer_and_loses_nothing(page, question, values, message):
     page.ask("frame")
     assert message.lower() in page.ask(question, **values)[0]["error"].lower()
     assert page.ask("frame")[0]["index"] == 2
 
 
-def test_an_error_in_a_callback_is_shown(small, monkeypatch):
-    player, _ = player_of(small)
+def test_an_error_in_a_callback_is_shown(three_classes, monkeypatch):
+    player, _ = player_of(three_classes)
     monkeypatch.setattr(player, "step", lambda: 1 / 0)
     assert "ZeroDivisionError: division by zero" in Page(player).ask("frame")[0]["error"]
 
 
 @pytest.mark.parametrize("question", [None, "frame", 3, [], {"ask": ["frame"]}, {"ask": "frame", "with": 3}])
-def test_a_question_of_any_shape_is_answered(small, question):
-    player, _ = player_of(small)
+def test_a_question_of_any_shape_is_answered(three_classes, question):
+    player, _ = player_of(three_classes)
     answers = []
     player.send = lambda content, buffers=None: answers.append(content)
     player._receive(player, question, None)
     assert "error" in answers[0]
 
 
-def test_the_state_survives_a_second_run_of_the_cell(small):
+def test_the_state_survives_a_second_run_of_the_cell(three_classes):
     picture = random_images(1)
-    first = Page(FoolingPlayer(small, "mine", 2, pictures={"mine": picture}))
-    first.ask("upload", png_bytes(), name="hand.png")
-    first.ask("start", target=small.labels[0])
+    first = Page(FoolingPlayer(three_classes, "mine", 2, pictures={"mine": picture}))
+    first.ask("upload", RED, name="hand.png")
+    first.ask("start", target=three_classes.labels[0])
     first.ask("frame")
-    second = Page(FoolingPlayer(small, "mine", 2, pictures={"mine": picture}))
+    second = Page(FoolingPlayer(three_classes, "mine", 2, pictures={"mine": picture}))
     facts, _ = second.ask("begin")
-    assert facts["settings"]["target"] == small.labels[0]
+    assert facts["settings"]["target"] == three_classes.labels[0]
     assert facts["settings"]["picture"] == "hand.png"
     assert facts["index"] == 1
-    other = Page(FoolingPlayer(small, "mine", 1, pictures={"mine": picture}))
-    assert other.ask("begin")[0]["settings"]["target"] == small.labels[1]
+    other = Page(FoolingPlayer(three_classes, "mine", 1, pictures={"mine": picture}))
+    assert other.ask("begin")[0]["settings"]["target"] == three_classes.labels[1]
 
 
 @pytest.mark.parametrize(
@@ -274,9 +263,9 @@ def test_the_state_survives_a_second_run_of_the_cell(small):
         ({"pictures": {"large": torch.zeros(1, 3, 8, 8)}}, "(1, 3, 8, 8)"),
     ],
 )
-def test_the_arguments_are_checked_at_the_call(small, options, message):
+def test_the_arguments_are_checked_at_the_call(three_classes, options, message):
     with pytest.raises(ValueError) as error:
-        FoolingPlayer(small, **{"picture": "coffee", "target": 0, **options})
+        FoolingPlayer(three_classes, **{"picture": "coffee", "target": 0, **options})
     assert message in str(error.value)
 
 
@@ -297,22 +286,18 @@ def test_the_presets_exist(model):
         assert facts["settings"].items() >= settings.items()
 
 
-def test_a_reader_without_a_kernel_sees_a_picture(small):
-    player, _ = player_of(small)
-    data, _ = player._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in data
-    with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as twin:
-        assert min(twin.size) > 200
-        assert np.asarray(twin.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
+def test_a_reader_without_a_kernel_sees_a_picture(three_classes):
+    player, _ = player_of(three_classes)
+    picture = twin(player)
+    assert min(picture.shape[:2]) > 200
+    assert picture[0, 0].tolist() == [255, 255, 255]
 
 
-def test_no_picture_is_drawn_where_every_reader_has_a_kernel(small, monkeypatch):
-    monkeypatch.setenv(kit.NO_TWINS, "1")
-    data, _ = player_of(small)[0]._repr_mimebundle_()
-    assert "image/png" not in data
-    assert kit.VIEW in data
-
-
-def test_rgb_takes_one_image():
-    with pytest.raises(ValueError, match="one image and got 2"):
-        kit.rgb(random_images(2))
+def test_another_picture_under_the_same_name_is_another_start():
+    model = linear(torch.eye(3, 3 * 16 * 16), shape=(3, 16, 16))
+    dark, bright = blank(0.2, size=16), blank(0.8, size=16)
+    FoolingPlayer(model, "mine", 1, pictures={"mine": dark}).step()
+    again = FoolingPlayer(model, "mine", 1, pictures={"mine": dark})
+    assert again.frame.index == 1
+    other = FoolingPlayer(model, "mine", 1, pictures={"mine": bright})
+    assert other.frame.index == 0 and torch.equal(other.original, bright)
