@@ -1,7 +1,7 @@
-"""Where the image may be: a constraint takes a point to the nearest allowed one, in the coordinates it is given.
+"""Where the image may be: a constraint moves a point to the nearest allowed one, in the point's own coordinates.
 
 Constraints are functions; `both(l2_ball(bus, 1), inside_mask(bus, mask))` applies one after the other. The loop itself
-always ends with the legal range of pixels, so a ball need not be combined with it.
+always applies the legal range of pixels last, so there is no need to combine a ball with it.
 """
 
 import math
@@ -22,7 +22,7 @@ def _same_shape(variable: Tensor, other: Tensor, name: str) -> None:
 
 
 def both(*constraints: Constraint) -> Constraint:
-    """One constraint after the other. Put balls before ranges: clipping to a range leads no further from the centre."""
+    """One constraint after the other. Put balls before ranges: clipping to a range never moves away from the centre."""
 
     def project(variable: Tensor) -> Tensor:
         for constraint in constraints:
@@ -40,7 +40,7 @@ def pixel_range(low: float = 0.0, high: float = 1.0) -> Constraint:
 
 
 def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
-    """Each image at most `radius` (L2, pixel units; one, or (N,), one for each) from its `centre` (N or 1, 3, H, W)."""
+    """Each image at most `radius` (L2, pixel units; one number, or (N,)) from its `centre` (N or 1, 3, H, W)."""
     for one in radius.tolist() if isinstance(radius, Tensor) else [radius]:
         between(0, math.inf, radius=one)
 
@@ -57,7 +57,7 @@ def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
 
 
 def linf_ball(centre: Tensor, radius: float) -> Constraint:
-    """Every value at most `radius` (pixel units; k/255 is k grey levels) from the same value of `centre`."""
+    """Every value at most `radius` (pixel units; k/255 is k grey levels) from its value in `centre`."""
     between(0, math.inf, radius=radius)
 
     def project(variable: Tensor) -> Tensor:

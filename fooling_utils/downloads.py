@@ -1,4 +1,4 @@
-"""The bytes behind an address: a few megabytes, within seconds, and where others use the page from public places only."""
+"""The bytes behind a web address: with limits of size and time, and from public addresses only where that is asked."""
 
 import ipaddress
 import socket

@@ -1,8 +1,8 @@
 """Images as sums of waves: a start and a decoder for `optimize_pixels`, for pictures that look natural.
 
 In a photograph neighbouring pixels are alike, and so are the three colours of a pixel. A step in pixels knows nothing
-of this. Here the variable holds the strength of each wave in each of three mixtures of colours, and a wave counts the
-more the longer it is.
+of this. Here the variable holds the strength of each wave in each of three mixtures of colours, and longer waves count
+more.
 
 Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", distill.pub/2017/feature-visualization,
 section "Preconditioning and Parameterization".
@@ -16,8 +16,8 @@ from torch import Tensor
 from .arguments import whole
 from .images import default_device, validate_images
 
-# How red, green and blue vary together in the course's photographs: the rows are the colours, the columns brightness,
-# blue against red, and green against both, each as long as it is frequent. `data.make colours` measures it again.
+# How red, green and blue vary together in the course's photographs: the rows are the colours; the columns are
+# brightness, blue against red, and green against both, scaled by their strength. `data.make colours` measures it again.
 COLOURS = ((0.61, -0.31, 0.03), (0.58, 0.07, -0.09), (0.54, 0.28, 0.06))
 
 
@@ -28,10 +28,10 @@ def _size(size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def _share(height: int, width: int, decay: float) -> Tensor:
-    """How much each wave counts, (H, W // 2 + 1); the mean square over all of the spectrum is 1."""
+    """How much each wave counts, (H, W // 2 + 1); the mean square over the whole spectrum is 1."""
     rows, columns = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
     share = torch.hypot(rows, columns).clamp_min(1 / max(height, width)) ** -decay
-    twice = torch.where((columns > 0) & (columns < 0.5), 2, 1)  # a real image stores half of its spectrum
+    twice = torch.where((columns > 0) & (columns < 0.5), 2, 1)  # of a real image, only half the spectrum is stored
     return share * (height * width / (twice * share.square()).sum()).sqrt()
 
 
@@ -43,9 +43,9 @@ def fourier_start(
     seed: int = 0,
     device: str | torch.device | None = None,
 ) -> Tensor:
-    """Coordinates of `count` random, nearly grey images: (count, 3, H, W // 2 + 1, 2), the last axis a complex number.
+    """Coordinates of `count` random, nearly grey images: (count, 3, H, W // 2 + 1, 2); the last axis is complex.
 
-    size: H and W in pixels, one number for a square. std: the contrast; 0 for grey images, 1 for a strong one.
+    size: H and W in pixels, or one number for a square. std: the contrast, from 0 for grey to 1 for strong.
     """
     height, width = _size(size)
     generator = torch.Generator().manual_seed(seed)
@@ -56,7 +56,7 @@ def fourier_start(
 def fourier_decode(size: int | Sequence[int] = 224, *, decay: float = 1.3) -> Callable[[Tensor], Tensor]:
     """The function from coordinates (N, 3, H, W // 2 + 1, 2) to images (N, 3, H, W) in (0, 1).
 
-    decay: the amplitude of a wave falls with its frequency to this power; in photographs it is about 1.
+    decay: a wave's amplitude falls with its frequency to this power, which is about 1 in photographs.
     """
     height, width = _size(size)
     share, colours = _share(height, width, decay), torch.tensor(COLOURS)
@@ -76,9 +76,9 @@ def fourier_decode(size: int | Sequence[int] = 224, *, decay: float = 1.3) -> Ca
 
 
 def fourier_encode(images: Tensor, *, decay: float = 1.3) -> Tensor:
-    """The coordinates (N, 3, H, W // 2 + 1, 2) of images (N, 3, H, W): to start from a picture.
+    """The coordinates (N, 3, H, W // 2 + 1, 2) of images (N, 3, H, W), for starting from a picture.
 
-    `fourier_decode` of the same size and decay gives the images back, black and white half a grey level off.
+    `fourier_decode` with the same size and decay returns the images, with black and white half a grey level off.
     """
     validate_images(images)
     share = _share(*_size(images.shape[2:]), decay).to(images.device)

@@ -1,4 +1,4 @@
-"""The format of images, (N, 3, H, W) float32 in [0, 1]; to 8 bit and back; how far two images are apart."""
+"""The format of images, (N, 3, H, W) float32 in [0, 1]; 8 bit and back; how far apart two images are."""
 
 import io
 import os
@@ -13,14 +13,14 @@ from .arguments import whole
 
 
 def default_device() -> torch.device:
-    """A CUDA GPU if there is one, else the CPU: where models and images go unless told otherwise."""
+    """A CUDA GPU if there is one, else the CPU: the default for models and images."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def validate_images(
     images: Tensor, bounds: tuple[float, float] | None = (0.0, 1.0), dimensions: int = 3, name: str = "image"
 ) -> None:
-    """Raise unless `images` is a batch of at least one legal image; the message says what to do instead."""
+    """Raise unless `images` is a batch of at least one legal image; the message says what to do about it."""
     if not isinstance(images, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(images).__name__}: use load_image({name})")
     limits = f" in [{bounds[0]:g}, {bounds[1]:g}]" if bounds else ""
@@ -53,16 +53,16 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def from_uint8(images: Tensor) -> Tensor:
-    """Images of uint8, as they come from a file, as float32 in [0, 1]."""
+    """Images of uint8, as read from a file, as float32 in [0, 1]."""
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8, got {images.dtype}")
     return images.float() / 255
 
 
 def round_to_8bit(images: Tensor) -> Tensor:
-    """The images as they are after they were saved as PNG and loaded again: what counts as a fooled image."""
+    """The images as they would be after saving them as PNG and loading them again: what counts as a fooled image."""
     validate_images(images)
-    return (images * 255).round_().div_(255)  # as from_uint8(to_uint8(images)), in a third of the time
+    return (images * 255).round_().div_(255)  # the same as from_uint8(to_uint8(images)), in a third of the time
 
 
 def to_pil(image: Tensor) -> Image.Image:
@@ -78,12 +78,12 @@ def from_pil(picture: Image.Image) -> Tensor:
 
 
 def save_png(image: Tensor, path: str | os.PathLike) -> None:
-    """Write one image (1, 3, H, W) to a PNG file; `load_image(path, size=H)` gives back what `round_to_8bit` gives."""
+    """Write one image (1, 3, H, W) to a PNG file; `load_image(path, size=H)` returns what `round_to_8bit` does."""
     to_pil(image).save(path, format="PNG")
 
 
 def through_jpeg(images: Tensor, quality: int = 75) -> Tensor:
-    """The images after they were saved as JPEG of this quality (1 to 95) and loaded again."""
+    """The images after saving them as JPEG with this quality (1 to 95) and loading them again."""
     whole(1, 95, quality=quality)
 
     def one(image: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def per_image(values: Tensor, like: Tensor) -> Tensor:
 
 
 class Distances(NamedTuple):
-    """How far two images are apart. One grey level is 1/255 of the range from black to white."""
+    """How far apart two images are. One grey level is 1/255 of the range from black to white."""
 
     l2: float
     linf_grey_levels: float
@@ -110,13 +110,13 @@ class Distances(NamedTuple):
 
 
 def distances(original: Tensor, image: Tensor) -> Distances:
-    """How far one image (1, 3, H, W) is from another, in the measures of the literature.
+    """How far one image (1, 3, H, W) is from another, by the measures of the literature.
 
-    l2: the Euclidean norm of the change, on the scale where a value goes from 0 to 1.
-    linf_grey_levels, rms_grey_levels: the largest change of a value, and the root of the mean square, in grey levels.
+    l2: the Euclidean norm of the change, with values from 0 to 1.
+    linf_grey_levels, rms_grey_levels: the largest change of a value, and the root mean square, in grey levels.
     changed_share: the share of the values that differ once both are rounded to 8 bit.
     ssim: structural similarity, 1 for equal images. Source: Wang et al. 2004, by scikit-image.
-    Raises ValueError unless both are one image each, of equal shape and large enough for SSIM (3 x 3 pixels).
+    Raises ValueError unless both are single images of the same shape, large enough for SSIM (3 x 3 pixels).
     """
     from skimage.metrics import structural_similarity
 

@@ -14,7 +14,7 @@ from .networks.folding import prepare_for_speed
 from .networks.pretrained import build
 from .objectives import Label, one_per_image
 
-CHUNK = 16  # larger batches are slower per image on a CPU, and take memory in proportion
+CHUNK = 16  # larger batches are slower per image on a CPU, and need more memory
 
 
 class Prediction(NamedTuple):
@@ -26,15 +26,16 @@ class Prediction(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """A frozen network that takes images in `bounds` and gives logits, and that knows its classes by name.
+    """A frozen network from images in `bounds` to logits, which knows its classes by name.
 
     net: any `nn.Module` in eval mode, from (N, *input_shape) to logits (N, classes). It is copied, never changed.
     labels: one name per class; `None` names them "class 0", "class 1", ...
     input_shape: the shape of one image, (3, 224, 224) for ImageNet, (2,) for a point of the plane.
-    bounds: smallest and largest legal value of an image; `None` where there are none.
+    bounds: the smallest and largest legal value of an image; `None` for no bounds.
     mean, std: numbers per channel, for a network that wants (image - mean) / std.
-    prepare: fold batch norms and use the memory layout that is fastest; the logits agree to 1e-4.
-    Raises ValueError for a network in training mode, or with another number of outputs than labels.
+    share: use `net` itself instead of a frozen copy. It is not changed either; it must not be prepared.
+    prepare: fold batch norms and use the fastest memory layout; the logits agree to 1e-4.
+    Raises ValueError for a network in training mode, or if the numbers of outputs and labels differ.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Classifier(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         prepare: bool = True,
+        share: bool = False,
     ):
         super().__init__()
         if net.training:
             raise ValueError(
-                "net is in training mode, where its answers change from call to call: call net.eval() first"
+                "net is in training mode, where its output changes from call to call: call net.eval() first"
             )
         self.input_shape = tuple(input_shape)
         self.bounds = bounds
@@ -61,7 +63,7 @@ class Classifier(nn.Module):
         self.register_buffer("_shift", shift, persistent=False)
         self._scales = mean is not None or std is not None
         self._layout = torch.channels_last if prepare and len(self.input_shape) == 3 else torch.contiguous_format
-        self.net = copy.deepcopy(net).requires_grad_(False)
+        self.net = net if share else copy.deepcopy(net).requires_grad_(False)
         parameter = next(net.parameters(), scale)
         self.to(parameter.device).eval()
         if self._layout == torch.channels_last:
@@ -72,8 +74,8 @@ class Classifier(nn.Module):
         self.labels = tuple(labels) if labels is not None else tuple(f"class {i}" for i in range(outputs[-1]))
         if len(outputs) != 2 or outputs[-1] != len(self.labels):
             raise ValueError(
-                f"net gives an output of shape {tuple(outputs)} for one image, with {len(self.labels)} "
-                f"labels: it must give (1, {len(self.labels)})"
+                f"net returns an output of shape {tuple(outputs)} for one image, but there are "
+                f"{len(self.labels)} labels: it must return (1, {len(self.labels)})"
             )
 
     def _scaled(self, images: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ class Classifier(nn.Module):
         return images.contiguous(memory_format=self._layout)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits (N, classes) of images (N, *input_shape); images of another size raise where the net cannot."""
+        """The logits (N, classes) of images (N, *input_shape). A size that the network cannot take raises ValueError."""
         try:
             return self.net(self._scaled(images))
         except torch.cuda.OutOfMemoryError as error:
@@ -100,16 +102,16 @@ class Classifier(nn.Module):
 
     @property
     def input_size(self) -> int:
-        """Height and width in pixels of the images that the network was trained on."""
+        """The height and width, in pixels, of the images that the network was trained on."""
         return self.input_shape[-1]
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes; images must be there too."""
+        """The device of the network; images must be on it, too."""
         return self._scale.device
 
     def validate(self, images: Tensor, name: str = "image") -> None:
-        """Raise unless `images` is a batch (N, *input_shape up to its size) that this network may be asked about."""
+        """Raise unless `images` is a legal batch for this network: (N, *input_shape), or another height and width."""
         validate_images(images, self.bounds, len(self.input_shape), name)
         if images.shape[1] != self.input_shape[0]:
             raise ValueError(
@@ -122,15 +124,15 @@ class Classifier(nn.Module):
             )
         if any(module.training for module in self.modules()):
             raise ValueError(
-                "the network is in training mode, where its answers change from call to call: call model.eval() first"
+                "the network is in training mode, where its output changes from call to call: call model.eval() first"
             )
 
     def index(self, label: str | int) -> int:
-        """The index of a class, by its exact name, by its name in any case, or by the index itself."""
+        """The index of a class, given by its exact name, by its name in any case, or by the index itself."""
         if isinstance(label, str):
             return self._index_of_name(label)
         if isinstance(label, bool) or not hasattr(label, "__index__"):
-            raise TypeError(f"a class is named by its label or its index, got {label!r}")
+            raise TypeError(f"a class is given by its name or its index, got {label!r}")
         index = label.__index__()
         if not 0 <= index < len(self.labels):
             raise ValueError(f"there is no class {index}: the indices go from 0 to {len(self.labels) - 1}")
@@ -154,22 +156,20 @@ class Classifier(nn.Module):
         raise ValueError(f"no class is called {name!r}: {hint}")
 
     def indices(self, labels: Label | Sequence[Label], count: int | None = None) -> Tensor:
-        """The indices of classes: `labels` names one class for all of `count` images, or one for each.
+        """The indices of the classes that `labels` names: one class for all `count` images, or one per image.
 
-        Without `count`, as many as are named. Raises ValueError for another number of names than images.
+        Without `count`, there is one for each name. Raises ValueError if the numbers of names and images differ.
         """
         named = list(labels) if one_per_image(labels) else [labels] * (count or 1)
         if count is not None and len(named) != count:
-            raise ValueError(
-                f"{len(named)} classes are named for {count} images: name one class, or one for each image"
-            )
+            raise ValueError(f"{len(named)} classes are named for {count} images: name one class, or one per image")
         return torch.tensor([self.index(label) for label in named], device=self.device)
 
     def aim(self, images: Tensor, target: Label | Sequence[Label] | None) -> tuple[Tensor, int]:
-        """What an attack on images (N, ...) is about: a class for each (N,), and 1 to reach it or -1 to leave it.
+        """The goal of an attack on images (N, ...): a class for each image (N,), and 1 to reach it or -1 to leave it.
 
-        target: a class, or one for each image; with `None`, each image is to leave the class that it has now.
-        Raises ValueError for an image that is of its target class already.
+        target: a class, or one per image; `None` to leave the class that each image has now.
+        Raises ValueError for an image that is already of its target class.
         """
         now = self.probabilities(images).argmax(1)
         if target is None:
@@ -182,7 +182,7 @@ class Classifier(nn.Module):
     def features(self, images: Tensor, layers: Iterable[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
         """The logits of images (N, *input_shape), and the outputs of the named layers, each (N, ...).
 
-        layers: names out of `layers()`. The hooks that listen to them are gone when this returns or raises.
+        layers: names from `layers()`. The hooks are removed when this returns or raises.
         """
         with self._listening(layers) as outputs:
             logits = on_each_chunk(self, images)
@@ -190,22 +190,22 @@ class Classifier(nn.Module):
 
     @contextmanager
     def _listening(self, layers: Iterable[str]) -> Iterator[dict[str, list]]:
-        """Collect what the named layers give, call by call, as long as the block runs."""
+        """Collect the outputs of the named layers, call by call, while the block runs."""
         outputs: dict[str, list] = {name: [] for name in layers}
         with ExitStack() as hooks:
             for name, calls in outputs.items():
 
                 def hear(_module, _input, output, calls=calls) -> None:
-                    # a copy, since the layer that follows may work in place
+                    # a copy, since the next layer may work in place
                     calls.append(output.clone() if isinstance(output, Tensor) else output)
 
                 hooks.callback(self.net.get_submodule(name).register_forward_hook(hear).remove)
             yield outputs
 
     def layers(self) -> dict[str, tuple[int, ...]]:
-        """The layers that can be named, in the order in which the network has them, each with the shape of its output.
+        """The layers that can be named, in the order of the network, each with the shape of its output.
 
-        The shapes are those for one image of `input_shape`. Layers that are used more than once are left out.
+        The shapes are for one image of `input_shape`. Layers that are used more than once are left out.
         """
         names = [name for name, module in self.net.named_modules() if name and not isinstance(module, nn.Identity)]
         with self._listening(names) as outputs, torch.no_grad():
@@ -224,13 +224,13 @@ class Classifier(nn.Module):
         return {layer: shapes[layer] for layer in layers}
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """The probability of every class, (N, classes), without gradient and in chunks that fit a laptop."""
+        """The probability of every class, (N, classes), without gradients and in chunks that fit a laptop."""
         self.validate(images)
         with torch.no_grad():
             return on_each_chunk(self, images).softmax(1)
 
     def top(self, image: Tensor, k: int = 5) -> list[Prediction]:
-        """The k most probable classes of one image (1, *input_shape), the most probable first."""
+        """The k most probable classes of one image (1, *input_shape), most probable first."""
         if len(image) != 1:
             raise ValueError(
                 f"top takes one image and got {len(image)}: use image[i : i + 1], "
@@ -239,7 +239,7 @@ class Classifier(nn.Module):
         return self.best(self.probabilities(image)[0], k)
 
     def best(self, probabilities: Tensor, k: int = 5) -> list[Prediction]:
-        """The k largest of the probabilities (classes,) of one image, the largest first."""
+        """The k largest of the probabilities (classes,) of one image, largest first."""
         values, indices = probabilities.topk(min(k, len(self.labels)))
         return [Prediction(self.labels[i], p, i) for p, i in zip(values.tolist(), indices.tolist(), strict=True)]
 
@@ -249,12 +249,12 @@ def load_model(
 ) -> Classifier:
     """An ImageNet classifier, frozen and ready, from pixels in [0, 1] to 1000 logits.
 
-    name: "efficientnet_lite0" or "efficientnet_lite1", whose weights came with the installation, or any torchvision
-        classifier, such as "alexnet", whose weights are downloaded at the first use.
-    device: where it computes; by default a CUDA GPU if there is one, else the CPU.
+    name: "efficientnet_lite0" or "efficientnet_lite1", whose weights are installed with the course, or any torchvision
+        classifier, such as "alexnet", whose weights are downloaded on first use.
+    device: where it runs; by default a CUDA GPU if there is one, else the CPU.
     prepare: make it fast (see `Classifier`).
     Raises ValueError for an unknown name or an altered weights file, FileNotFoundError for a missing weights file,
-    ConnectionError where a download is needed and fails.
+    ConnectionError if a download is needed and fails.
     Source: M. Tan and Q. Le, EfficientNet, arXiv 1905.11946; the Lite weights are TensorFlow's, Apache-2.0.
     """
     net, settings = build(name)
@@ -268,9 +268,9 @@ def load_model(
 
 
 def on_each_chunk(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """`function` on at most 16 images at a time, joined again: the same result, faster and with less memory.
+    """Apply `function` to at most 16 images at a time and join the results: faster, and with less memory.
 
-    Of members with a few numbers each, such as points of a plane, as many as have 1024 numbers.
+    Small members, such as points of a plane, are taken in larger chunks, of up to 1024 numbers.
     """
     count = max(CHUNK, 1024 // max(images[:1].numel(), 1))
     if len(images) <= count:

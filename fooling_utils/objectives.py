@@ -1,7 +1,7 @@
-"""What to climb. An objective is a score per image, larger is better; objectives add and scale.
+"""What to climb. An objective is a score per image, and larger is better. Objectives add and scale.
 
-`toward("ostrich") - 0.02 * total_variation()` wants an ostrich and a smooth image. There is one sign everywhere: the
-loop climbs, so what should be small is subtracted.
+`toward("ostrich") - 0.02 * total_variation()` asks for an ostrich and a smooth image. There is one sign everywhere: the
+loop climbs, so whatever should be small is subtracted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ Label = str | int
 
 
 class Seen(NamedTuple):
-    """What an objective may look at, all from one forward pass.
+    """What an objective can look at, all from one forward pass.
 
     image: (M, ...), what the network saw. logits: (M, classes). features: {layer: (M, ...)}, for `Objective.layers`.
     """
@@ -31,10 +31,10 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """A score to climb: `bind(model)` looks up the names of classes and gives a function of `Seen` to (M,).
+    """A score to climb: `bind(model)` looks up class names and returns a function from `Seen` to (M,).
 
-    members: how many images it is made for, where it names one target per image; `None` for any number.
-    layers: the names of the layers whose output it wants to see.
+    members: the number of images, if it names one target per image; `None` for any number.
+    layers: the names of the layers whose outputs it needs.
     """
 
     bind: Callable[["Classifier"], Callable[[Seen], Tensor]]
@@ -46,7 +46,7 @@ class Objective:
             return NotImplemented
         counts = {n for n in (self.members, other.members) if n is not None}
         if len(counts) > 1:
-            raise ValueError(f"the objectives are made for different numbers of images: {sorted(counts)}")
+            raise ValueError(f"the objectives name targets for different numbers of images: {sorted(counts)}")
 
         def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
             first, second = self.bind(model), other.bind(model)
@@ -74,18 +74,18 @@ class Objective:
 
 
 def one_per_image(labels: Label | Sequence[Label]) -> bool:
-    """Whether `labels` names a class for each image (a list, a tuple, an array or a tensor), or one class for all."""
+    """Whether `labels` names one class per image (a list, a tuple, an array or a tensor) or one class for all."""
     return isinstance(labels, (list, tuple)) or getattr(labels, "ndim", 0) > 0
 
 
 def _of_class(labels: Label | Sequence[Label], score: Callable[[Tensor], Tensor]) -> Objective:
-    """The entry of `score(logits)` that belongs to a class, or for each image the entry of its own class."""
+    """The entry of `score(logits)` for a class, or for each image's own class."""
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
         indices = model.indices(labels)
 
         def score_of_class(seen: Seen) -> Tensor:
-            # with random views there are K times as many images, in K blocks
+            # with views, there are K times as many images, in K blocks
             targets = indices.repeat(len(seen.logits) // len(indices))
             return score(seen.logits).gather(1, targets[:, None])[:, 0]
 
@@ -95,17 +95,17 @@ def _of_class(labels: Label | Sequence[Label], score: Callable[[Tensor], Tensor]
 
 
 def toward(labels: Label | Sequence[Label]) -> Objective:
-    """The log-probability of a class: a name or index, or a list with one for each image."""
+    """The log-probability of a class: a name or index, or a list with one per image."""
     return _of_class(labels, lambda logits: logits.log_softmax(1))
 
 
 def away_from(labels: Label | Sequence[Label]) -> Objective:
-    """Minus the log-probability of a class, the untargeted attack; a name or index, or one for each image."""
+    """Minus the log-probability of a class, for untargeted attacks: a name or index, or one per image."""
     return -toward(labels)
 
 
 def logit(labels: Label | Sequence[Label]) -> Objective:
-    """The score of a class before the softmax; a name or index, or one for each image.
+    """The score of a class before the softmax: a name or index, or one per image.
 
     Source: Simonyan, Vedaldi, Zisserman 2013, arXiv 1312.6034, section 2.
     """
@@ -123,10 +123,10 @@ def total_variation() -> Objective:
 
 
 def _repeated(goal: Tensor, like: Tensor, name: str) -> Tensor:
-    """`goal` (1 or M, ...) as often as there are images or views in `like` (K*M, ...)."""
+    """`goal` (1 or M, ...), repeated to match the images or views in `like` (K*M, ...)."""
     if goal.shape[1:] != like.shape[1:] or len(like) % len(goal):
         raise ValueError(
-            f"{name} has the shape {tuple(goal.shape)}, and what it is compared with {tuple(like.shape)}: "
+            f"{name} has the shape {tuple(goal.shape)}, but is compared with {tuple(like.shape)}: "
             "load both images with the same size"
         )
     return goal.repeat(len(like) // len(goal), *[1] * (goal.ndim - 1))
@@ -146,9 +146,9 @@ def distance_to(image: Tensor, *, squared: bool = False) -> Objective:
 
 
 def activation(layer: str, channel: int | None = None) -> Objective:
-    """How strongly a layer answers: the mean of one channel, or the mean square of the whole layer.
+    """How strongly a layer responds: the mean of one channel, or the mean square of the whole layer.
 
-    layer: a name out of `model.layers()`. channel: an index; `None` for all of them, which deep dream climbs.
+    layer: a name from `model.layers()`. channel: an index, or `None` for the whole layer, as in deep dream.
     Source: Mordvintsev, Olah, Tyka 2015, "Inceptionism: Going Deeper into Neural Networks", Google Research Blog.
     """
 
@@ -169,7 +169,7 @@ def activation(layer: str, channel: int | None = None) -> Objective:
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Which channels answer together, wherever that is: (N, C, H, W) to (N, C, C), the mean product over all places.
+    """Which channels respond together, wherever they do: from (N, C, H, W) to (N, C, C), mean products over all places.
 
     Source: Gatys, Ecker, Bethge 2015, "A Neural Algorithm of Artistic Style", arXiv 1508.06576.
     """
@@ -178,12 +178,12 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def _likeness(image: Tensor, layers: Sequence[str], summary: Callable[[Tensor], Tensor], name: str) -> Objective:
-    """Minus the squared distance between summaries of layers, relative to the summary of `image`, mean over layers."""
+    """Minus the squared distance between summaries of layers, relative to that of `image`; the mean over the layers."""
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
         for layer, shape in model.shapes_of(layers).items():
             if len(shape) != 4:
-                raise ValueError(f"layer {layer!r} gives {shape}: {name} needs a layer with channels, height and width")
+                raise ValueError(f"layer {layer!r} gives {shape}: {name} needs one with channels, height and width")
         model.validate(image, f"the image of {name}")
         with torch.no_grad():
             goals = {layer: summary(output) for layer, output in model.features(image, layers)[1].items()}
@@ -203,9 +203,9 @@ def _likeness(image: Tensor, layers: Sequence[str], summary: Callable[[Tensor], 
 
 
 def style(image: Tensor, layers: Sequence[str]) -> Objective:
-    """How much the style is that of `image` (1 or M, 3, H, W; of any size): 0 at best, -1 for no style at all.
+    """How close the style is to that of `image` (1 or M, 3, H, W; of any size): 0 at best, -1 for no style at all.
 
-    The Gram matrices of several layers, each difference divided by the size of the goal, so that layers count alike.
+    It compares Gram matrices of several layers, each relative to the size of its goal, so that layers count equally.
     Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; the division is ours.
     """
     if isinstance(layers, str) or not layers:
@@ -214,7 +214,7 @@ def style(image: Tensor, layers: Sequence[str]) -> Objective:
 
 
 def content(image: Tensor, layer: str) -> Objective:
-    """How much of the content of `image` (1 or M, 3, H, W) is there, as one layer sees it: 0 at best, -1 for nothing.
+    """How much of the content of `image` (1 or M, 3, H, W) one layer sees: 0 at best, -1 for nothing.
 
     Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; relative to the size of the goal.
     """

@@ -1,4 +1,4 @@
-"""The one loop of the course: start somewhere, say what you want, where you may go and how to move."""
+"""The one loop of the course: start somewhere, then say what you want, where you may go and how to move."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,14 +36,14 @@ class Frame:
 
     @property
     def logits(self) -> Tensor:
-        """The logits of `image`; after random views they are computed when asked for."""
+        """The logits of `image`. After random views, they are computed when they are first asked for."""
         if self.seen_logits is None:
             with torch.no_grad():
                 self.seen_logits = on_each_chunk(self.model, self.image)
         return self.seen_logits
 
     def probability(self, labels: Label | Sequence[Label]) -> float | Tensor:
-        """The probability of a class, or of one class for each image: a number for one image, (M,) for several."""
+        """The probability of a class, or of one class per image: a number for one image, (M,) for several."""
         indices = self.model.indices(labels, len(self.logits)).to(self.logits.device)
         chosen = self.logits.softmax(1).gather(1, indices[:, None])[:, 0]
         return chosen.item() if len(chosen) == 1 else chosen
@@ -61,17 +61,17 @@ def optimize_pixels(
     steps: int = 200,
     seed: int = 0,
 ) -> Iterator[Frame]:
-    """Climb `objective` by changing pixels, never weights: an iterator of `steps` + 1 frames, the first is the start.
+    """Climb `objective` by changing pixels, never weights: an iterator of `steps` + 1 frames, beginning with the start.
 
-    start: the variable (N, ...); an image (N, 3, H, W) unless `decode` is given. Members do not influence each other.
+    start: the variable (N, ...); an image (N, 3, H, W) unless `decode` is given. Members do not affect each other.
     objective: a score to climb, such as `toward("ostrich")`.
     step: how to move; `unit_step(0.3)` unless given.
-    constraint: where the variable may be, in its own coordinates; without `decode`, the legal range of pixels is
+    constraint: where the variable may be, in its own coordinates. Without `decode`, the legal range of pixels is
         always applied last.
     decode: from the variable to images (M, ...), differentiable.
-    view: from (images, generator) to (K*M, ...), K random views in K blocks; the score is their mean.
-    seed: of the generator that `view` gets.
-    A frame costs one forward pass and, once the next one is asked for, one backward pass.
+    view: from (images, generator) to (K*M, ...), K views in K blocks; the score is their mean.
+    seed: for the generator that is passed to `view`.
+    A frame costs one forward pass, and one backward pass once the next frame is asked for.
     Raises ValueError or TypeError at the call for anything that cannot work.
     """
     if not isinstance(model, Classifier):
@@ -91,13 +91,13 @@ def optimize_pixels(
         images = start if decode is None else decode(start)
     model.validate(images, "start" if decode is None else "decode(start)")
     if objective.members not in (None, len(images)):
-        raise ValueError(f"the objective is made for {objective.members} images, and there are {len(images)}")
+        raise ValueError(f"the objective names targets for {objective.members} images, but there are {len(images)}")
     score_of = objective.bind(model)
     if decode is None and model.bounds:
         legal = pixel_range(*model.bounds)
         constraint = legal if constraint is None else both(constraint, legal)
     if constraint:
-        constraint(start)  # one that does not fit says so now, not at the first step
+        constraint(start)  # a constraint that does not fit fails now, not at the first step
     generator = torch.Generator(start.device).manual_seed(seed)
 
     def frames() -> Iterator[Frame]:
@@ -132,14 +132,14 @@ def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
     seen = view(image, generator)
     if len(seen) == 0 or len(seen) % len(image):
         raise ValueError(
-            f"the view turns {len(image)} images into {len(seen)}: it must give as many, or a multiple, "
-            "one block of all the images after the other"
+            f"the view turns {len(image)} images into {len(seen)}: it must return the same number, or "
+            "a multiple of it, in blocks that hold every image once"
         )
     return seen
 
 
 def last(frames: Iterable[One]) -> One:
-    """Follow an optimisation to its end: the last frame, and no earlier one is kept. ValueError where there is none."""
+    """Run an optimisation to its end and return the last frame, keeping no other. ValueError if there is no frame."""
     kept = deque(frames, maxlen=1)
     if not kept:
         raise ValueError("there are no frames left: make a new optimize_pixels(...)")
@@ -147,16 +147,16 @@ def last(frames: Iterable[One]) -> One:
 
 
 class Reached(NamedTuple):
-    """The images (M, ...) at the frames where they got there, and the indices of these frames, `None` for never."""
+    """The images (M, ...) at the frames where they arrived, and the indices of those frames; `None` for never."""
 
     image: Tensor
     frames: list[int | None]
 
 
 def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probability: float = 0.99) -> Reached:
-    """Follow an optimisation until each image has reached its class with more than `probability`.
+    """Run an optimisation until each image has reached its class with more than `probability`.
 
-    Every image is taken at its own first such frame, or at the last frame if there is none.
+    Each image is taken from the first frame where it has, or from the last frame if there is none.
     """
     if not 0 <= probability < 1:
         raise ValueError(f"probability must be in [0, 1), got {probability}")

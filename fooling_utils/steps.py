@@ -1,7 +1,7 @@
 """How to move: a step rule turns a gradient into a change of the image.
 
-A rule is pure: `init(variable)` gives a state, `rule(gradient, state)` gives (change, next state). It climbs, every
-member of the batch moves for itself, and where the gradient is zero it stays.
+A rule is pure: `init(variable)` gives a state, `rule(gradient, state)` gives (change, next state). It climbs, each
+member of the batch moves on its own, and a zero gradient means no move.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .images import per_image
 
 
 class Step(NamedTuple):
-    """A step rule; it can be used again, since what it remembers is in the state that it returns."""
+    """A step rule. It can be reused, since everything it remembers is in the state that it returns."""
 
     init: Callable[[Tensor], Any]
     move: Callable[[Tensor, Any], tuple[Tensor, Any]]
@@ -25,10 +25,10 @@ class Step(NamedTuple):
 
 
 def unit_vectors(gradient: Tensor) -> Tensor:
-    """Each member of the batch divided by its L2 norm; a zero stays zero."""
+    """Each member of the batch divided by its L2 norm; zero stays zero."""
     norms = torch.stack([member.norm() for member in gradient])
     low, high = norms.aminmax()
-    if not 1e-15 < low <= high < 1e15:  # squares leave float32: make the largest value of each member 1 first
+    if not 1e-15 < low <= high < 1e15:  # squares would leave the range of float32: make the largest value 1 first
         largest = gradient.flatten(1).abs().amax(1)
         gradient = gradient / per_image(torch.where(largest > 0, largest, 1), gradient)
         norms = torch.stack([member.norm() for member in gradient])
@@ -37,7 +37,7 @@ def unit_vectors(gradient: Tensor) -> Tensor:
 
 
 def unit_step(length: float = 0.3) -> Step:
-    """Move by `length` (L2, pixel units) along the gradient: gradient ascent with the gradient's size divided out."""
+    """Move by `length` (L2, pixel units) along the gradient, whatever the size of the gradient."""
     positive(length=length)
     return Step(lambda variable: None, lambda gradient, state: (length * unit_vectors(gradient), state))
 
@@ -52,7 +52,7 @@ def sign_step(size: float = 1 / 255) -> Step:
 
 
 def adam_step(rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999) -> Step:
-    """Adam, climbing, with learning rate `rate` (pixel units).
+    """Adam, as ascent, with learning rate `rate` (pixel units).
 
     Source: Kingma and Ba 2014, arXiv 1412.6980, algorithm 1.
     """

@@ -1,7 +1,7 @@
 """How the network looks at an image: a view is a function from (images, generator) to images.
 
-Random views, for what must survive being moved and turned; and filters in front of a network, as a defence has them.
-An attack that knows of a filter climbs through it, and where it has no useful gradient, through `straight_through`.
+There are random views, for images that must survive being moved and turned, and filters that a defence puts in front of
+a network. An attack that knows of a filter climbs through it, or `straight_through` it where it has no useful gradient.
 """
 
 import math
@@ -21,10 +21,10 @@ View = Callable[[Tensor, torch.Generator], Tensor]
 def random_views(
     count: int = 1, *, shift: float = 0.07, degrees: float = 10, zoom: float = 0.2, fill: float = 0.5
 ) -> Callable[[Tensor, torch.Generator], Tensor]:
-    """A view for `optimize_pixels`: `count` draws per frame, each moves, turns and scales all images alike.
+    """A view for `optimize_pixels`: `count` draws per frame, each of which moves, turns and scales all images alike.
 
-    shift: largest move, as a share of the image's height and width. degrees: largest turn. zoom: 0.2 scales between
-        1 / 1.2 and 1.2. fill: the shade of what comes in at the edges.
+    shift: the largest move, as a share of the image's height and width. degrees: the largest turn. zoom: 0.2 scales
+        by 1 / 1.2 to 1.2. fill: the shade that comes in at the edges.
     Source: Athalye and others 2017, arXiv 1707.07397 (expectation over transformation); by torchvision.
     """
     whole(count=count)
@@ -50,7 +50,7 @@ def random_views(
 
 
 def quantised(levels: int = 8) -> View:
-    """Every value rounded to the nearest of so many evenly spaced levels, black and white included.
+    """Round every value to the nearest of `levels` evenly spaced levels, black and white included.
 
     Source: Xu, Evans, Qi 2017, arXiv 1704.01155 (feature squeezing).
     """
@@ -59,24 +59,24 @@ def quantised(levels: int = 8) -> View:
 
 
 def blurred(sigma: float = 1.5) -> View:
-    """A Gaussian blur of standard deviation `sigma` pixels."""
+    """A Gaussian blur with a standard deviation of `sigma` pixels."""
     positive(sigma=sigma)
     size = 2 * round(2.5 * sigma) + 1
     return lambda images, generator: transforms.gaussian_blur(images, [size, size], [sigma, sigma])
 
 
 def recompressed(quality: int = 75) -> View:
-    """Saved as JPEG of this quality (1 to 95) and loaded again; no gradient passes, so attack it `straight_through`.
+    """Save as JPEG with this quality (1 to 95) and load again. No gradient passes, so attack it `straight_through`.
 
     Source: Dziugaite, Ghahramani, Roy 2016, arXiv 1608.00853.
     """
     whole(1, 95, quality=quality)
-    # plus zero times the image: a gradient of zero, as rounding has, and not an error of torch's
+    # adding zero times the image gives a gradient of zero, as rounding has, instead of an error in torch
     return lambda images, generator: through_jpeg(images.detach(), quality) + 0 * images
 
 
 def straight_through(defence: View) -> View:
-    """The same defence (of one draw) forwards; backwards, the gradient passes as if it did nothing.
+    """The same filter (with one draw) forwards; backwards, the gradient passes as if it did nothing.
 
     Source: Athalye, Carlini, Wagner 2018, arXiv 1802.00420, section 4.1 (BPDA).
     """

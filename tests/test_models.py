@@ -175,7 +175,7 @@ def test_a_class_that_does_not_exist_raises_with_the_way_out(model, wrong, messa
 
 @pytest.mark.parametrize("wrong", [True, None, 9.0, ["ostrich"]])
 def test_what_cannot_be_a_class_is_refused(model, wrong):
-    with pytest.raises(TypeError, match="a class is named by its label or its index, got"):
+    with pytest.raises(TypeError, match="a class is given by its name or its index, got"):
         model.index(wrong)
 
 
@@ -373,7 +373,7 @@ def test_classes_are_named_once_for_all_images_or_once_for_each(three_classes, l
 
 def test_another_number_of_classes_than_images_is_refused_everywhere(three_classes):
     images = random_images(3)
-    message = "2 classes are named for 3 images: name one class, or one for each image"
+    message = "2 classes are named for 3 images: name one class, or one per image"
     frame = next(optimize_pixels(three_classes, images, toward(0)))
     for call in (
         lambda: three_classes.indices([0, 1], 3),

@@ -146,7 +146,7 @@ def test_a_list_repeats_over_blocks_of_random_views():
 )
 def test_a_wrong_number_of_targets_is_refused_at_the_call(objective):
     count = objective.members
-    with pytest.raises(ValueError, match=f"the objective is made for {count} images, and there are 3"):
+    with pytest.raises(ValueError, match=f"the objective names targets for {count} images, but there are 3"):
         optimize_pixels(random_linear(), random_images(3), objective)
 
 

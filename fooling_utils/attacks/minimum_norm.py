@@ -8,16 +8,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..images import per_image, validate_images
+from ..arguments import whole
+from ..images import per_image
 from ..models import CHUNK, Classifier, on_each_chunk
-from ..objectives import Label, one_per_image
+from ..objectives import Label
+from ..optimize import last
 
 AIM, SAFE = 0.01, 0.001  # logits ahead of the other classes: what is aimed for, and the least that counts as fooled
 FIRST = 0.7  # of the way to the linearised boundary: the length of the steps until an image fools
 TURN = (0.7, 0.03)  # weight of a new gradient in the direction, at the start and at the end
 BAND = (0.3, 0.01)  # by how much the size may change from one gradient to the next, at the start and at the end
 SOFTNESS = (1.0, 0.1)  # of the maximum over the other classes, in logits, at the start and at the end
+NOISE = 1e-5  # of a size: a change counts as smaller only by more than its last digits
+CLOSE = 0.003  # of a size: how exactly a change is scaled to it
+TRIES = 24  # scales that are tried at most, to give a change its size
 LAST_FORWARDS = 4  # forward passes at the end, which look for a smaller size along the last direction
+
+
+class NothingFound(UserWarning):
+    """Some images were not fooled; their results are NaN."""
 
 
 @dataclass
@@ -49,34 +58,31 @@ def smallest_change(
     model: a `Classifier`, or any network in evaluation mode from pixels in [0, 1] to logits.
     target: a class or one for each image (for a plain network by index); `None` for any class but the present one.
     steps: gradients for each image; five forward passes come on top.
-    eight_bit: the result has whole grey levels, as a saved file has, and is its target there; without it, every value
+    eight_bit: the result has whole grey levels, as a saved file has, and is its target there. Without it, every value
         in the legal range may be taken, and rounding the result would lose it. An image with values between grey
         levels is rounded first, and the change is counted from there.
-    Images that were not fooled are NaN, and a warning names them. Every other result is ahead by 0.001 logits.
+    An image that was not fooled is NaN, and the warning `NothingFound` names it. Every other result is ahead by 0.001
+    logits.
     Raises ValueError for an image that is its target already, and as `optimize_pixels` for what cannot work.
 
-    Steps of one length lead to a first image that fools. From there, three ideas. The size follows the linearised
-    margin in small steps, larger while it does not fool and smaller while it does, as in DDN (Rony et al. 2019,
-    arXiv 1811.09600) and FMN (Pintor et al. 2021, arXiv 2102.12827). The direction is a running average of unit
-    gradients of the margin. And on the grid, grey levels go where the direction gains the most per unit of squared
-    norm, `round(scale * direction)` with the scale that gives the size: values with a small gradient stay as they are.
-    The direction itself is never rounded, so what is too small now may add up.
+    The search has three phases. A *first step* goes most of the way to the linearised boundary. Steps of the same
+    length *approach* the target until an image fools. From there on the change *shrinks*, with three ideas. Its size
+    follows the linearised margin in small steps, larger while it does not fool and smaller while it does, as in DDN
+    (Rony et al. 2019, arXiv 1811.09600) and FMN (Pintor et al. 2021, arXiv 2102.12827). Its direction is a running
+    average of unit gradients of the margin. And on the grid, grey levels go where the direction gains the most per unit
+    of squared norm, `round(scale * direction)` with the scale that gives the size: values with a small gradient stay as
+    they are. The direction itself is never rounded, so what is too small now may add up.
     """
-    start, classes, sign, bounds = _prepare(model, image, target, steps, eight_bit)
-    results = []
-    for part, goals in zip(start.split(CHUNK), classes.split(CHUNK), strict=True):
-        for frame in _search(model, part, goals, sign, bounds, eight_bit, steps):  # noqa: B007
-            pass
-        results.append(torch.where(per_image(frame.size.isinf(), part), math.nan, frame.image))
-    result = torch.cat(results)
-    failed = [i for i, one in enumerate(result) if one.isnan().any()]
+    found = [last(search.run(steps)) for search in _searches(model, image, target, steps, eight_bit, CHUNK)]
+    failed = [i for i, size in enumerate(torch.cat([part.size for part in found]).tolist()) if size == math.inf]
     if failed:
         warnings.warn(
             f"no change was found for {'image' if len(failed) == 1 else 'images'} {', '.join(map(str, failed))} of "
             f"{len(image)} in {steps} steps (NaN in the result): try more steps, or another target",
+            NothingFound,
             stacklevel=2,
         )
-    return result
+    return torch.cat([torch.where(per_image(part.size.isinf(), part.image), math.nan, part.image) for part in found])
 
 
 def smallest_change_frames(
@@ -87,206 +93,179 @@ def smallest_change_frames(
     steps: int = 100,
     eight_bit: bool = True,
 ) -> Iterator[Found]:
-    """`smallest_change` at work: a frame per gradient, and it ends early where every gradient is zero.
+    """`smallest_change` at work: a `Found` for each gradient. It ends early where every gradient is zero.
 
-    A frame's `image` is the smallest that fooled so far, or the unchanged image, `variable` the one that was just
-    tried, `score` minus the size of the change (L2), minus infinity where nothing fooled yet, `index` the number of
-    gradients so far. Arguments and errors as for `smallest_change`; all images are held in memory at once.
+    Arguments and errors as for `smallest_change`; all images are held in memory at once.
     """
-    start, classes, sign, bounds = _prepare(model, image, target, steps, eight_bit)
-    return _search(model, start, classes, sign, bounds, eight_bit, steps)
+    (search,) = _searches(model, image, target, steps, eight_bit, len(image))
+    return search.run(steps)
 
 
-def _prepare(
-    model: nn.Module, image: Tensor, target: Label | Sequence[Label] | Tensor | None, steps: int, eight_bit: bool
-) -> tuple[Tensor, Tensor, int, tuple[float, float] | None]:
-    """The start, the class of each image, 1 to reach it or -1 to leave it, and the legal range; or a clear error."""
+def _searches(
+    model: nn.Module,
+    image: Tensor,
+    target: Label | Sequence[Label] | Tensor | None,
+    steps: int,
+    eight_bit: bool,
+    at_once: int,
+) -> list["_Search"]:
+    """A search for each part of the images, or a clear error."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a network (nn.Module), got {type(model).__name__}")
-    named = isinstance(model, Classifier)
-    bounds = model.bounds if named else (0.0, 1.0)
-    if named:
-        model.validate(image)
-    else:
-        validate_images(image, bounds, max(getattr(image, "ndim", 4) - 1, 1))
-    if not hasattr(steps, "__index__") or steps < 1:
-        raise ValueError(f"steps must be a whole number and at least 1, got {steps}")
-    if eight_bit and bounds != (0.0, 1.0):
-        raise ValueError(f"grey levels are for images in [0, 1], and this network's range is {bounds}: eight_bit=False")
+    whole(steps=steps)
+    if not isinstance(model, Classifier):
+        model = Classifier(model, None, image.shape[1:], prepare=False, share=True)
+    if len(model.labels) < 2:
+        raise ValueError("the network knows a single class, and every image is of that class: it takes two or more")
+    if eight_bit and model.bounds != (0.0, 1.0):
+        raise ValueError(
+            f"grey levels are for images in [0, 1], and this network's range is {model.bounds}: use eight_bit=False"
+        )
+    model.validate(image)
     start = (image * 255).round() / 255 if eight_bit else image.detach()
-    with torch.no_grad():
-        logits = on_each_chunk(model, start)
-    if logits.ndim != 2 or len(logits) != len(image) or logits.shape[1] < 2:
-        raise ValueError(f"model must give logits (N, classes) of two classes or more, got {tuple(logits.shape)}")
-    now = logits.argmax(1)
-    if target is None:
-        return start, now, -1, bounds
-    targets = target.tolist() if isinstance(target, Tensor) else target
-    targets = list(targets) if one_per_image(targets) else [targets] * len(image)
-    if len(targets) != len(image):
-        raise ValueError(f"{len(targets)} targets for {len(image)} images")
-    indices = [model.index(label) if named else _plain_index(label, logits.shape[1]) for label in targets]
-    for i, (goal, present) in enumerate(zip(indices, now.tolist(), strict=True)):
-        if goal == present:
-            name = repr(model.labels[goal]) if named else f"class {goal}"
-            raise ValueError(f"image {i} is a {name} already: choose another target")
-    return start, torch.tensor(indices, device=now.device), 1, bounds
+    classes, sign = model.aim(start, target)
+    parts = zip(start.split(at_once), classes.split(at_once), strict=True)
+    return [_Search(model, part, goals, sign, eight_bit) for part, goals in parts]
 
 
-def _plain_index(label: Label, classes: int) -> int:
-    if isinstance(label, bool) or not hasattr(label, "__index__"):
-        raise TypeError(f"a plain network knows classes by index only, got {label!r}: use Classifier(net, labels)")
-    if not 0 <= label.__index__() < classes:
-        raise ValueError(f"there is no class {label}: the indices go from 0 to {classes - 1}")
-    return label.__index__()
+def norms(images: Tensor) -> Tensor:
+    """The L2 norm (N,) of each member (N, ...)."""
+    return torch.linalg.vector_norm(images.flatten(1), dim=1)
 
 
-def _margin(logits: Tensor, classes: Tensor, softness: float) -> tuple[Tensor, Tensor]:
-    """How far each class is ahead of the best other one (N,), exactly, and with a soft maximum, which is smoother."""
-    own = logits.gather(1, classes[:, None])[:, 0]
-    others = logits.scatter(1, classes[:, None], -math.inf)
-    return own.detach() - others.detach().amax(1), own - softness * (others / softness).logsumexp(1)
+def along(direction: Tensor, scale: Tensor, low: Tensor, high: Tensor, *, whole_numbers: bool) -> Tensor:
+    """Changes (N, ...) along directions (N, ...) at scales (N,), each value from `low` to `high` (N, ...)."""
+    change = direction * per_image(scale, direction)
+    if whole_numbers:
+        change.round_()
+    return change.clamp_(low, high)
 
 
-class _Member:
-    """One image of the batch: where it is, which way it goes, and the smallest change that fooled so far."""
+class _Search:
+    """The changes of a batch: where each is, which way it goes, and the smallest that fooled so far."""
 
-    def __init__(self, start: Tensor, bounds: tuple[float, float] | None, eight_bit: bool):
-        self.eight_bit, self.unit = eight_bit, 255 if eight_bit else 1
+    def __init__(self, model: Classifier, start: Tensor, classes: Tensor, sign: int, eight_bit: bool):
+        self.model, self.classes, self.sign, self.eight_bit = model, classes, sign, eight_bit
+        self.unit = 255 if eight_bit else 1
         self.origin = (start * 255).round() if eight_bit else start
-        low, high = bounds or (-math.inf, math.inf)
-        self.low, self.high = low * self.unit - self.origin, high * self.unit - self.origin
-        self.farthest = torch.maximum(-self.low, self.high).norm().item() / self.unit
-        self.trial = self.best = start
-        self.step, self.size, self.trial_size, self.best_size, self.too_small = 0.0, 0.0, 0.0, math.inf, 0.0
-        self.direction, self.length, self.scale = torch.zeros_like(start), 1.0, 0.0
+        low, high = model.bounds or (-math.inf, math.inf)
+        self.room = low * self.unit - self.origin, high * self.unit - self.origin
+        self.farthest = norms(torch.maximum(-self.room[0], self.room[1])) / self.unit
+        none = self.farthest.new_zeros(len(start))
+        self.change, self.trial, self.trial_size = torch.zeros_like(start), start, none
+        self.best, self.best_size, self.best_logits = start, none + math.inf, None
+        self.direction, self.length = torch.zeros_like(start), none + 1
+        self.step, self.size, self.scale = none, none, none
 
-    def judge(self, margin: float) -> bool:
-        """Whether what was tried fools and is the smallest so far, by more than the last digits of its size."""
-        better = margin > SAFE and self.trial_size < self.best_size * (1 - 1e-5)
-        if better:
-            self.best, self.best_size = self.trial, self.trial_size
-        return better
+    def run(self, steps: int) -> Iterator[Found]:
+        """Climb the margin to just above zero, with as small a change as possible."""
+        for index in range(steps):
+            early = (1 + math.cos(math.pi * index / steps)) / 2
+            turn, band = (at_end + (at_start - at_end) * early for at_start, at_end in (TURN, BAND))
+            tried = self.trial
+            margin, gradient = self._look(SOFTNESS[0] + (SOFTNESS[1] - SOFTNESS[0]) * index / steps)
+            norm = norms(gradient)
+            moves, first, outside = (norm > 0) & norm.isfinite(), self.size == 0, self.best_size.isinf()
 
-    def turn(self, gradient: Tensor, weight: float) -> float | None:
-        """Average the gradient into the direction; its norm, `None` where there is no way to go."""
-        norm = gradient.norm().item()
-        if not 0 < norm < math.inf:
-            return None
-        weight = weight if self.size else 1.0
-        self.direction.mul_(1 / self.length).add_(gradient, alpha=weight / norm)
-        self.length = self.direction.norm().item() or 1.0
-        return norm
+            self.step = torch.where(moves & first, FIRST * (AIM - margin) / norm, self.step)
+            # on the approach, a new step counts by its length beside the change so far
+            weight = torch.where(outside, self.step / self.size, turn)
+            self._turn(gradient, norm, moves, torch.where(first, 1, weight))
+            approach = self.size * self.length
+            shrink = approach if outside.all() else self._shrunk(margin, gradient, norm, band)
+            self._go_to(torch.where(first, self.step, torch.where(outside, approach, shrink)), moves)
 
-    def go_to(self, size: float) -> None:
-        """Try a change of this size (L2, pixel units) along the direction, spent where it gains the most."""
-        self.size = min(size, self.farthest)
+            ends = index == steps - 1 or not moves.any()
+            if ends:
+                self._trim()
+            yield Found(index + 1, tried, self.best.clone(), self.best_size.clone(), self.best_logits.clone())
+            if ends:
+                return
+
+    def _look(self, softness: float) -> tuple[Tensor, Tensor]:
+        """Ask the network about the trials: the margins (N,), and the gradients of the soft margins."""
+        found = []
+        for part, goals in zip(self.trial.split(CHUNK), self.classes.split(CHUNK), strict=True):
+            with torch.enable_grad():  # also inside a caller's no_grad()
+                leaf = part.clone().requires_grad_()
+                logits = self.model(leaf)
+                others = logits.scatter(1, goals[:, None], -math.inf)
+                soft = logits.gather(1, goals[:, None])[:, 0] - softness * (others / softness).logsumexp(1)
+                (gradient,) = torch.autograd.grad(self.sign * soft.sum(), leaf)
+            found.append((logits.detach(), gradient))
+        logits, gradients = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return self._judge(logits), gradients.contiguous()
+
+    def _judge(self, logits: Tensor) -> Tensor:
+        """Keep the trials that fool and are the smallest so far; how far each is ahead, in logits (N,)."""
+        own = logits.gather(1, self.classes[:, None])[:, 0]
+        margin = self.sign * (own - logits.scatter(1, self.classes[:, None], -math.inf).amax(1))
+        better = (margin > SAFE) & (self.trial_size < self.best_size * (1 - NOISE))
+        if self.best_logits is None:
+            self.best_logits = logits.clone()
+        if better.any():
+            self.best = torch.where(per_image(better, self.best), self.trial, self.best)
+            self.best_size = torch.where(better, self.trial_size, self.best_size)
+            self.best_logits = torch.where(better[:, None], logits, self.best_logits)
+        return margin
+
+    def _turn(self, gradient: Tensor, norm: Tensor, moves: Tensor, weight: Tensor) -> None:
+        """Average the gradients, each of length 1, into the directions; a direction without one stays."""
+        share = torch.where(moves, weight / norm, 0)
+        if not moves.all():
+            gradient = torch.where(per_image(moves, gradient), gradient, 0)
+        self.direction.mul_(per_image(torch.where(moves, 1 / self.length, 1), gradient))
+        self.direction.addcmul_(gradient, per_image(share, gradient))
+        length = norms(self.direction)
+        self.length = torch.where(moves, torch.where(length > 0, length, 1), self.length)
+
+    def _shrunk(self, margin: Tensor, gradient: Tensor, norm: Tensor, band: float) -> Tensor:
+        """The size (N,) at which the linearised margin is what is aimed for, within the band around the present one."""
+        slope = torch.linalg.vecdot(gradient.flatten(1), self.direction.flatten(1)) / self.length
+        change = (AIM - margin) / (torch.maximum(slope, 1e-6 * norm) * self.size)
+        return torch.minimum(self.size * (1 + change.clamp(-band, band)), self.best_size)
+
+    def _go_to(self, size: Tensor, moves: Tensor) -> None:
+        """Try changes of these sizes (N,) along the directions, spent where they gain the most, where it `moves`."""
+        self.size = torch.where(moves, torch.minimum(size, self.farthest), self.size)
         goal = self.size * self.unit
-        scale = (self.scale or goal) / self.length
-        low, high, power = 0.0, math.inf, 2.0 if self.eight_bit else 1.0
-        for _ in range(24):
-            change = self._change(scale)
-            found = change.norm().item()
-            if abs(found - goal) <= 0.003 * goal:
-                break
-            low, high = (scale, high) if found < goal else (low, scale)
-            guess = scale * (goal / max(found, goal / 4)) ** (1 / power)
-            scale = guess if low < guess < high else (low + high) / 2
-        else:  # sizes jump where a grey level is much: the next smaller one
-            scale = low
-            change = self._change(scale)
-            found = change.norm().item()
-        self.scale = scale * self.length
-        self.trial_size = found / self.unit
-        self.trial = change.add_(self.origin)
-        if self.eight_bit:
-            self.trial.div_(255)
-
-    def _change(self, scale: float) -> Tensor:
-        change = self.direction * scale
-        if self.eight_bit:
-            change.round_()
-        return change.clamp_(self.low, self.high)
-
-
-def _search(
-    model: nn.Module,
-    start: Tensor,
-    classes: Tensor,
-    sign: int,
-    bounds: tuple[float, float] | None,
-    eight_bit: bool,
-    steps: int,
-) -> Iterator[Found]:
-    """Climb `sign` times the margin of `classes` to just above zero, with as small a change as possible."""
-    members = [_Member(one, bounds, eight_bit) for one in start]
-    best_logits = None
-    for index in range(steps):
-        early = (1 + math.cos(math.pi * index / steps)) / 2
-        weight, band = (last + (first - last) * early for first, last in (TURN, BAND))
-        softness = SOFTNESS[0] + (SOFTNESS[1] - SOFTNESS[0]) * index / steps
-        trial = torch.stack([member.trial for member in members])
-        margins, logits, gradients = _look(model, trial, classes, sign, softness)
-        best_logits = logits if best_logits is None else best_logits
-        moved = False
-        for i, (member, margin, gradient) in enumerate(zip(members, margins, gradients, strict=True)):
-            if member.judge(margin):
-                best_logits[i] = logits[i]
-            outside = member.best_size == math.inf
-            norm = member.turn(gradient, member.step / member.size if outside and member.size else weight)
-            if norm is None:
-                continue
-            moved = True
-            if not member.size:
-                member.step = FIRST * (AIM - margin) / norm
-                member.go_to(member.step)
-                continue
-            if outside:  # the direction was turned by one step, and is as much longer as the change is to be
-                member.go_to(member.size * member.length)
-                continue
-            slope = (gradient * member.direction).sum().item() / member.length
-            step = (AIM - margin) / (max(slope, 1e-6 * norm) * member.size)
-            member.go_to(min(member.size * (1 + min(max(step, -band), band)), member.best_size))
-        last = index == steps - 1 or not moved
-        if last:
-            _trim(model, members, classes, sign, best_logits)
-        image = torch.stack([member.best for member in members])
-        size = image.new_tensor([member.best_size for member in members])
-        yield Found(index + 1, trial, image, size, best_logits.clone())
-        if last:
-            return
-
-
-def _look(
-    model: nn.Module, trial: Tensor, classes: Tensor, sign: int, softness: float
-) -> tuple[list[float], Tensor, Tensor]:
-    """The margins, the logits and the gradients of the soft margin, for as many images at once as fit a laptop."""
-    found = []
-    for part, goals in zip(trial.split(CHUNK), classes.split(CHUNK), strict=True):
-        with torch.enable_grad():  # also inside a caller's no_grad()
-            leaf = part.clone().requires_grad_()
-            logits = model(leaf)
-            margin, soft = _margin(logits, goals, softness)
-            (gradient,) = torch.autograd.grad(sign * soft.sum(), leaf)
-        found.append((sign * margin, logits.detach(), gradient))
-    margins, logits, gradients = map(torch.cat, zip(*found, strict=True))
-    return margins.tolist(), logits, gradients
-
-
-def _trim(model: nn.Module, members: list[_Member], classes: Tensor, sign: int, best_logits: Tensor) -> None:
-    """By bisection along each member's last direction: grey levels, or size, that are not needed are taken back."""
-    for member in members:
-        member.too_small = 0.9 * member.best_size
-    for _ in range(LAST_FORWARDS):
-        for member in members:
-            if member.size:
-                fooled = member.best_size < math.inf
-                member.go_to((member.too_small + member.best_size) / 2 if fooled else 1.3 * member.size)
-        with torch.no_grad():
-            logits = on_each_chunk(model, torch.stack([member.trial for member in members]))
-        margins = (sign * _margin(logits, classes, 1.0)[0]).tolist()
-        for i, (member, margin) in enumerate(zip(members, margins, strict=True)):
-            if member.judge(margin):
-                best_logits[i] = logits[i]
+        scale = torch.where(self.scale > 0, self.scale, goal) / self.length
+        low, high = torch.zeros_like(scale), torch.full_like(scale, math.inf)
+        found = self.trial_size * self.unit
+        (chosen,) = moves.nonzero(as_tuple=True)
+        power = 2.0 if self.eight_bit else 1.0  # while most of it is rounded away, a size grows faster than its scale
+        for attempt in range(TRIES + 1):
+            if attempt == TRIES:  # sizes jump where a grey level is much: the next smaller one
+                scale[chosen] = low[chosen]
+            everyone = len(chosen) == len(scale)
+            parts = (self.direction, scale, *self.room)
+            change = along(*(parts if everyone else (part[chosen] for part in parts)), whole_numbers=self.eight_bit)
+            if everyone:
+                self.change = change
             else:
-                member.too_small = member.size
+                self.change[chosen] = change
+            found[chosen] = norms(change)
+            off = (found - goal).abs() > CLOSE * goal
+            low, high = torch.where(found < goal, scale, low), torch.where(found < goal, high, scale)
+            chosen = chosen[off[chosen]]
+            if not len(chosen) or attempt == TRIES:
+                break
+            guess = scale * (goal / torch.maximum(found, goal / 4)) ** (1 / power)
+            guess = torch.where((low < guess) & (guess < high), guess, (low + high) / 2)
+            scale[chosen] = guess[chosen]
+        self.scale = torch.where(moves, scale * self.length, self.scale)
+        self.trial_size = found / self.unit
+        self.trial = self.change + self.origin
+        if self.eight_bit:
+            self.trial.div_(self.unit)
+
+    def _trim(self) -> None:
+        """By bisection along the last directions: grey levels, or size, that are not needed are taken back."""
+        too_small, moves = 0.9 * self.best_size, self.size > 0
+        for _ in range(LAST_FORWARDS):
+            fooled = self.best_size.isfinite()
+            self._go_to(torch.where(fooled, (too_small + self.best_size) / 2, 1.3 * self.size), moves)
+            with torch.no_grad():
+                before = self.best_size
+                self._judge(on_each_chunk(self.model, self.trial))
+            too_small = torch.where(self.best_size < before, too_small, self.size)

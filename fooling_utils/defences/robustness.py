@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..arguments import between
-from ..attacks.minimum_norm import smallest_change
+from ..attacks.minimum_norm import NothingFound, smallest_change
 from ..constraints import l2_ball
 from ..images import per_image
 from ..models import Classifier
@@ -67,7 +67,7 @@ def nearest_errors(
     best, size = some.clone(), torch.full((len(some),), torch.inf, device=images.device)
     for target in [None, *ranking[:, :targets].T]:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "no change was found")
+            warnings.simplefilter("ignore", NothingFound)
             found = smallest_change(model, some, target, steps=steps, eight_bit=False)
         best, size = _nearer(some, best, size, found, ~found.flatten(1).isnan().any(1))
     if size.isfinite().any():

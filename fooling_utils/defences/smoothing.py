@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..arguments import positive, whole
-from ..attacks.minimum_norm import smallest_change
+from ..attacks.minimum_norm import NothingFound, smallest_change
 from ..networks.small import Digits, digit_net, fit, noisy
 from ..optimize import last
 from .robustness import right
@@ -116,7 +116,7 @@ def nearest_overturned(
     directions = torch.zeros_like(some)
     if stands.any():
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "no change was found")
+            warnings.simplefilter("ignore", NothingFound)
             found = smallest_change(surrogate, some[stands], None, steps=steps, eight_bit=False)
         directions[stands] = (found - some[stands]).nan_to_num(0)
     distances = torch.full((len(some),), torch.inf, device=images.device)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fooling_utils import load_image, round_to_8bit, save_png, smallest_change, smallest_change_frames
-from fooling_utils.attacks.minimum_norm import SAFE, _Member
+from fooling_utils.attacks import minimum_norm
+from fooling_utils.attacks.minimum_norm import SAFE, NothingFound, along
 from nets import ConvNorm, linear, random_images
 
 SHAPE = (3, 8, 8)
@@ -184,7 +185,7 @@ def test_most_images_of_the_curved_network_are_fooled(curved):
 
 def quietly(*arguments, **settings) -> torch.Tensor:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", NothingFound)
         return smallest_change(*arguments, **settings)
 
 
@@ -216,7 +217,7 @@ def test_images_between_grey_levels_are_rounded_first(three_classes):
 def test_a_constant_network_is_given_up_at_once_and_named():
     model = linear(torch.zeros(2, COUNT), torch.tensor([1.0, 0.0]), SHAPE)
     model.net.forwards[0] = model.net.backwards[0] = 0
-    with pytest.warns(UserWarning, match="no change was found for images 0, 1 of 2 in 500 steps"):
+    with pytest.warns(NothingFound, match="no change was found for images 0, 1 of 2 in 500 steps"):
         result = smallest_change(model, random_images(2, 8), 1, steps=500)
     assert result.isnan().all()
     assert model.net.backwards == [1]
@@ -230,7 +231,7 @@ def test_members_that_cannot_be_fooled_do_not_spoil_the_others(eight_bit):
     images = torch.stack([torch.full(SHAPE, 0.8), torch.full(SHAPE, 0.0)])  # the second must gain ninety per cent
     mask = torch.ones(SHAPE).flatten()
     hopeless = linear(weight * mask, torch.tensor([0.0, -COUNT * 1.1]), SHAPE)
-    with pytest.warns(UserWarning, match="for images 0, 1 of 2"):
+    with pytest.warns(NothingFound, match="for images 0, 1 of 2"):
         assert smallest_change(hopeless, images, 1, steps=30, eight_bit=eight_bit).isnan().all()
     result = smallest_change(model, images, 1, steps=60, eight_bit=eight_bit)
     assert (ahead(model, result) > 0).all()
@@ -251,8 +252,8 @@ def test_one_failure_is_named_by_its_place_in_the_whole_batch():
             return model(images) + 10 * blocked[:, None] * torch.tensor([1.0, 0.0])
 
     images[17, 0, 0, 1] = 1
-    with pytest.warns(UserWarning, match="no change was found for image 17 of 20 in 10 steps"):
-        result = smallest_change(Stubborn(), images, 1, steps=10)
+    with pytest.warns(NothingFound, match="no change was found for image 17 of 20 in 10 steps"):
+        result = smallest_change(Stubborn().eval(), images, 1, steps=10)
     assert result[17].isnan().all()
     kept = [i for i in range(20) if i != 17]
     levels = (result - images)[kept] * 255
@@ -265,8 +266,8 @@ def test_a_network_that_gives_nan_fools_nobody():
         def forward(self, images):
             return images.flatten(1)[:, :3] * math.nan
 
-    with pytest.warns(UserWarning, match="no change was found for image 0 of 1"):
-        assert smallest_change(Broken(), random_images(), 1, steps=5).isnan().all()
+    with pytest.warns(NothingFound, match="no change was found for image 0 of 1"):
+        assert smallest_change(Broken().eval(), random_images(), 1, steps=5).isnan().all()
 
 
 @pytest.mark.parametrize("steps", [1, 7, 20])
@@ -286,27 +287,27 @@ def test_the_frames_get_smaller_and_every_one_is_what_it_says(eight_bit):
     model, image, _ = two_classes(1)
     model.net.backwards[0] = 0
     sizes = []
-    for frame in smallest_change_frames(model, image, 1, steps=20, eight_bit=eight_bit):
-        assert frame.index == model.net.backwards[0]
-        size = -frame.score.item()
+    for found in smallest_change_frames(model, image, 1, steps=20, eight_bit=eight_bit):
+        assert found.gradients == model.net.backwards[0]
+        size = found.size.item()
         if size == math.inf:
-            assert torch.equal(frame.image, image)
+            assert torch.equal(found.image, image)
         else:
-            assert (frame.image - image).norm().item() == pytest.approx(size, rel=1e-4)
-            assert frame.probability(1) > 0.5
-        assert torch.allclose(frame.logits, model(frame.image), atol=1e-5)
+            assert (found.image - image).norm().item() == pytest.approx(size, rel=1e-4)
+            assert ahead(model, found.image) > 0
+        assert torch.allclose(found.logits, model(found.image), atol=1e-5)
         sizes.append(size)
     assert len(sizes) == 20
     assert sizes == sorted(sizes, reverse=True)
-    assert torch.equal(frame.image, smallest_change(model, image, 1, steps=20, eight_bit=eight_bit))
+    assert torch.equal(found.image, smallest_change(model, image, 1, steps=20, eight_bit=eight_bit))
 
 
 def test_changing_a_frame_does_not_change_the_run():
     model, image, _ = two_classes(2)
     expected = smallest_change(model, image, 1, steps=10)
-    for frame in smallest_change_frames(model, image, 1, steps=10):
-        last = frame.image.clone()
-        for tensor in (frame.image, frame.variable, frame.logits, frame.score):
+    for found in smallest_change_frames(model, image, 1, steps=10):
+        last = found.image.clone()
+        for tensor in (found.image, found.tried, found.logits, found.size):
             tensor.zero_()
     assert torch.equal(last, expected)
 
@@ -334,30 +335,39 @@ def test_without_whole_grey_levels_the_saved_bus_is_a_bus(model, tmp_path):
         check_png(model, tmp_path / "bus.png", eight_bit=False)
 
 
-def without_rounding(self, scale):
-    return (self.direction * scale).clamp_(self.low, self.high)
+def without_rounding(direction, scale, low, high, *, whole_numbers):
+    return along(direction, scale, low, high, whole_numbers=False)
 
 
-def without_the_edges(self, scale):
-    return (self.direction * scale).round_()
+def without_the_edges(direction, scale, low, high, *, whole_numbers):
+    return along(direction, scale, low - math.inf, high + math.inf, whole_numbers=whole_numbers)
 
 
-def largest_first(self, scale):
-    return (self.direction.sign() * scale).round_().clamp_(self.low, self.high)
+def largest_first(direction, scale, low, high, *, whole_numbers):
+    return along(direction.sign(), scale, low, high, whole_numbers=whole_numbers)
 
 
 def test_the_check_of_the_saved_file_rejects_changes_that_are_not_whole_grey_levels(model, monkeypatch, tmp_path):
-    monkeypatch.setattr(_Member, "_change", without_rounding)
+    monkeypatch.setattr(minimum_norm, "along", without_rounding)
     with pytest.raises(AssertionError):
         check_png(model, tmp_path / "bus.png")
 
 
 @pytest.mark.parametrize("mistake", [without_rounding, without_the_edges, largest_first])
 def test_the_check_on_the_grid_rejects_mistakes(monkeypatch, mistake):
-    monkeypatch.setattr(_Member, "_change", mistake)
+    monkeypatch.setattr(minimum_norm, "along", mistake)
     with pytest.raises((AssertionError, ValueError)):
         for seed in range(4):
             check_grid(seed, 0.4, 1.0)
+
+
+def test_a_change_along_a_direction_by_hand():
+    direction = torch.tensor([[0.4, -0.1, 3.0], [1.0, -1.0, 0.2]])
+    low, high = torch.full((2, 3), -1.0), torch.tensor([[9.0, 9.0, 2.0], [9.0, 9.0, 9.0]])
+    change = along(direction, torch.tensor([2.0, 3.0]), low, high, whole_numbers=True)
+    assert change.tolist() == [[1, 0, 2], [3, -1, 1]]
+    change = along(direction, torch.tensor([2.0, 3.0]), low, high, whole_numbers=False)
+    assert torch.allclose(change, torch.tensor([[0.8, -0.2, 2.0], [3.0, -1.0, 0.6]]))
 
 
 # arguments
@@ -390,18 +400,19 @@ def test_it_works_without_bounds_and_without_gradients_and_modifies_nothing(plan
     [
         (lambda m, x: smallest_change(m, x, 1, steps=0), ValueError, "steps must be a whole number .* got 0"),
         (lambda m, x: smallest_change(m, x, 1, steps=2.5), ValueError, "got 2.5"),
-        (lambda m, x: smallest_change(m, x, [1, 1, 1]), ValueError, "3 targets for 2 images"),
+        (lambda m, x: smallest_change(m, x, [1, 1, 1]), ValueError, "3 classes are named for 2 images"),
         (lambda m, x: smallest_change(m, x, "class 7"), ValueError, "no class is called 'class 7'"),
-        (lambda m, x: smallest_change(m, x, [1, 0]), ValueError, "image 1 is a 'class 0' already: choose another"),
-        (lambda m, x: smallest_change(m.net, x, [1, 0]), ValueError, "image 1 is a class 0 already"),
+        (lambda m, x: smallest_change(m, x, [1, 0]), ValueError, "image 1 is already 'class 0': choose another"),
+        (lambda m, x: smallest_change(m.net, x, [1, 0]), ValueError, "image 1 is already 'class 0'"),
         (lambda m, x: smallest_change(m.net, x, 9), ValueError, "there is no class 9: the indices go from 0 to 2"),
-        (lambda m, x: smallest_change(m.net, x, "class 1"), TypeError, "by index only, got 'class 1'"),
+        (lambda m, x: smallest_change(m.net, x, "bus"), ValueError, "no class is called 'bus'"),
+        (lambda m, x: smallest_change(nn.Flatten(), x, 1), ValueError, "in training mode"),
         (lambda m, x: smallest_change(m, x * 255, 1), ValueError, r"image must be in \[0, 1\]"),
         (lambda m, x: smallest_change(m.net, x * 255, 1), ValueError, r"image must be in \[0, 1\]"),
         (lambda m, x: smallest_change(m, x[0], 1), ValueError, r"image\[None\] makes a batch of one"),
         (lambda m, x: smallest_change(m.net.weight, x, 1), TypeError, "must be a network .* got Parameter"),
-        (lambda m, x: smallest_change(nn.Flatten(0), x, 1), ValueError, r"must give logits \(N, classes\)"),
-        (lambda m, x: smallest_change_frames(m, x, [1, 0]), ValueError, "image 1 is a 'class 0' already"),
+        (lambda m, x: smallest_change(nn.Flatten(0).eval(), x, 1), ValueError, r"must give \(1, 48\)"),
+        (lambda m, x: smallest_change_frames(m, x, [1, 0]), ValueError, "image 1 is already 'class 0'"),
     ],
 )
 def test_what_cannot_work_raises_at_the_call_with_the_value_and_the_way_out(attack, error, message):
@@ -411,5 +422,5 @@ def test_what_cannot_work_raises_at_the_call_with_the_value_and_the_way_out(atta
 
 
 def test_grey_levels_need_a_network_whose_pixels_go_from_0_to_1(plane):
-    with pytest.raises(ValueError, match=r"network's range is None: eight_bit=False"):
+    with pytest.raises(ValueError, match=r"network's range is None: use eight_bit=False"):
         smallest_change(plane, torch.tensor([[-3.0, 1.0]]), 1)

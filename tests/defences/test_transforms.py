@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from fooling_utils import Classifier, pgd
 from fooling_utils.defences.transforms import DEFENCES, behind, probabilities_behind

@@ -6,7 +6,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from fooling_utils import Classifier
+from fooling_utils import Classifier, last, lbfgs_frames
 from fooling_utils.evolution.evolve import Archive
 
 SHAPE = (3, 4, 4)
@@ -140,3 +140,28 @@ def same_archive(one: Archive, other: Archive) -> bool:
         if name != "genomes"
         for a, b in [(getattr(one, name), getattr(other, name))]
     ) and all(torch.equal(a, b) for a, b in zip(one.genomes, other.genomes, strict=True))
+
+
+# --------------------------------------------------------------------------------------------- where the best is known
+
+
+def two_classes(scale: float = 0.3, margin: float = -1.0):
+    """A linear network with two classes, and two images that it takes for class 0 by this margin in logits."""
+    weight = scale * torch.randn(2, NUMBERS, generator=torch.Generator().manual_seed(3))
+    image = random_images()
+    difference = weight[1] - weight[0]
+    bias = torch.tensor([0.0, margin - (image.flatten() @ difference).item()])
+    return linear(weight, bias), image, difference
+
+
+def margins(model, images: torch.Tensor) -> torch.Tensor:
+    """How far class 1 is ahead of class 0, in logits."""
+    logits = model(images)
+    return logits[:, 1] - logits[:, 0]
+
+
+def by_lbfgs(model, images: torch.Tensor, target, **options) -> torch.Tensor:
+    """The last result for one image after the other."""
+    targets = target if isinstance(target, (list, torch.Tensor)) else [target] * len(images)
+    found = [last(lbfgs_frames(model, *one, **options)) for one in zip(images.split(1), targets, strict=True)]
+    return torch.cat([one.image for one in found])
