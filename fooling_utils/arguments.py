@@ -1,4 +1,4 @@
-"""What a function says of a number it cannot work with: one message for one mistake."""
+"""Checks of arguments that many functions share, so that one mistake has one message."""
 
 import operator
 

@@ -15,14 +15,14 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 def download(url: str, *, public_only: bool = False) -> bytes:
     """The bytes behind an http or https address, at most 20 MB within 20 seconds; ConnectionError says what failed.
 
-    public_only: refuse an address that belongs to this machine or to a private network, also after a redirection.
-        What one person types into a page that another one's machine serves must not reach what only that machine can.
+    public_only: refuse addresses of this machine and of private networks, also after a redirection. What somebody types
+        into a page served by another person's machine must not reach what only that machine can reach.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(f"an address must begin with http:// or https://, got {url!r}")
-    opener = urllib.request.OpenerDirector()  # without the handlers for file:// and ftp://, also after a redirection
+    opener = urllib.request.OpenerDirector()  # without the handlers for file:// and ftp://, for redirections, too
     over_the_wire = (
-        (_PublicHTTPHandler, _PublicHTTPSHandler)  # and no proxy: it would look up the name for itself
+        (_PublicHTTPHandler, _PublicHTTPSHandler)  # and no proxy, which would look up the name on its own
         if public_only
         else (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler)
     )
@@ -51,7 +51,7 @@ def download(url: str, *, public_only: bool = False) -> bytes:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public internet, also where it wraps an IPv4 address."""
+    """Whether an IP address belongs to the public internet, also where it wraps an IPv4 address."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
@@ -65,12 +65,12 @@ def is_public(address: str) -> bool:
 
 
 def _connect_to_public(address: tuple[str, int], timeout: float, source: object = None) -> socket.socket:
-    # The address that was checked is the one that is used: a name could be another machine's at the second look.
+    # Use the very address that was checked: a second look-up of the name could give another one.
     host, port = address
     error: OSError | None = None
     for family, kind, protocol, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not is_public(where[0]):
-            raise ConnectionError(f"{host} is this machine or in a private network")
+            raise ConnectionError(f"{host} is this machine or a private network")
         try:
             connection = socket.socket(family, kind, protocol)
             connection.settimeout(timeout)

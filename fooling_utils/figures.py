@@ -21,9 +21,9 @@ from .networks.small import Points
 from .objectives import Label
 from .regions import RegionMap
 
-# Okabe and Ito's colours, told apart by every kind of colour vision; lines and bars differ in form as well
+# Okabe and Ito's colours, which all kinds of colour vision can tell apart; lines and bars also differ in form
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B0B0B0"
-# what tells the classes of a map apart, besides their names; the first three are those of the plane
+# the classes of a map; the first three are those of the plane
 REGIONS = (ORANGE, BLUE, GREEN, "#E69F00", PURPLE, "#56B4E9", "#8C6D31")
 LINES = ((ORANGE, "-", "o"), (BLUE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"), ("#333333", "-", "x"))
 
@@ -40,7 +40,7 @@ def new_figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]
     """A figure of this size in inches and its axes (rows, columns), in the style of the course; grid: as `subplots`."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained", squeeze=False, **grid)
-    plt.close(figure)  # a notebook shows the returned figure, and would show an open one a second time
+    plt.close(figure)  # a notebook shows the returned figure, and would show it again if it were still open
     return figure, axes
 
 
@@ -52,7 +52,7 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
 
 
 def amplify(change: Tensor, times: float) -> Tensor:
-    """A change of an image made visible: `times` as large, around grey, cut off at black and white."""
+    """A change of an image made visible: `times` as large, around grey, clipped to black and white."""
     return (0.5 + times * change).clamp(0, 1)
 
 
@@ -64,7 +64,7 @@ def natural_amplification(change: Tensor) -> int:
 
 
 def draw_top(axes: Axes, model: Classifier, image: Tensor, marked: Mapping[int, tuple[str, str]], k: int = 5) -> None:
-    """The k most probable classes of one image as bars; `marked` gives index: (colour, hatch) for some of them."""
+    """The k most probable classes of one image as bars; `marked` is {index: (colour, hatch)} for some of them."""
     predictions = model.top(image, k)[::-1]
     for row, prediction in enumerate(predictions):
         colour, hatch = marked.get(prediction.index, (GREY, ""))
@@ -107,7 +107,7 @@ def triptych(
     """Original, amplified change and result of one image (1, 3, H, W), with the top five of original and result.
 
     target: the class whose bar is marked in orange; the original's class is marked in blue.
-    amplification: how many times the change is shown; a round number that fits unless given.
+    amplification: how much the change is magnified; by default, a round number that fits.
     """
     validate_images(original, name="original")
     validate_images(fooled, name="fooled")
@@ -151,7 +151,7 @@ def grid_of_images(
 
 
 def picture(image: Tensor, title: str = "", *, width: float = 12.5) -> Figure:
-    """One image (1, 3, H, W) of any shape, as large as the page; no pixel is lost."""
+    """One image (1, 3, H, W) of any shape, as large as the page, without losing a pixel."""
     figure, ((axes,),) = new_figure(width, width * image.shape[2] / image.shape[3] + (0.45 if title else 0.1))
     draw_image(axes, image, title)
     return figure
@@ -160,7 +160,7 @@ def picture(image: Tensor, title: str = "", *, width: float = 12.5) -> Figure:
 def distributions(
     groups: Mapping[str, Sequence[float]], x_label: str, marks: Mapping[str, float], *, percent: bool = False
 ) -> Figure:
-    """How the values of several groups are distributed, one row of bars per group, over one axis with named lines."""
+    """How the values of several groups are distributed: a row of bars per group, over one axis with named lines."""
     figure, axes = new_figure(10, 0.9 + 1.35 * len(groups), nrows=len(groups), sharex=True)
     everything = np.concatenate([np.asarray(values, dtype=float) for values in [*groups.values(), [*marks.values()]]])
     edges = np.linspace(min(0, everything.min()), everything.max() * 1.001, 41)
@@ -192,12 +192,12 @@ def region_maps(
     axis_labels: tuple[str, str] = ("", ""),
     stretch: bool = False,
 ) -> Figure:
-    """Maps of classes side by side, coloured by class, the stronger the higher the confidence, with the names in them.
+    """Maps of classes side by side, with names; the more certain the class, the stronger its colour.
 
     names: of all classes, such as `model.labels`. points: training points, drawn in the shape of their class.
-    paths: walks (steps, 2), from a circle to a star. marks: named places (2,). images: named images, shown beside.
-    unit: what a length of 1 is called on the axes. stretch: let the axes differ in scale.
-    Classes with little area are grey and have no name; more than three maps are drawn without names and axes.
+    paths: walks (steps, 2), from a circle to a star. marks: named places (2,). images: named images, shown beside the maps.
+    unit: what a length of 1 is on the axes. stretch: let the axes differ in scale.
+    Classes with little area are grey and have no name. More than three maps are drawn without names and axes.
     """
     images = images or {}
     small = len(maps) > 3  # no room for names and numbers
@@ -227,7 +227,7 @@ def region_maps(
         for i, (name, place) in enumerate((marks or {}).items()):
             x, y = (unit * place).tolist()
             axis.plot(x, y, "o", color="black", markeredgecolor="white", markersize=9)
-            above = (0, -21) if i % 2 else (0, 9)  # neighbours do not cover each other
+            above = (0, -21) if i % 2 else (0, 9)  # so that neighbours do not cover each other
             axis.annotate(name, (x, y), above, textcoords="offset points", ha="center", fontsize=12, **HALO)
     axes[0, 0].set_ylabel(axis_labels[1])
     if images:
@@ -251,7 +251,7 @@ def region_colours(labels: Sequence[Tensor]) -> dict[int, str]:
 
 
 def paint_regions(found: RegionMap, colours: Mapping[int, str]) -> np.ndarray:
-    """A map as colours (rows, columns, 3) in [0, 1]: from nearly white, not sure at all, to the colour of the class."""
+    """A map as colours (rows, columns, 3) in [0, 1], from nearly white for unsure to the full colour of the class."""
     pixels = np.full((*found.labels.shape, 3), to_rgb("#777777"))
     for index, colour in colours.items():
         pixels[(found.labels == index).numpy()] = to_rgb(colour)
@@ -260,7 +260,7 @@ def paint_regions(found: RegionMap, colours: Mapping[int, str]) -> np.ndarray:
 
 
 class Place(NamedTuple):
-    """Where a name goes, in shares of the map, and how far that is from the border of its region, too."""
+    """Where a name goes, and how far that is from the border of its region, in shares of the map."""
 
     x: float
     y: float
@@ -276,7 +276,7 @@ def name_places(
     height: float,
     least: float,
 ) -> dict[int, Place]:
-    """Where to write the names of classes into a map (rows, columns): each where its region is widest.
+    """Where to write the names of classes into a map (rows, columns): each one where its region is widest.
 
     taken: places (x, y, height) that no name may cover. width, height: of a name, half and whole. least: the share of
     the map from which a class gets a name at all. All are shares of the map, counted from the bottom left.
@@ -294,7 +294,8 @@ def name_places(
         depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
         for there_x, there_y, there_height in taken:
             depth = np.where((np.abs(x - there_x) < width) & (np.abs(y - there_y) < there_height), 0.1 * depth, depth)
-        place = np.unravel_index((depth * (1.2 - np.abs(x - 0.5))).argmax(), depth.shape)  # of equals, the middle one
+        near_the_middle = depth * (1.2 - np.abs(x - 0.5))
+        place = np.unravel_index(near_the_middle.argmax(), depth.shape)
         places[index] = Place(float(x[place]), float(y[place]), float(depth[place]) / columns)
         taken.append((*places[index][:2], height))
     return places
@@ -393,7 +394,7 @@ def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
 
 
 def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float]) -> Figure:
-    """How values are distributed, as grey bars over a logarithmic axis, with named vertical lines at `marks`."""
+    """How values are distributed: grey bars over a logarithmic axis, with named vertical lines at `marks`."""
     figure, ((axes,),) = new_figure(10, 3.8)
     values = np.asarray(values)
     everything = [*values, *marks.values()]
@@ -412,7 +413,7 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
 
 
 def changed_levels(original: Tensor, image: Tensor) -> Figure:
-    """Where one image (1, 3, H, W) differs from another once both are saved, and by how many grey levels.
+    """Where one image (1, 3, H, W) differs from another after saving both, and by how many grey levels.
 
     Left, the largest change of each pixel's three values; right, how many of all values changed by 1, 2, 3 or more.
     """

@@ -83,7 +83,7 @@ class Classifier(nn.Module):
         return images.contiguous(memory_format=self._layout)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits (N, classes) of images (N, *input_shape). A size that the network cannot take raises ValueError."""
+        """The logits (N, classes) of images (N, *input_shape). ValueError for a size that the network cannot take."""
         try:
             return self.net(self._scaled(images))
         except torch.cuda.OutOfMemoryError as error:

@@ -1,4 +1,4 @@
-"""Which class a network gives to which place: in a plane of points, and on planes through the space of images."""
+"""Which class a network gives to each place: in a plane of points, and on planes through the space of images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,16 +16,13 @@ from .steps import unit_vectors
 
 Extent = tuple[float, float, float, float]
 
-# ------------------------------------------------------------------------------------------ small networks, a plane
-
-
 # -------------------------------------------------------------------------------------------------- maps of regions
 
 
 class RegionMap(NamedTuple):
-    """The most probable class and its probability on a grid; row 0 is at the bottom, and the borders belong to it.
+    """The most probable class and its probability on a grid, with row 0 at the bottom; the grid includes the borders.
 
-    labels, confidence, exact: (rows, columns); `exact` tells what was computed and not filled in.
+    labels, confidence, exact: (rows, columns); `exact` is true where it was computed and not filled in.
     extent: left, right, bottom, top.
     """
 
@@ -36,7 +33,7 @@ class RegionMap(NamedTuple):
 
 
 def grid_points(extent: Extent, size: int) -> Tensor:
-    """The places of a map, (size, size, 2), from the bottom left, with the borders."""
+    """The places of a map, (size, size, 2), starting at the bottom left and including the borders."""
     left, right, bottom, top = extent
     if not (left < right and bottom < top and size >= 2):
         raise ValueError(f"a map needs left < right, bottom < top and a size of 2 or more, got {extent} and {size}")
@@ -47,12 +44,12 @@ def grid_points(extent: Extent, size: int) -> Tensor:
 def refine_map(
     predict: Callable[[Tensor], Tensor], extent: Extent, size: int, *, coarse: int = 8, sure: float | None = None
 ) -> Iterator[RegionMap]:
-    """Maps of the same place, coarse to fine; each is whole, the last has every point.
+    """Maps of one area, coarse to fine: each covers all of it, and the last one has every point.
 
     predict: from points (N, 2) to probabilities (N, classes), such as `model.probabilities` or `on_plane(...)`.
-    coarse: the first map computes every `coarse`-th row and column, the next one twice as many, down to all of them.
-    sure: where four computed neighbours around a point agree and all have this probability, it is filled in from
-        them and not computed; `None` computes everything.
+    coarse: the first map computes every `coarse`-th row and column, the next one twice as many, and so on to all.
+    sure: a point whose four computed neighbours agree, all with at least this probability, is filled in from them
+        instead of computed; `None` computes everything.
     """
     whole(coarse=coarse)
     between(0, 1, sure=0 if sure is None else sure)
@@ -85,7 +82,7 @@ def refine_map(
 def _fill(
     wanted: Tensor, labels: Tensor, confidence: Tensor, coarser: Tensor, sure: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fill in the wanted points whose four neighbours on the coarser lines agree; the rest is still wanted."""
+    """Fill in the wanted points whose four neighbours on the coarser lines agree; the others are still wanted."""
     every = torch.arange(len(labels))
     above = torch.searchsorted(coarser, every).clamp_min(1)
     low, high = coarser[above - 1], coarser[above]
@@ -101,7 +98,7 @@ def _fill(
 
 
 def region_map(predict: Callable[[Tensor], Tensor], extent: Extent, size: int = 100) -> RegionMap:
-    """The whole map at once, every point computed."""
+    """The whole map at once, with every point computed."""
     return last(refine_map(predict, extent, size, coarse=1))
 
 
@@ -131,7 +128,7 @@ class Plane:
 def plane_through(first: Tensor, second: Tensor, third: Tensor) -> Plane:
     """The plane through three images (1, 3, H, W): the first at (0, 0), the second to its right, the third above.
 
-    Raises ValueError for images of different shapes, or that lie on one line.
+    Raises ValueError for images of different shapes, or on one line.
     """
     shapes = [tuple(image.shape) for image in (first, second, third)]
     if len(set(shapes)) > 1 or shapes[0][:1] != (1,):
@@ -143,7 +140,7 @@ def plane_through(first: Tensor, second: Tensor, third: Tensor) -> Plane:
     across = across / length
     beside = up - (up * across).sum() * across
     if not beside.norm() > 1e-5 * max(length, up.norm()):
-        raise ValueError("the three images lie on one line: choose a third one that is no mixture of the others")
+        raise ValueError("the three images lie on one line: choose a third one that is not a mixture of the other two")
     return Plane(first, across.to(first), (beside / beside.norm()).to(first))
 
 
@@ -170,11 +167,11 @@ def boundary_distance(
     *,
     halvings: int = 8,
 ) -> Tensor:
-    """How far (L2) one must go from one image (1, ...) along each direction (K, ...) to leave its class: (K,).
+    """How far (L2) it is from one image (1, ...) along each direction (K, ...) to another class: (K,).
 
-    distances: where to look, increasing; between the last place inside and the first outside the interval is halved.
+    distances: where to look, increasing. The interval from the last place inside to the first outside is then halved.
     target: look for the first place of this class instead. Images are clipped to what a picture can show.
-    Where there is no such place the distance is infinite; a stretch shorter than the steps can be missed.
+    The distance is infinite where there is no such place. A stretch that is shorter than the steps can be missed.
     """
     directions = unit_vectors(directions)
     own = model.index(target) if target is not None else model.top(image, 1)[0].index

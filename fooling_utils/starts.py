@@ -79,8 +79,8 @@ def photographs(
 ) -> Tensor:
     """Seeded crops of photographs, half of them mirrored: (len(names) * crops, 3, size, size).
 
-    crops: of each photograph; one shows seven eighths of the height and width of the picture, anywhere in it.
-    names: some of the `PHOTOGRAPHS`; the crops of each are the same whichever others are asked for.
+    crops: per photograph; a crop shows seven eighths of the picture's height and width, anywhere in it.
+    names: some of the `PHOTOGRAPHS`; each one's crops are the same, whichever others are asked for.
     """
     whole(crops=crops, size=size)
     for name in names:
@@ -107,11 +107,11 @@ def load_image(
 
     source: the name of a built-in picture (see `PICTURES`), a file, an http(s) address, the bytes of a file, a PIL
         image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, or of floats in [0, 1].
-    size: height and width in pixels; the middle square of the picture is cut out and scaled to it.
-    device: where the image goes; by default where `load_model` puts the network.
-    Transparency is laid on white, and of an animation the first frame is taken.
+    size: height and width in pixels; the middle square of the picture is cut out and scaled to this size.
+    device: where the image goes; by default, the device that `load_model` uses.
+    Transparent parts become white, and an animation gives its first frame.
     Raises FileNotFoundError for an unknown name or file, ConnectionError for an address that cannot be read, and
-    ValueError for what is not a picture.
+    ValueError for anything that is not a picture.
     """
     whole(size=size)
     try:
@@ -142,11 +142,13 @@ def _open(source) -> Image.Image:
     if isinstance(source, str) and source.replace(" ", "_") in PICTURES:
         return _open(PICTURES[source.replace(" ", "_")]())
     if not isinstance(source, (str, os.PathLike)):
-        raise TypeError(f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source)}")
+        raise TypeError(
+            f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source)}"
+        )
     if not os.path.isfile(source):
         near = difflib.get_close_matches(str(source), PICTURES, n=3)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the pictures are {', '.join(PICTURES)}"
-        raise FileNotFoundError(f"there is no picture and no file {str(source)!r}: {hint}")
+        raise FileNotFoundError(f"there is no picture or file called {str(source)!r}: {hint}")
     return Image.open(source)
 
 
@@ -192,7 +194,7 @@ def _unreadable(source) -> str:
 
 
 def blank(value: float = 0.5, count: int = 1, size: int = 224, *, device: str | torch.device | None = None) -> Tensor:
-    """`count` images of one shade, 0 black, 0.5 grey, 1 white: (count, 3, size, size)."""
+    """`count` images of one shade, from 0 for black to 1 for white: (count, 3, size, size)."""
     between(0, 1, value=value)
     whole(count=count, size=size)
     return torch.full((count, 3, size, size), float(value), device=device or default_device())
@@ -211,7 +213,7 @@ def gaussian_noise(
     count: int = 1, size: int = 224, *, mean: float = 0.5, std: float = 0.1, seed: int = 0,
     device: str | torch.device | None = None,
 ) -> Tensor:  # fmt: skip
-    """`count` images of independent Gaussian values, cut off at 0 and 1: (count, 3, size, size)."""
+    """`count` images of independent Gaussian values, clipped to [0, 1]: (count, 3, size, size)."""
     between(0, math.inf, std=std)
     whole(count=count, size=size)
     generator = torch.Generator().manual_seed(seed)

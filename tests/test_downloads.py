@@ -163,7 +163,7 @@ def test_this_machine_is_refused_under_every_name(server, host):
 
 def test_a_name_that_means_this_machine_is_refused(server, monkeypatch):
     resolve_to(monkeypatch, "127.0.0.1")
-    with pytest.raises(ConnectionError, match=r"harmless\.example is this machine or in a private network"):
+    with pytest.raises(ConnectionError, match=r"harmless\.example is this machine or a private network"):
         download(f"http://harmless.example:{server.server_port}/good.png", public_only=True)
     assert server.asked == []
 

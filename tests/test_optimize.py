@@ -475,5 +475,5 @@ def test_a_view_that_loses_images_says_what_it_must_give(three_classes, count):
     frames = optimize_pixels(
         three_classes, random_images(2), toward(0), view=lambda images, _: images.repeat(2, 1, 1, 1)[:count]
     )
-    with pytest.raises(ValueError, match=f"the view turns 2 images into {count}: it must give as many, or a multiple"):
+    with pytest.raises(ValueError, match=f"the view turns 2 images into {count}: it must return the same number"):
         next(frames)

@@ -199,7 +199,7 @@ def test_a_decompression_bomb_is_not_opened(monkeypatch):
     ],
 )
 def test_a_name_that_is_neither_a_picture_nor_a_file_lists_the_nearest(name, hint):
-    with pytest.raises(FileNotFoundError, match=f"there is no picture and no file '.*{hint}"):
+    with pytest.raises(FileNotFoundError, match=f"there is no picture or file called '.*{hint}"):
         load_image(name)
 
 

@@ -1,1 +1,1 @@
-"""Fooling without gradients: evolution with a champion for every class, networks that paint, a wall of champions."""
+"""Fooling without gradients: evolution with one champion per class, networks that paint, and a wall of champions."""

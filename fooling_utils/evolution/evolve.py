@@ -1,8 +1,8 @@
 """Fooling without gradients: evolution that keeps one champion for every class (MAP-Elites).
 
-A child is a champion changed at random. It is compared with the champions of *all* classes, and takes the place of each
-that it beats. An `Encoding` says what a genome is: here `direct`, where every value of every pixel is a gene, and in
-`painters.py` a small network that paints.
+A child is a champion with random changes. It is compared with the champions of *all* classes and replaces each one that
+it beats. An `Encoding` says what a genome is: with `direct`, every value of every pixel is a gene; in
+`painters.py`, it is a small network that paints.
 
 Source: Nguyen, Yosinski, Clune 2014, arXiv 1412.1897; the algorithm: Mouret and Clune 2015, arXiv 1504.04909.
 """
@@ -31,9 +31,9 @@ class Encoding(NamedTuple):
     """What a genome is, and how it becomes an image.
 
     name: kept in the archive, so that an archive is never continued with another encoding.
-    start: (count, generator) to random genomes (count, ...). mutate: (genomes, generator) to changed copies, one each.
-    render: genomes (N, ...) to images (N, C, H, W) in [0, 1]. render_at: (genomes, size) to images about that large,
-    where small ones are quicker to paint.
+    start: (count, generator) to random genomes (count, ...). mutate: (genomes, generator) to changed copies.
+    render: genomes (N, ...) to images (N, C, H, W) in [0, 1]. render_at: (genomes, size) to images of about that
+    size, if small ones are quicker to paint.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Encoding(NamedTuple):
 
     def thumbnails(self, genomes: Tensor, size: int) -> Tensor:
         """Small pictures (N, 3, h, w) of genomes (N, ...), the longer side at most `size`, on the 8-bit grid."""
-        twice = 2 * size  # painted larger and averaged: lines thinner than a pixel stay visible
+        twice = 2 * size  # paint larger and average, so that lines thinner than a pixel stay visible
         return thumbnails(self.render_at(genomes, twice) if self.render_at else self.render(genomes), size)
 
 
 def thumbnails(images: Tensor, size: int) -> Tensor:
-    """Images (N, 1 or 3, H, W) made small, (N, 3, h, w), the longer side at most `size`, on the 8-bit grid."""
+    """Images (N, 1 or 3, H, W) scaled down to (N, 3, h, w), the longer side at most `size`, on the 8-bit grid."""
     scale = min(1, size / max(images.shape[2:]))
     height, width = (max(1, round(scale * side)) for side in images.shape[2:])
     return round_to_8bit(interpolate(images, (height, width), mode="area").clamp(0, 1)).expand(-1, 3, -1, -1)
@@ -59,7 +59,7 @@ def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength:
     """Every value of an image (C, H, W) is a gene; the start is uniform noise.
 
     rate: the largest share of the genes that a child changes; each child draws its own share between 0 and this.
-    strength: of the polynomial mutation; the larger, the smaller the changes.
+    strength: of the polynomial mutation; larger values mean smaller changes.
     Source: Deb and Goyal 1996, polynomial mutation, with the rate and strength of Nguyen et al. 2014.
     """
     if not 0 < rate <= 1:
@@ -82,13 +82,13 @@ def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength:
 
 @dataclass(frozen=True)
 class Archive:
-    """The champions after some generations. It does not change, so it is safe to keep; `evolve` gives the next one.
+    """The champions after some generations. It never changes, so it is safe to keep; `evolve` yields the next one.
 
     labels, indices: the classes. genomes: one champion per class; several classes may share one.
-    confidence: (classes,), the probability of the class for its champion, rounded to 8 bit.
-    born: (classes,), the generation that the champion comes from, counted from 1.
-    generations, evaluations: how much was done until now. encoding: its name.
-    random_state: of the random numbers that come next. fingerprint: what the network answers to a grey image.
+    confidence: (classes,), each champion's probability of its class, after rounding to 8 bit.
+    born: (classes,), the generation that each champion comes from, counted from 1.
+    generations, evaluations: how many so far. encoding: its name.
+    random_state: of the generator, for going on. fingerprint: the network's logits for a grey image.
     """
 
     labels: tuple[str, ...]
@@ -103,7 +103,7 @@ class Archive:
     fingerprint: Tensor
 
     def best(self, count: int) -> list[int]:
-        """The indices of the `count` classes whose champions have the highest confidence, the highest first."""
+        """The indices of the `count` classes whose champions are most confident, the best first."""
         order = self.confidence.argsort(descending=True, stable=True)[:count]
         return [self.indices[place] for place in order.tolist()]
 
@@ -114,7 +114,7 @@ class Archive:
     def _place(self, label: Label) -> int:
         known = self.labels if isinstance(label, str) else self.indices
         if label not in known:
-            raise ValueError(f"the archive has no champion of {label!r}: archive.labels has its {len(known)} classes")
+            raise ValueError(f"the archive has no champion of {label!r}: archive.labels lists its {len(known)} classes")
         return known.index(label)
 
     def save(self, path: str | os.PathLike) -> None:
@@ -137,8 +137,8 @@ class Archive:
 def load_archive(path: str | os.PathLike) -> Archive:
     """An archive as `Archive.save` wrote it.
 
-    Raises FileNotFoundError for a missing file, and ValueError for one that is cut short, is no archive, or is of
-    another version. The file is never run: it holds plain arrays.
+    Raises FileNotFoundError for a missing file, and ValueError for one that was cut short, is not an archive, or has
+    another version. Nothing in the file is executed: it holds plain arrays.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -149,8 +149,8 @@ def load_archive(path: str | os.PathLike) -> Archive:
     except FileNotFoundError:
         raise
     except Exception as error:  # numpy and zipfile raise a dozen kinds for damaged files
-        raise ValueError(f"{path} is no archive, or it was cut short ({error}): use one saved before") from error
-    raise ValueError(f"{path} is an archive of version {version}, and this course reads version {VERSION}")
+        raise ValueError(f"{path} is not an archive, or was cut short ({error}): use an earlier one") from error
+    raise ValueError(f"{path} is an archive of version {version}, but this course reads version {VERSION}")
 
 
 def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
@@ -178,8 +178,8 @@ def evolve(
 
     encoding: `direct(...)` or `cppn(...)`. targets: the classes that get a champion; all unless given.
     population: children per generation; the first generation is `population` random genomes.
-    archive: go on from here, with exactly what would have come without the break; `targets` and `seed` are its own.
-    Costs `population` forward passes a generation and no backward pass. Stop when you like: the last archive is whole.
+    archive: continue from here, exactly as without the interruption; it has its own `targets` and `seed`.
+    A generation costs `population` forward passes and no backward pass. Stop at any time: each archive is complete.
     Raises ValueError at the call for a population below 2, an unknown or repeated target, or an archive that belongs
     to another network or encoding.
     """
@@ -192,7 +192,7 @@ def evolve(
     if archive is None:
         indices = tuple(range(len(model.labels)) if targets is None else map(model.index, targets))
         if not indices or len(set(indices)) < len(indices):
-            raise ValueError(f"targets must be different classes and at least one, got {targets!r}")
+            raise ValueError(f"targets must be one or more different classes, got {targets!r}")
         archive = Archive(
             labels=tuple(model.labels[i] for i in indices),
             indices=indices,
@@ -206,9 +206,9 @@ def evolve(
             fingerprint=fingerprint,
         )
     elif archive.encoding != encoding.name:
-        raise ValueError(f"the archive was made with the encoding {archive.encoding!r}, and this is {encoding.name!r}")
+        raise ValueError(f"the archive was made with the encoding {archive.encoding!r}, but this is {encoding.name!r}")
     elif archive.fingerprint.shape != fingerprint.shape or (archive.fingerprint - fingerprint).abs().max() > 0.05:
-        raise ValueError("the archive belongs to another network: this one answers a grey image differently")
+        raise ValueError("the archive belongs to another network: this one gives other logits for a grey image")
     model.validate(encoding.render(encoding.start(1, torch.Generator()).to(model.device)), "a rendered genome")
     begin = archive
 
@@ -238,7 +238,7 @@ def _credit(archive: Archive, genomes: Tensor, confidence: Tensor) -> Archive:
     """Compare each child with the champion of every class; `confidence` is (children, classes)."""
     highest, child = confidence.max(0)
     better = highest > archive.confidence
-    copies = {i: genomes[i].clone() for i in set(child[better].tolist())}  # a view would keep all the children alive
+    copies = {i: genomes[i].clone() for i in set(child[better].tolist())}  # a view would keep all children in memory
     champions = list(archive.genomes) or [None] * len(archive.indices)
     for place in better.nonzero()[:, 0].tolist():
         champions[place] = copies[child[place].item()]

@@ -5,8 +5,8 @@ lightness and saturation, so its pictures are regular and often symmetric. Evolu
 
 A genome is a table (hidden + 3, 5 + hidden), one row per node in the order in which they are computed: first the
 hidden nodes, last hue, lightness and saturation. The first number of a row is the place of its function in `FUNCTIONS`;
-the others are the weights of what it adds up: x, y, distance, 1, and the hidden nodes. A zero is no connection, and a
-node sees only nodes before it.
+the others are the weights of its inputs: x, y, distance, 1, and the hidden nodes. A zero means no
+connection, and a node sees only the nodes before it.
 
 Source: Stanley 2007, doi 10.1007/s10710-007-9028-8; as used by Nguyen, Yosinski, Clune 2014, arXiv 1412.1897.
 """
@@ -24,7 +24,7 @@ INPUTS = 4
 OUTPUTS = 3
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sine": torch.sin,
-    "sigmoid": torch.tanh,  # the sigmoid from -1 to 1
+    "sigmoid": torch.tanh,  # a sigmoid from -1 to 1
     "Gaussian": lambda v: torch.exp((-v * v).clamp_min(-80)),  # numbers below e-80 are slow on many processors
     "linear": lambda v: v,
 }
@@ -50,7 +50,7 @@ def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
 def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
     """A `decode` for `optimize_pixels`: from weights (N, connections) to images (N, 3, size, size).
 
-    The structure and the functions are those of `genome` and stay; `cppn_weights(genome)` is where to start.
+    The structure and the functions are those of `genome`, and stay the same. Start at `cppn_weights(genome)`.
     """
     connected = _connected(genome)
 
@@ -66,9 +66,9 @@ def cppn_weights(genome: Tensor) -> Tensor:
 
 
 def layered_genome(width: int = 24, layers: int = 3, *, symmetric: bool = True, seed: int = 0) -> Tensor:
-    """A random genome for `cppn_decode`: full layers, so that there are weights enough for a gradient to work with.
+    """A random genome for `cppn_decode`: full layers, so that the gradient has enough weights to work with.
 
-    width, layers: of the hidden nodes. symmetric: left and right are mirror images, since no node is told x.
+    width, layers: of the hidden nodes. symmetric: left and right are mirror images, because no node sees x.
     """
     whole(OUTPUTS, width=width)
     whole(layers=layers)
@@ -104,7 +104,7 @@ def _inputs(size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor
 def paint(genome: Tensor, size: int) -> Tensor:
     """The picture (3, size, size) of one genome; x and y go from -1 to 1, from left to right and from top to bottom.
 
-    The outputs, from -1 to 1, become hue (a circle: beyond 1 it begins again), lightness and saturation from 0 to 1.
+    The outputs, from -1 to 1, become hue (a circle, which starts again beyond 1), lightness and saturation from 0 to 1.
     """
     rows = genome.tolist()
     hidden = len(rows) - OUTPUTS
@@ -119,7 +119,7 @@ def paint(genome: Tensor, size: int) -> Tensor:
 
 
 def _totals(genome: Tensor, level: list[int], sources: list[list[int]], values: dict[int, Tensor]) -> Sequence[Tensor]:
-    """What each node of a group adds up: link by link, or as one matrix product where there are many links."""
+    """The sum of the inputs of each node in a group: link by link, or as one matrix product for many links."""
     if sum(len(sources[row]) for row in level) > 12:
         seen = sorted({k for row in level for k in sources[row]})
         return (genome[level][:, [1 + k for k in seen]] @ torch.stack([values[k] for k in seen])).unbind()
@@ -134,7 +134,7 @@ def _totals(genome: Tensor, level: list[int], sources: list[list[int]], values: 
 
 
 def _levels(sources: list[list[int]], hidden: int) -> list[list[int]]:
-    """The rows that have a say in the picture, in groups: a group needs only groups before it."""
+    """The rows that affect the picture, in groups; a group needs only the groups before it."""
     needed = set(range(hidden, hidden + OUTPUTS))
     for row in reversed(range(hidden + OUTPUTS)):
         if row in needed:
@@ -146,7 +146,7 @@ def _levels(sources: list[list[int]], hidden: int) -> list[list[int]]:
 
 
 def _to_rgb(hue: Tensor, lightness: Tensor, saturation: Tensor) -> Tensor:
-    # HSL, as in CSS Color 3: red, green and blue see the circle of hues from 0, 8/12 and 4/12 of it
+    # HSL, as in CSS Color 3: red, green and blue are at 0, 8/12 and 4/12 of the circle of hues
     turn = hue + torch.tensor([[0.0], [8 / 12], [4 / 12]]).to(hue)
     wave = turn.sub_(turn.floor()).sub_(0.5).abs_().mul_(-12).add_(3).clamp_(-1, 1)
     return lightness - saturation * torch.minimum(lightness, 1 - lightness) * wave
@@ -178,7 +178,7 @@ def _random_genome(hidden: int, generator: torch.Generator) -> Tensor:
 
 
 def _used(genome: Tensor) -> int:
-    """How many of the hidden rows are taken: all up to the last that has a connection."""
+    """How many hidden rows are in use: all up to the last one that has a connection."""
     hidden = len(genome) - OUTPUTS
     touched = (genome[:hidden, 1:] != 0).any(1) | (genome[:, 1 + INPUTS :] != 0).any(0)
     return max(touched.nonzero()[:, 0].tolist(), default=-1) + 1
@@ -193,7 +193,7 @@ def _connections(genome: Tensor) -> list[list[int]]:
 
 
 def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
-    """A copy with other weights, and now and then another structure."""
+    """A copy with other weights, and sometimes another structure."""
     genome = parent.clone()
     if _chance(generator) < 0.4:
         _split_connection(genome, generator)
@@ -208,7 +208,7 @@ def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
     chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
     size = 0.1 * 30 ** _chance(generator)  # from 0.1 to 3: small steps refine, large ones explore
     weights += chosen * size * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
-    weights.clamp_(-1000, 1000)  # waves as fine as the pixels; without a limit, lines of large steps would overflow
+    weights.clamp_(-1000, 1000)  # that is waves as fine as pixels; repeated large steps would overflow
     return genome
 
 
@@ -219,14 +219,14 @@ def _add_connection(genome: Tensor, generator: torch.Generator) -> None:
 
 
 def _split_connection(genome: Tensor, generator: torch.Generator) -> None:
-    """Put a new node into a connection, where there is a row left for it."""
+    """Insert a new node into a connection, if a row is free."""
     hidden, used = len(genome) - OUTPUTS, _used(genome)
     connections = _connections(genome)
     if used == hidden or not connections:
         return
     row, source = _one_of(connections, generator)
     weight = genome[row, 1 + source].item()
-    new = min(row, used)  # its row: before the node that it feeds; those from there on move down
+    new = min(row, used)  # its row: just before the node that it feeds, which moves down with all later ones
     row_moved = row + (row < hidden)
     genome[new + 1 : hidden] = genome[new : hidden - 1].clone()
     genome[:, 1 + INPUTS + new + 1 :] = genome[:, 1 + INPUTS + new : -1].clone()

@@ -8,7 +8,7 @@ from .evolve import Archive, Encoding, thumbnails
 
 
 class Wall:
-    """The champions of an archive as small pictures, one for each class; a champion is painted once.
+    """The champions of an archive as small pictures, one per class. Each champion is painted only once.
 
     size: the longer side of a small picture, in pixels. columns: how many stand side by side.
     """
@@ -24,7 +24,7 @@ class Wall:
         return self._small[id(genome)][1]
 
     def keep(self, archive: Archive, children: Tensor, images: Tensor) -> None:
-        """Take the small pictures of new champions from the images of the children; let go of those that lost."""
+        """Make the small pictures of new champions from the images of the children, and forget those that lost."""
         born = [archive.genomes[place] for place in (archive.born == archive.generations).nonzero()[:, 0].tolist()]
         for genome in {id(one): one for one in born}.values():
             there = genome.to(children.device)
@@ -38,7 +38,7 @@ class Wall:
         self._small[id(genome)] = genome, picture.cpu()
 
     def draw(self, archive: Archive) -> Tensor:
-        """The wall as one image (1, 3, height, width), each picture the brighter the higher its confidence."""
+        """The wall as one image (1, 3, height, width); the more confident a champion, the brighter its picture."""
         pictures = torch.stack([self.small(genome) for genome in archive.genomes])
         pictures = pictures * per_image(archive.confidence, pictures)
         missing = -len(pictures) % self.columns
@@ -48,5 +48,5 @@ class Wall:
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two genomes are equal; their first genes, looked at first, tell nearly all of them apart."""
+    """Whether two genomes are equal. The first genes, compared first, tell nearly all of them apart."""
     return torch.equal(one.flatten()[:99], other.flatten()[:99]) and torch.equal(one, other)

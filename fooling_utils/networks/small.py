@@ -1,7 +1,7 @@
-"""Small networks to train in seconds: for points of the plane and for handwritten digits of 8 x 8 pixels.
+"""Small networks that train in seconds, for points in the plane and for handwritten digits of 8 x 8 pixels.
 
-There is one way to train them, `fit`, on what is given, on attacked images or on noisy ones, and one way to attack what
-came of it: a `frozen` copy.
+`fit` trains all of them, on the images as they are, on attacked ones or on noisy ones. To attack the result, make a
+`frozen` copy.
 """
 
 import copy
@@ -32,7 +32,7 @@ Shown = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 
 
 class Kind(NamedTuple):
-    """What a small network looks at: the names of the classes it may have, the shape of one image, its legal range."""
+    """What a small network looks at: the possible class names, the shape of one image, and its legal range."""
 
     labels: tuple[str, ...]
     input_shape: tuple[int, ...]
@@ -93,7 +93,7 @@ def plane_net(
 
 
 class Digits(NamedTuple):
-    """Handwritten digits (N, 1, 8, 8) in [0, 1] and what they are (N,), to train on and to test with."""
+    """Handwritten digits (N, 1, 8, 8) in [0, 1] and their labels (N,), for training and for testing."""
 
     train_images: Tensor
     train_labels: Tensor
@@ -102,7 +102,7 @@ class Digits(NamedTuple):
 
 
 def digits() -> Digits:
-    """scikit-learn's 1797 digits, a quarter of them to test with; always the same ones."""
+    """scikit-learn's 1797 digits, a quarter of them for testing, always the same ones."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -138,13 +138,13 @@ def fit(
 ) -> Iterator[float]:
     """Train the weights of `net` with Adam: an iterator that gives the mean loss of each epoch.
 
-    images: (N, ...), labels: (N,), classes by index. epochs: how many; without an end unless given.
+    images: (N, ...), labels: (N,), classes by index. epochs: how many; endless unless given.
     batch_size: of batches in random order; `None` for all images at once, in their order.
-    shown: from (net, images, labels, generator) to what the network is shown instead of a batch, such as
+    shown: a function from (net, images, labels, generator) to what the network is shown instead, such as
         `attacked(0.75)` or `noisy(0.25)`.
-    rate, weight_decay: Adam's, unless an `optimizer` that has trained this network before is to go on.
-    seed: of the generator that shuffles, and that `shown` gets.
-    Only the weights change: between epochs the network is in the mode, training or evaluation, that it had.
+    rate, weight_decay: for Adam, unless you pass the `optimizer` that has trained this network so far.
+    seed: for the generator that shuffles and that is passed to `shown`.
+    Only the weights change. Between epochs, the network is back in the mode, training or evaluation, that it had.
     Raises ValueError at the call for numbers that cannot work, and for fewer than two classes.
     """
     if len(images) != len(labels) or not len(images):
@@ -193,7 +193,7 @@ def _in_training_mode(net: nn.Module) -> Iterator[None]:
 
 
 def frozen(net: nn.Module, kind: Kind = DIGITS) -> Classifier:
-    """A copy of a small network as it is now, in evaluation mode, to attack: of digits, or of `POINTS` of the plane."""
+    """A copy of a small network as it is now, to attack: in evaluation mode. kind: `DIGITS` or `POINTS`."""
     fixed = copy.deepcopy(net).eval()
     with torch.no_grad():
         classes = fixed(torch.zeros(1, *kind.input_shape)).shape[1]
@@ -208,12 +208,12 @@ def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, 
 
 
 def fit_points(net: nn.Module, points: Points, **options) -> Iterator[float]:
-    """`fit` as the lessons use it in the plane: all points at once, at rate 0.01, without an end."""
+    """`fit` as lesson 4 does it in the plane: all points at once, at rate 0.01, endlessly."""
     return fit(net, *points, **{"batch_size": None, "rate": 0.01} | options)
 
 
 def attacked(epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | None = (0.0, 1.0)) -> Shown:
-    """For `fit`: each batch as the loop leaves it after `steps` away from its classes, at most `epsilon` (L2) away.
+    """For `fit`: each batch after `steps` steps of the loop away from its classes, within `epsilon` (L2).
 
     bounds: of legal values; `None` for points of the plane.
     Source: Madry et al. 2017, arXiv 1706.06083, section 2, in L2 and without random starts.
@@ -245,7 +245,7 @@ def _probe() -> Tensor:
 
 
 def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
-    """Write the weights of a `digit_net` as plain arrays (.npz), with its answers to four noises."""
+    """Write the weights of a `digit_net` as plain arrays (.npz), with its logits for four images of noise."""
     with torch.no_grad():
         answers = copy.deepcopy(net).eval()(_probe()).numpy()
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
@@ -254,9 +254,9 @@ def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
 
 
 def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
-    """The `digit_net` whose weights `save_weights` wrote; it must still give the answers that were stored with them.
+    """The `digit_net` whose weights `save_weights` wrote, checked against the logits that were stored with them.
 
-    Without a path, the one trained on digits attacked with 0.75 (L2): `python -m fooling_utils.data.make robust`.
+    Without a path, it is the one trained on digits attacked with 0.75 (L2): `python -m fooling_utils.data.make robust`.
     Raises FileNotFoundError for a missing file, ValueError for one that is damaged, altered or of another network.
     """
     try:
@@ -269,13 +269,13 @@ def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
         raise
     except Exception as error:  # numpy, zipfile and torch raise a dozen kinds for damaged files
         raise ValueError(
-            f"{path} holds no weights of a digit_net, or was cut short ({error}): make it again"
+            f"{path} does not hold the weights of a digit_net, or was cut short ({error}): make it again"
         ) from error
     with torch.no_grad():
         difference = (net.eval()(_probe()) - answers).abs().max().item()
     if not difference < 1e-3:
         raise ValueError(
-            f"{path} was altered: its network's answers differ by {difference:.2g} from those stored with it"
+            f"{path} was altered: its network's logits differ by {difference:.2g} from those stored with it"
         )
     return net
 

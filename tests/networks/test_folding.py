@@ -82,7 +82,7 @@ def assert_used_as_it_is(net, warning):
 
 
 def test_a_network_that_cannot_be_traced_is_used_as_it_is_with_a_warning():
-    assert_used_as_it_is(DependsOnData().eval(), "batch norms were not folded, the network is slower")
+    assert_used_as_it_is(DependsOnData().eval(), "batch norms were not folded, so the network is slower")
 
 
 class WithoutNorms(nn.Module):
@@ -101,7 +101,7 @@ def test_a_wrong_fold_is_noticed_and_not_used(monkeypatch):
         setattr(net.get_submodule(parent), name, nn.Identity())
 
     monkeypatch.setattr("fooling_utils.networks.folding._fold", fold_wrongly)
-    assert_used_as_it_is(ConvNorm().eval(), "the prepared network gives other logits and is not used")
+    assert_used_as_it_is(ConvNorm().eval(), "the prepared network gives other logits, so it is not used")
 
 
 class OneNorm(nn.Module):

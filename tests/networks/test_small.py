@@ -333,7 +333,7 @@ def test_a_file_with_one_other_weight_is_not_believed(tmp_path, name, change):
     arrays, path = stored(tmp_path)
     arrays[name].flat[5] += change
     np.savez_compressed(path, **arrays)
-    with pytest.raises(ValueError, match=r"net\.npz was altered: its network's answers differ by"):
+    with pytest.raises(ValueError, match=r"net\.npz was altered: its network's logits differ by"):
         load_weights(path)
 
 
@@ -352,11 +352,11 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
     arrays, path = stored(tmp_path)
     arrays["0.weight"] = np.array([Pickled(tmp_path / "ran")], dtype=object)
     np.savez_compressed(path, **arrays)
-    with pytest.raises(ValueError, match="holds no weights of a digit_net"):
+    with pytest.raises(ValueError, match="does not hold the weights of a digit_net"):
         load_weights(path)
     with open(path, "wb") as file:
         pickle.dump(Pickled(tmp_path / "ran"), file)
-    with pytest.raises(ValueError, match="holds no weights of a digit_net"):
+    with pytest.raises(ValueError, match="does not hold the weights of a digit_net"):
         load_weights(path)
     assert not (tmp_path / "ran").exists()
 
@@ -381,7 +381,7 @@ def of_a_plane_net(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def test_the_weights_of_another_network_are_refused(tmp_path, foreign):
     arrays, path = stored(tmp_path)
     np.savez_compressed(path, **foreign(arrays))
-    with pytest.raises(ValueError, match=r"net\.npz holds no weights of a digit_net"):
+    with pytest.raises(ValueError, match=r"net\.npz does not hold the weights of a digit_net"):
         load_weights(path)
 
 
