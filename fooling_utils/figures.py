@@ -192,10 +192,10 @@ def region_maps(
     axis_labels: tuple[str, str] = ("", ""),
     stretch: bool = False,
 ) -> Figure:
-    """Maps of classes side by side, with names; the more certain the class, the stronger its colour.
+    """Maps of classes side by side, with names; the more certain a class, the stronger its colour.
 
     names: of all classes, such as `model.labels`. points: training points, drawn in the shape of their class.
-    paths: walks (steps, 2), from a circle to a star. marks: named places (2,). images: named images, shown beside the maps.
+    paths: walks (steps, 2), from a circle to a star. marks: named places (2,). images: named images, beside the maps.
     unit: what a length of 1 is on the axes. stretch: let the axes differ in scale.
     Classes with little area are grey and have no name. More than three maps are drawn without names and axes.
     """

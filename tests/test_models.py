@@ -196,7 +196,7 @@ def with_nan(images):
 @pytest.mark.parametrize(
     ("spoil", "kind", "message"),
     [
-        (lambda x: (x * 255).byte(), TypeError, r"float32 in \[0, 1\], got torch\.uint8 with .*use fooling_utils\.from_uint8"),
+        (lambda x: (x * 255).byte(), TypeError, r"float32 in \[0, 1\], got torch\.uint8 .*fooling_utils\.from_uint8"),
         (lambda x: x.double(), TypeError, r"float32 in \[0, 1\], got torch\.float64.*use image\.float\(\)"),
         (lambda x: x.half(), TypeError, r"got torch\.float16.*use image\.float\(\)"),
         (lambda x: x * 255, ValueError, r"must be in \[0, 1\], got .* to \d+.*use image\.clamp\(0, 1\)"),

@@ -162,7 +162,7 @@ class _Search:
         for index in range(steps):
             early = (1 + math.cos(math.pi * index / steps)) / 2
             turn, band = (at_end + (at_start - at_end) * early for at_start, at_end in (TURN, BAND))
-            tried = self.trial
+            tried = self.trial.clone()
             margin, gradient = self._look(SOFTNESS[0] + (SOFTNESS[1] - SOFTNESS[0]) * index / steps)
             norm = norms(gradient)
             moves, first, outside = (norm > 0) & norm.isfinite(), self.size == 0, self.best_size.isinf()

@@ -302,14 +302,16 @@ def test_the_frames_get_smaller_and_every_one_is_what_it_says(eight_bit):
     assert torch.equal(found.image, smallest_change(model, image, 1, steps=20, eight_bit=eight_bit))
 
 
-def test_changing_a_frame_does_not_change_the_run():
+@pytest.mark.parametrize("eight_bit", [True, False])
+def test_changing_what_was_found_changes_neither_the_run_nor_the_image(eight_bit):
     model, image, _ = two_classes(2)
-    expected = smallest_change(model, image, 1, steps=10)
-    for found in smallest_change_frames(model, image, 1, steps=10):
+    expected, before = smallest_change(model, image, 1, steps=10, eight_bit=eight_bit), image.clone()
+    for found in smallest_change_frames(model, image, 1, steps=10, eight_bit=eight_bit):
         last = found.image.clone()
         for tensor in (found.image, found.tried, found.logits, found.size):
             tensor.zero_()
     assert torch.equal(last, expected)
+    assert torch.equal(image, before)
 
 
 # the network of the course

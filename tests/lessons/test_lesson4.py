@@ -76,7 +76,7 @@ def test_lines_between_photographs_join_different_ones():
 
 
 def test_an_unknown_kind_of_lines():
-    with pytest.raises(ValueError, match="kind must be one of corner to corner, .*, got 'zigzag'"):
+    with pytest.raises(ValueError, match=r"kind must be one of corner to corner, .*, got 'zigzag'"):
         lesson4.line_ends("zigzag", 3)
 
 
