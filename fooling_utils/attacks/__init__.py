@@ -1,4 +1,4 @@
-"""Attacks by their names in the literature: the loop with its choices filled in, and searches that are no such loop."""
+"""Attacks under their names in the literature: the loop with its choices filled in, and searches of other kinds."""
 
 from .gradient import fgsm, pgd
 from .lbfgs import lbfgs_frames

@@ -1,4 +1,4 @@
-"""DDN: the smallest 8-bit change by steps of a size that grows and shrinks."""
+"""DDN, a rival of `smallest_change`: the size of the change grows and shrinks as it fails and succeeds."""
 
 import math
 
@@ -14,10 +14,10 @@ from ..objectives import Label
 def ddn(
     model: Classifier, image: Tensor, target: Label, *, steps: int = 50, size: float = 1.0, gamma: float = 0.05
 ) -> Tensor:
-    """The smallest 8-bit image of the target that DDN meets, or `image` if it meets none: a peer of `smallest_change`.
+    """The 8-bit image of the target that DDN finds nearest to `image`, or `image` itself if it finds none.
 
-    Every image on its way is rounded. The change has a size, which is `gamma` smaller after an image that fools and
-    `gamma` larger after one that does not; the gradient only turns it. image: (1, 3, H, W). size: L2, pixel units.
+    Every image on the way is rounded. The size of the change falls by the share `gamma` after an image that fools and
+    rises by it after one that does not; the gradient only turns it. image: (1, 3, H, W). size: L2, pixel units.
     Source: Rony et al. 2019, arXiv 1811.09600, algorithm 1, with the step from 1 to 0 by a cosine.
     """
     goal, tried, smallest = model.index(target), image, None

@@ -1,6 +1,6 @@
-"""The loop with its four choices filled in, under the names of the literature.
+"""Attacks that are the loop with its four choices filled in, under their names in the literature.
 
-Each takes images (N, 3, H, W) and one target, or one for each image, and returns images (N, 3, H, W).
+Each takes images (N, 3, H, W) and one target, or one per image, and returns images (N, 3, H, W).
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ def _check_radius(model: Classifier, epsilon: float, norm: str = "linf") -> None
 def fgsm(model: Classifier, image: Tensor, epsilon: float, target: Target = None) -> Tensor:
     """One step of size `epsilon` along the sign of the gradient: the best change in L-infinity of a linear network.
 
-    epsilon: pixel units, 8/255 is eight grey levels. target: a class, one for each image, or `None` for any other.
-    Raises ValueError for an epsilon that is not positive, and for an image that is of its target class already.
+    epsilon: pixel units, 8/255 is eight grey levels. target: a class, one per image, or `None` for any other class.
+    Raises ValueError for an epsilon that is not positive, and for an image that is already of its target class.
     Source: Goodfellow, Shlens, Szegedy 2014, arXiv 1412.6572, section 4.
     """
     _check_radius(model, epsilon)
@@ -50,10 +50,10 @@ def pgd(
     steps: int = 20,
     step_size: float | None = None,
 ) -> Tensor:
-    """The loop inside a ball: projected gradient descent, without a random start; the last image is returned.
+    """The loop inside a ball: projected gradient descent, without a random start. It returns the last image.
 
     epsilon: the radius in pixel units. norm: "linf" (sign steps) or "l2" (unit steps). target: as for `fgsm`.
-    step_size: pixel units; 2.5 * epsilon / steps unless given, enough to reach the border and to walk along it.
+    step_size: pixel units; 2.5 * epsilon / steps unless given, which is enough to reach the border and walk along it.
     Source: Madry et al. 2017, arXiv 1706.06083, section 2.1.
     """
     choices = {"linf": (sign_step, linf_ball), "l2": (unit_step, l2_ball)}

@@ -1,4 +1,4 @@
-"""One change, or one patch, for all pictures: views of the loop whose variable is the change itself."""
+"""One change, or one patch, for all pictures: views for the loop, whose variable is the change itself."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,9 @@ from ..views import View
 
 
 def add_to_all(scenes: Tensor, count: int = 8) -> View:
-    """A view for one change of all pictures: the variable (1, 3, H, W) is the change around grey, 0.5 for none.
+    """A view for one change of all pictures. The variable (1, 3, H, W) is the change around grey; 0.5 means no change.
 
-    scenes: images (S, 3, H, W), of which each frame shows `count` at random, changed.
+    scenes: images (S, 3, H, W); each frame shows `count` of them at random, changed.
     Source: Moosavi-Dezfooli and others 2017, arXiv 1610.08401 (universal perturbations).
     """
 
@@ -20,7 +20,7 @@ def add_to_all(scenes: Tensor, count: int = 8) -> View:
 
 
 def universally(images: Tensor, change: Tensor) -> Tensor:
-    """Images (N, 3, H, W) with the same change (1, 3, H, W), given around grey, added to each."""
+    """Images (N, 3, H, W) with the same change (1, 3, H, W), given around grey, added to all."""
     return (images + change - 0.5).clamp(0, 1)
 
 
@@ -37,7 +37,7 @@ def lay_on_all(scenes: Tensor, count: int = 8) -> View:
 
 
 def patched(images: Tensor, patch: Tensor, generator: torch.Generator) -> Tensor:
-    """Copies of images (N, 3, H, W), each with the patch (1, 3, h, w) at a random place wholly inside."""
+    """Copies of images (N, 3, H, W), each with the patch (1, 3, h, w) at a random place inside it."""
     height, width = patch.shape[2:]
     room = torch.tensor([images.shape[2] - height, images.shape[3] - width])
     if room.min() < 0:

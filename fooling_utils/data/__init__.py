@@ -1,4 +1,4 @@
-"""Results that took minutes or hours to compute, stored. `make.py` makes each of them again."""
+"""Stored results that took minutes or hours to compute. `make.py` makes them again."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ TABLES, PICTURES, ARRAYS = (".csv", ".json"), (".png",), (".npz",)
 
 
 def path(name: str) -> Path:
-    """The stored file of this name, which has no ending. FileNotFoundError lists the names that there are."""
+    """The stored file of this name, given without its ending. FileNotFoundError lists the names that exist."""
     stored = {file.stem: file for file in sorted(FOLDER.iterdir()) if file.suffix in TABLES + PICTURES + ARRAYS}
     if name not in stored:
         raise FileNotFoundError(f"nothing is stored as {name!r}: choose from {', '.join(stored)}")

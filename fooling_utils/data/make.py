@@ -1,4 +1,4 @@
-"""Make the stored files again: python -m fooling_utils.data.make, with names or all of them; --list tells which."""
+"""Make the stored files again: python -m fooling_utils.data.make, with names, or all of them; --list shows them."""
 
 import json
 import math
@@ -55,7 +55,7 @@ def pictures() -> None:
 
 
 def methods() -> None:
-    """Every method of lesson 2 on every picture of lesson 2 (three minutes)."""
+    """Every method of lesson 2 on all its pictures (three minutes)."""
     model = load_model(device="cpu")
     rows = [
         {"picture": name} | row
@@ -76,7 +76,7 @@ def title() -> None:
 
 
 def classes() -> None:
-    """Every prior of lesson 1 on a hundred classes, as two networks see the results (a quarter of an hour)."""
+    """Every prior of lesson 1 on a hundred classes, judged by two networks (a quarter of an hour)."""
     first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
     rows = []
     for prior in tqdm(priors(["robin"])):
@@ -128,7 +128,7 @@ def noise() -> None:
 
 
 def champions() -> None:
-    """A long evolution of painting networks for lesson 3; goes on from the stored file if there is one (two hours)."""
+    """A long evolution of painting networks for lesson 3; continues the stored one if there is one (two hours)."""
     model = load_model(device="cpu")
     archive = load_archive(CHAMPIONS) if CHAMPIONS.exists() else None
     done = archive.generations if archive else 0
@@ -275,7 +275,7 @@ def smoothed() -> None:
 
 
 def defended() -> None:
-    """Transforms in front of the network, against attacks that do not know them and that do (two minutes)."""
+    """Transforms in front of the network, against attacks that know of them and that do not (two minutes)."""
     model = load_model(device="cpu")
     images = torch.cat([load_image(name, device="cpu") for name in LESSON_2_PICTURES])
     rows = list(tqdm(lesson5.compare_defences(model, images, "ostrich"), total=8 * len(transforms.DEFENCES)))
@@ -310,7 +310,7 @@ def universal() -> None:
 
 
 def mended() -> None:
-    """The picture at the top of lesson 5: an ostrich, the same as JPEG, and one made for the JPEG (seconds)."""
+    """The picture at the top of lesson 5: an ostrich, the same as a JPEG, and one made for the JPEG (seconds)."""
     from .. import figures
 
     model = load_model(device="cpu")
@@ -352,7 +352,7 @@ TASKS: dict[str, Callable[[], object]] = {
 
 
 def main(names: Sequence[str]) -> None:
-    """Make what is named, or all of it; "--list" tells what there is, and how long each takes on two cores."""
+    """Make what is named, or everything; "--list" shows what there is, and how long each takes on two cores."""
     if "--list" in names:
         for name, task in TASKS.items():
             print(f"{name:<10} {task.__doc__.splitlines()[0]}")

@@ -1,1 +1,1 @@
-"""Can it be mended? Transforms in front of a network, votes with a proof, and what an attack leaves of the accuracy."""
+"""Defences: transforms in front of a network, votes with a proof, and the accuracy that is left under attack."""

@@ -1,6 +1,6 @@
-"""How robust is a network? What an attack leaves of its accuracy, the nearest errors known, and signs of a weak attack.
+"""How robust is a network? The accuracy that an attack leaves, the nearest known errors, and signs of a weak attack.
 
-All of these are upper bounds, since a better attack may come. A lower bound, with a proof, is in `smoothing.py`.
+These are upper bounds, since a better attack may come along. `smoothing.py` has a lower bound, with a proof.
 """
 
 import math
@@ -23,15 +23,15 @@ Attack = Callable[[Classifier, Tensor, float], Tensor]  # (model, images, epsilo
 
 
 def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Which of the images (N, ...) the network names as in `labels` (N,): (N,), true or false."""
+    """Which images (N, ...) the network classifies as in `labels` (N,): (N,), true or false."""
     with torch.no_grad():
         return model(images).argmax(1) == labels
 
 
 def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: Attack, epsilon: float) -> float:
-    """The share of the images that is right, and still is after `attack(model, images, epsilon)`.
+    """The share of the images that are right, and still are after `attack(model, images, epsilon)`.
 
-    Raises ValueError where the attack went farther than `epsilon` (L2), or out of the legal range.
+    Raises ValueError if the attack goes farther than `epsilon` (L2), or leaves the legal range.
     """
     between(0, math.inf, epsilon=epsilon)
     stands = right(model, images, labels)
@@ -41,7 +41,7 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
         farthest = (found - images[stands]).flatten(1).norm(dim=1).max().item()
         if farthest > epsilon * 1.0001 + 1e-6:
             raise ValueError(
-                f"the attack went {farthest:.4g} far (L2), and epsilon is {epsilon}: project it on the ball"
+                f"the attack moved an image by {farthest:.4g} (L2), but epsilon is {epsilon}: project it onto the ball"
             )
         stands[stands.clone()] = right(model, found, labels[stands])
     return stands.double().mean().item()
@@ -50,12 +50,12 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
 def nearest_errors(
     model: Classifier, images: Tensor, labels: Tensor, *, steps: int = 100, targets: int | None = None
 ) -> Tensor:
-    """The L2 distance from each image (N, ...) to the nearest wrong answer that our attacks find: (N,), 0 if wrong now.
+    """The L2 distance from each image (N, ...) to the nearest error that our attacks find: (N,), 0 if wrong already.
 
-    The smallest of `smallest_change` away from the class, and towards each of the other classes, and of what PGD then
-    finds in balls that are a little smaller; infinite where there is none. An upper bound: a nearer error may exist.
-    For an `epsilon` of your choice, `distances > epsilon` says which images stand.
-    steps: gradients for each search. targets: how many other classes, the most probable first; all of them by default.
+    It is the smallest of `smallest_change` away from the class and towards each other class, and of what PGD then finds
+    in slightly smaller balls; infinite if there is none. It is an upper bound: a nearer error may exist.
+    For any `epsilon`, `distances > epsilon` says which images stand.
+    steps: gradients for each search. targets: the number of other classes to try, most probable first; all by default.
     """
     nearest = torch.zeros(len(images), device=images.device)
     chosen = right(model, images, labels).nonzero()[:, 0]
@@ -63,7 +63,7 @@ def nearest_errors(
         return nearest
     some = images[chosen]
     with torch.no_grad():
-        ranking = model(some).argsort(dim=1, descending=True, stable=True)[:, 1:]  # the first is the image's own
+        ranking = model(some).argsort(dim=1, descending=True, stable=True)[:, 1:]  # the first is the image's own class
     best, size = some.clone(), torch.full((len(some),), torch.inf, device=images.device)
     for target in [None, *ranking[:, :targets].T]:
         with warnings.catch_warnings():
@@ -84,7 +84,7 @@ def _nearer(images: Tensor, best: Tensor, size: Tensor, found: Tensor, fools: Te
 
 
 def _polished(model: Classifier, images: Tensor, best: Tensor, size: Tensor) -> Tensor:
-    """Sizes of the smallest errors: from each one, PGD in balls that are a little smaller than the best so far."""
+    """The sizes of the smallest errors, after PGD from each one in balls slightly smaller than the best so far."""
     now = model(images).argmax(1)
     towards = toward(model(best).argmax(1))
     for shrink in (0.01, 0.003, 0.001, 0.0003, 0.0001):
@@ -95,7 +95,7 @@ def _polished(model: Classifier, images: Tensor, best: Tensor, size: Tensor) -> 
 
 
 def random_change(model: Classifier, images: Tensor, epsilon: float, seed: int = 0) -> Tensor:
-    """The control of every attack: one random change of size `epsilon` (L2) for each image, clipped to the range."""
+    """The control for every attack: one random change of size `epsilon` (L2) per image, clipped to the legal range."""
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images)
     changed = images + epsilon * unit_vectors(noise)
     return changed.clamp(*model.bounds) if model.bounds else changed
@@ -109,11 +109,11 @@ def warning_signs(
     epsilons: Sequence[float],
     known: Tensor | None = None,
 ) -> list[str]:
-    """What speaks against an evaluation by `attack`, as sentences; an empty list is no proof that it is strong.
+    """The reasons to distrust an evaluation by `attack`, as sentences. An empty list does not prove that it is strong.
 
     epsilons: increasing radii (L2). The last one should be so large that any image can become any other, or plain
     grey: there, an attack that works leaves next to nothing.
-    known: distances (N,) to errors that are known, such as `nearest_errors` gives.
+    known: distances (N,) to known errors, such as `nearest_errors` returns.
     Source: Carlini and others 2019, arXiv 1902.06705, section 4; Athalye and others 2018, arXiv 1802.00420.
     """
     if known is not None and len(known) != len(images):

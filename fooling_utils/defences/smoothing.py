@@ -1,4 +1,4 @@
-"""Randomised smoothing: a network that votes over noisy copies of an image, and a radius within which the vote stands.
+"""Randomised smoothing: a network votes over noisy copies of an image, and the vote provably stands within a radius.
 
 Source: Cohen, Rosenfeld, Kolter 2019, arXiv 1902.02918.
 """
@@ -17,13 +17,13 @@ from .robustness import right
 
 STORED_SIGMAS = (0.25, 0.5)  # of `python -m fooling_utils.data.make smoothed`
 ABSTAINS = -1
-AT_ONCE = 500  # noisy copies at once: they stay in the cache, and a vote takes less than half the time
+AT_ONCE = 500  # noisy copies at once; they fit in the cache, which more than halves the time of a vote
 
 
 def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int = 0) -> Tensor:
     """How often the network gives each class to images (N, ...) with Gaussian noise `sigma`: counts (N, classes).
 
-    sigma: standard deviation, pixel units; the noisy copies are not clipped. Every image has noise of its own.
+    sigma: standard deviation, pixel units; the noisy copies are not clipped. Every image gets its own noise.
     """
     positive(sigma=sigma)
     whole(draws=draws)
@@ -39,7 +39,7 @@ def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int
 
 
 def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
-    """The smallest probability that is not refuted by so many successes in `draws`, with certainty 1 - `alpha`.
+    """A lower bound on the probability of success, given `successes` in `draws`; wrong with probability `alpha`.
 
     Source: Clopper and Pearson 1934, the exact one-sided bound, by SciPy's beta distribution.
     """
@@ -50,11 +50,11 @@ def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
     if successes.min() < 0 or successes.max() > draws:
         raise ValueError(f"successes must be between 0 and draws = {draws}, got {successes.tolist()}")
     found = beta.ppf(alpha, successes.cpu().numpy(), draws - successes.cpu().numpy() + 1)
-    return torch.as_tensor(found).nan_to_num(0.0)  # no success refutes nothing
+    return torch.as_tensor(found).nan_to_num(0.0)  # without a success, the bound is 0
 
 
 class Certificate(NamedTuple):
-    """For each image (N,): the class that the vote gives, or -1 where it abstains; the radius (L2, pixel units)."""
+    """For each image (N,): the class that wins the vote, or -1 if it abstains, and the radius (L2, pixel units)."""
 
     labels: Tensor
     radius: Tensor
@@ -63,10 +63,10 @@ class Certificate(NamedTuple):
 def certify(
     net: nn.Module, images: Tensor, sigma: float, *, draws: int = 10_000, alpha: float = 0.001, seed: int = 0
 ) -> Certificate:
-    """The class of the vote, and a radius in which no image gets another one: wrong with probability `alpha` at most.
+    """The winning class, and a radius within which it stays the same; wrong with probability at most `alpha`.
 
-    100 draws choose the class, and `draws` others bound its probability p from below. Where p is above one half the
-    radius is sigma times the quantile of p; elsewhere the vote abstains.
+    100 draws choose the class, and `draws` others bound its probability p from below. If p is above one half, the
+    radius is sigma times the normal quantile of p; otherwise the vote abstains.
     Source: Cohen, Rosenfeld, Kolter 2019, arXiv 1902.02918, theorem 1 and algorithm CERTIFY.
     """
     leading = votes(net, images, sigma, 100, seed=seed).argmax(1)
@@ -78,9 +78,9 @@ def certify(
 
 
 class Smoothed(nn.Module):
-    """The mean over noisy copies as a network of its own, with a gradient: what an attack on the vote climbs.
+    """The mean over noisy copies as a network with a gradient, for attacks on the vote to climb.
 
-    The noise is drawn once, so the answer to an image is always the same; logits are logarithms of mean probabilities.
+    The noise is drawn once, so an image always gets the same logits, the logarithms of the mean probabilities.
     Source: Salman and others 2019, arXiv 1906.04584, section 2.2.
     """
 
@@ -100,10 +100,10 @@ class Smoothed(nn.Module):
 def nearest_overturned(
     net: nn.Module, images: Tensor, labels: Tensor, sigma: float, *, steps: int = 50, draws: int = 1000, seed: int = 0
 ) -> Tensor:
-    """How far (L2) our attack must change images (N, ...) until the vote is no longer for `labels`: (N,).
+    """How far (L2) our attack must change images (N, ...) before the vote is no longer for `labels`: (N,).
 
-    The smallest change that fools the mean (`Smoothed`) gives a direction; on the line along it the vote is asked, at
-    0.7 to 2 times the way in steps of a twentieth. 0 where the vote is wrong now, infinite where it stands all along.
+    The smallest change that fools the mean (`Smoothed`) gives a direction. Votes are then taken along this line, from
+    0.7 to 2 times the change, in steps of 0.05. The result is 0 if the vote is wrong already, infinite if it stands.
     draws: noisy copies per vote.
     """
     nearest = torch.zeros(len(images), device=images.device)
@@ -129,7 +129,7 @@ def nearest_overturned(
 
 
 def trained_in_noise(data: Digits, sigma: float, *, epochs: int = 40) -> nn.Sequential:
-    """The `digit_net` that votes well at `sigma`: trained on digits with that much noise (two seconds)."""
+    """A `digit_net` that votes well at `sigma`, because it is trained on digits with that much noise (two seconds)."""
     net = digit_net()
     last(fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma)))
     return net.eval()

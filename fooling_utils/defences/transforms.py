@@ -1,4 +1,4 @@
-"""Transforms in front of a network, as a defence, each with the view that an attack takes which knows of it."""
+"""Transforms in front of a network, as defences, each with the view for an attack that knows of it."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..models import Classifier
 from ..views import View, blurred, quantised, random_views, recompressed, straight_through
 
-# each defence, and the view that an attack takes which knows of it
+# each defence, and the view for an attack that knows of it
 DEFENCES: Mapping[str, tuple[View, View]] = {
     "8 levels": (quantised(), straight_through(quantised())),
     "blur": (blurred(), blurred()),
@@ -28,12 +28,12 @@ class _Front(nn.Module):
 
 
 def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
-    """The network with a defence in front of it, as a `Classifier`; a random one draws the same at every call."""
+    """The network with a defence in front of it, as a `Classifier`. A random defence draws the same at every call."""
     front = _Front(defence, model, seed).eval()
     return Classifier(front, model.labels, model.input_shape, model.bounds, prepare=False)
 
 
 def probabilities_behind(model: Classifier, defence: View, images: Tensor, *, draws: int = 1, seed: int = 0) -> Tensor:
-    """What the network says to images (N, ...) behind a defence: probabilities (draws, N, classes)."""
+    """The probabilities (draws, N, classes) that the network gives to images (N, ...) behind a defence."""
     generator = torch.Generator(images.device).manual_seed(seed)
     return torch.stack([model.probabilities(defence(images, generator).clamp(0, 1)) for _ in range(draws)])

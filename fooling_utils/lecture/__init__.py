@@ -1,6 +1,7 @@
 """The lecture pages, served by Voila: python -m fooling_utils.lecture
 
-A contents page, and nothing else but the pages in notebooks/lecture. Code is neither shown nor taken from a viewer.
+It serves a contents page and the pages in notebooks/lecture, nothing else. Code is neither shown to viewers nor
+accepted from them.
 """
 
 import argparse
@@ -33,7 +34,7 @@ class Page(NamedTuple):
 def find_pages(folder: Path) -> list[Page]:
     """The pages in a folder, in the order of their names.
 
-    Raises FileNotFoundError where there are none, as for a package that was installed without the repository.
+    Raises FileNotFoundError if there are none, as when the package was installed without the repository.
     """
     pages = []
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
@@ -67,7 +68,7 @@ def contents(pages: Sequence[Page], base_url: str) -> str:
 
 
 def is_loopback(ip: str) -> bool:
-    """Tell whether an address to listen on can be reached from this machine only."""
+    """Whether an address to listen on can only be reached from this machine."""
     try:
         return ip == "localhost" or ip_address(ip).is_loopback
     except ValueError:
@@ -75,9 +76,9 @@ def is_loopback(ip: str) -> bool:
 
 
 def token_for(token: str | None, no_token: bool) -> str:
-    """The secret that a viewer needs: the given one, or a new one; none only if that was asked for by name.
+    """The secret that a viewer needs: the given one or a new one, or none if that was explicitly asked for.
 
-    Raises ValueError for an empty token, which would switch it off silently.
+    Raises ValueError for an empty token, which would silently switch it off.
     """
     if no_token:
         return ""
@@ -107,11 +108,15 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=PAGES, help="where the pages are")
     parser.add_argument("--ip", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other machines as well")
     parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--viewers", type=int, default=1, help="warm kernels per page: who comes first needs not wait")
-    parser.add_argument("--idle-minutes", type=float, default=60, help="a kernel that did nothing for so long is ended")
-    parser.add_argument("--grace", type=float, default=30, help="seconds until the kernel of a closed page is ended")
+    parser.add_argument(
+        "--viewers", type=int, default=1, help="warm kernels per page, so that the first visitors do not have to wait"
+    )
+    parser.add_argument(
+        "--idle-minutes", type=float, default=60, help="kernels that have been idle for this long are ended"
+    )
+    parser.add_argument("--grace", type=float, default=30, help="seconds before the kernel of a closed page is ended")
     parser.add_argument("--token", help="the secret in the address; a random one unless given")
-    parser.add_argument("--no-token", action="store_true", help="let in everybody who can reach this address")
+    parser.add_argument("--no-token", action="store_true", help="let in everyone who can reach this address")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""Voila with everything closed that a viewer of the lecture pages does not need."""
+"""Voila, with everything closed that a viewer of the lecture pages does not need."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from voila.app import Voila
 from . import HERE, Page, contents
 
 CULL_EVERY = 60  # seconds
-# what a page fetches besides itself: Voila's script, and the widget manager that is a JupyterLab extension
+# what a page fetches: Voila's script, and the widget manager, which is a JupyterLab extension
 OPEN = (
     r"/voila/static/",
     r"/voila/templates/",
@@ -28,7 +28,7 @@ KERNELS, RENDER, LOGIN = r"/api/kernels/", r"/voila/render/(.*)", (r"/login", r"
 
 
 class Kernels(AsyncMappingKernelManager):
-    """Ends kernels that are idle or whose page is gone, but never one that still waits for its first viewer."""
+    """Ends kernels that are idle or whose page is gone, but never one that is waiting for its first viewer."""
 
     grace = Float(30, config=True, help="seconds after which a kernel without a page is ended")
 
@@ -45,7 +45,7 @@ class Kernels(AsyncMappingKernelManager):
         asyncio.get_event_loop().create_task(self._end_if_left(kernel_id))
 
     async def _end_if_left(self, kernel_id: str) -> None:
-        await asyncio.sleep(self.grace)  # a page that lost its connection comes back
+        await asyncio.sleep(self.grace)  # a page that has lost its connection will come back
         if kernel_id in self and not self._kernel_connections.get(kernel_id):
             await self.shutdown_kernel(kernel_id)
 
@@ -67,12 +67,12 @@ class Contents(JupyterHandler):
 
 
 class Lecture(Voila):
-    """Voila, with our contents page instead of a list of files, and only the pages that were named."""
+    """Voila with our contents page instead of a list of files, and only the given pages."""
 
     name = "voila"
     pages: Sequence[Page] = ()
     when_ready: Callable[[], None] = staticmethod(lambda: None)
-    config_file_paths: Sequence[str] = ()  # a voila.json of somebody's must not open what is closed here
+    config_file_paths: Sequence[str] = ()  # somebody's own voila.json must not open what is closed here
 
     def init_handlers(self) -> list:
         asyncio.get_event_loop().create_task(self._tell_when_ready())
@@ -88,14 +88,14 @@ class Lecture(Voila):
     async def _tell_when_ready(self) -> None:
         for pool in list(self.kernel_manager._pools.values()):
             for starting in list(pool):
-                await (await starting)["task"]  # the notebook, run to its end
+                await (await starting)["task"]  # until the notebook has run to its end
         self.when_ready()
 
 
 def settings(
     folder: Path, *, ip: str, port: int, token: str, viewers: int, idle_minutes: float, grace: float
 ) -> Config:
-    """What Voila is told."""
+    """The settings for Voila."""
     return Config(
         {
             "Voila": {
@@ -120,8 +120,8 @@ def serve(folder: Path, pages: Sequence[Page], *, ready: Callable[[], None], **c
     """Serve the pages in a folder until Ctrl-C."""
     # Voila looks for templates on Jupyter's path; kernels inherit these settings.
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("JUPYTER_PATH")]))
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work leave the core to the browser
-    os.environ["FOOLING_NO_TWINS"] = "1"  # nobody sees the widgets' static pictures here
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work leave the cores to the browser
+    os.environ["FOOLING_NO_TWINS"] = "1"  # nobody sees the widgets' static pictures in a lecture
     app = Lecture(config=settings(folder, **choices), log_level="ERROR")
     app.pages, app.when_ready = pages, ready
     app.initialize([])

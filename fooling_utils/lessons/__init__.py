@@ -1,1 +1,1 @@
-"""What one lesson alone needs, a module for each; what two of them need is in `shared.py`."""
+"""What one lesson alone needs, one module per lesson, and in `shared.py` what two of them need."""

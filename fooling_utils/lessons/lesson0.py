@@ -1,4 +1,4 @@
-"""Is this computer ready for the course? One line for each thing that it needs, and how to get what is missing."""
+"""Is this computer ready for the course? One line for each thing it needs, and how to get what is missing."""
 
 import importlib.metadata
 import platform
@@ -15,7 +15,7 @@ NEEDED_GB = 2.5
 
 
 class Finding(NamedTuple):
-    """What was looked at, whether it will do, what was found, and what to do if it will not."""
+    """What was examined, whether it will do, what was found, and what to do if it will not."""
 
     what: str
     ok: bool
@@ -24,13 +24,13 @@ class Finding(NamedTuple):
 
 
 def examine_machine() -> list[Finding]:
-    """Look at everything that a lesson needs; nothing is changed and nothing is downloaded."""
+    """Examine everything that a lesson needs, without changing or downloading anything."""
     return [_python(), *map(_package, ("torch", "torchvision", "timm", "matplotlib", "ipywidgets")),
             _device(), _threads(), _memory(), *map(_weights, BUNDLED)]  # fmt: skip
 
 
 def report(findings: list[Finding]) -> str:
-    """The findings as text, one line each, with the advice below what is missing."""
+    """The findings as text, one line each, with advice below whatever is missing."""
     lines = []
     for finding in findings:
         lines.append(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what:<22}{finding.found}")

@@ -18,7 +18,7 @@ from ..steps import adam_step, unit_step
 from ..views import random_views
 from .shared import squares
 
-MEASURED = tuple(range(0, 1000, 10))  # the classes of the stored measurement: every tenth, so that nobody chose them
+MEASURED = tuple(range(0, 1000, 10))  # the classes of the stored measurement: every tenth, so that none was hand-picked
 TWELVE = (
     "ostrich", "robin", "cheetah", "armadillo", "school bus", "goldfish",
     "monarch", "volcano", "pizza", "strawberry", "hummingbird", "peacock",
@@ -28,9 +28,9 @@ TWELVE = (
 def priors(
     labels: Sequence[Label], size: int = 128, *, rate: float = 0.1, device: str | torch.device | None = None
 ) -> dict[str, dict]:
-    """The choices of lesson 1 by name, each as arguments of `optimize_pixels`, for one image per label.
+    """The choices of lesson 1 by name, each as arguments for `optimize_pixels`, with one image per label.
 
-    rate: how fast waves move; a slow run with more steps has a softer contrast.
+    rate: how fast waves change; a slow run with more steps gives softer contrasts.
     """
     grey = blank(0.5, len(labels), size, device=device)
     pixels = {"start": grey, "objective": logit(labels), "step": unit_step(2.0)}

@@ -1,4 +1,4 @@
-"""The methods of lesson 2 side by side: what each costs, how small its change is, and whether it survives a PNG."""
+"""The methods of lesson 2 side by side: what each costs, how small its change is, and whether a PNG still fools."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -41,9 +41,9 @@ METHODS: dict[str, Method] = {
 
 
 def compare_methods(model: Classifier, image: Tensor, target: Label) -> Iterator[dict]:
-    """One row per method, as it is done: gradients, seconds, sizes of the change, and whether it fools.
+    """One row per method, as soon as it is done: gradients, seconds, sizes of the change, and whether it fools.
 
-    image: one image (1, 3, H, W). `fools` is judged on the exact result, `after PNG` once it is rounded to 8 bit.
+    image: one image (1, 3, H, W). `fools` refers to the exact result, `after PNG` to the result rounded to 8 bit.
     """
     goal = model.index(target)
     for name, method in METHODS.items():

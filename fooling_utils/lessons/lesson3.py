@@ -1,4 +1,4 @@
-"""Lesson 3 by gradient: from noise, grey or black to any class, and after how many steps it passes which confidence."""
+"""Lesson 3 by gradient: from noise, grey or black to any class, and how many steps each level of confidence takes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,7 +17,7 @@ PASSES = (0.5, 0.9, 0.99, 0.996, 0.999, 0.9999)
 
 
 def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list[dict[str, int | None]], Tensor]:
-    """When each image gets how far: one row per image, and the images (N, 3, H, W) of the last frame.
+    """How far each image gets, and when: one row per image, and the images (N, 3, H, W) of the last frame.
 
     labels: the target of each image. It stops early once all have passed the last of `PASSES`, 99.99 %.
     A row has the index of the first frame at which the target is the top class ("top"), and at which its probability
@@ -40,8 +40,8 @@ def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list
 def climb_from_noise(
     first: Classifier, second: Classifier, labels: Sequence[Label], *, size: int = 224, steps: int = 50
 ) -> Iterator[dict]:
-    """All of `labels` from one and the same noise, 16 at a time: a row each with the steps, the size of the change,
-    and the probability that two networks give to the class once the image is rounded to 8 bit.
+    """Climb to all `labels` from the same noise, 16 at a time. There is a row for each, with the steps, the size of the
+    change, and the probability that two networks give to the class after rounding to 8 bit.
     """
     noise = uniform_noise(1, size, device=first.device)
     for begin in range(0, len(labels), CHUNK):

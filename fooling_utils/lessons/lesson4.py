@@ -1,4 +1,4 @@
-"""What lesson 4 surveys in the space of images: three planes, straight lines, and what was stored of them."""
+"""What lesson 4 surveys in the space of images: three planes and straight lines, live or stored."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,7 +18,7 @@ LINE_KINDS = ("corner to corner", "photograph to photograph")
 
 
 class Survey(NamedTuple):
-    """A plane, the part of it that is mapped (L2 units), and the images (1, 3, H, W) on it that have a name."""
+    """A plane, the part of it that is mapped (L2 units), and the named images (1, 3, H, W) on it."""
 
     plane: Plane
     extent: Extent
@@ -29,7 +29,7 @@ def planes(model: Classifier) -> dict[str, Survey]:
     """The three planes of lesson 4: through photographs, through a fooled bus and noise, and close around the bus."""
     bus, robin, coffee = (load_image(name, device=model.device) for name in ("school_bus", "robin", "coffee"))
     noise = uniform_noise(device=model.device)
-    # stored, since the loop magnifies rounding and every machine would find another one
+    # stored, because the loop magnifies rounding, so that every machine would find a different one
     fooled = data.read("fooled_bus").to(model.device)
     random = torch.randn(bus.shape, generator=torch.Generator().manual_seed(0)).to(bus)
     random = bus + random * (fooled - bus).norm() / random.norm()
@@ -47,9 +47,9 @@ def _survey(extent_in_grey_levels: Extent, **images: Tensor) -> Survey:
 
 
 def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Where `count` straight lines begin and end, two batches (count, 3, 224, 224).
+    """The beginnings and the ends of `count` straight lines: two batches (count, 3, 224, 224).
 
-    "corner to corner": every value is 0 or 1 at random, and the other one at the end; grey is in the middle.
+    "corner to corner": every value is 0 or 1 at random, and the opposite at the end; the middle is grey.
     "photograph to photograph": crops of two different photographs.
     """
     one_of(LINE_KINDS, kind=kind)
@@ -65,7 +65,7 @@ def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str =
 
 
 def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -> tuple[Tensor, Tensor]:
-    """The top classes and their probabilities, (count,) each, at places from one image (1, ...) straight to another."""
+    """The top classes and their probabilities, (count,) each, on a straight line between two images (1, ...)."""
     shares = torch.linspace(0, 1, count, device=begin.device)
     parts = [begin + (end - begin) * share.view(-1, 1, 1, 1) for share in shares.split(16)]
     probabilities = torch.cat([model.probabilities(part.clamp(0, 1)) for part in parts])
@@ -74,7 +74,7 @@ def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -
 
 
 def save_maps(maps: dict[str, RegionMap]) -> None:
-    """Store whole maps in one small file of plain arrays."""
+    """Store complete maps in one small file of plain arrays."""
     arrays: dict[str, np.ndarray] = {}
     for name, found in maps.items():
         arrays[f"{name}/labels"] = found.labels.numpy().astype(np.uint16)

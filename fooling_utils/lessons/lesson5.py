@@ -1,8 +1,4 @@
-"""Transforms in front of a network, as a defence; and the same transforms as views, for an attack that knows of them.
-
-A defence is a view of the loop: a function from (images, generator) to images of the same shape. The attack that knows
-passes it to `optimize_pixels(..., view=...)`; where it has no useful gradient, through `straight_through`.
-"""
+"""What lesson 5 measures: attacks that know of a defence and attacks that do not, a universal change, and a patch."""
 
 from collections.abc import Iterator
 
@@ -38,24 +34,24 @@ def attacks_that_know_nothing(model: Classifier, images: Tensor, target: Label) 
 def attack_that_knows(
     model: Classifier, images: Tensor, target: Label, view: View | None, *, steps: int = 20, length: float = 0.6
 ) -> Tensor:
-    """The loop through a defence's view, rounded to 8 bit; without a view, its control: as many equal steps."""
+    """The loop through a defence's view, rounded to 8 bit. Without a view, it is the control: as many equal steps."""
     frames = optimize_pixels(model, images, toward(target), view=view, step=unit_step(length), steps=steps)
     return round_to_8bit(last(frames).image)
 
 
 def as_large(images: Tensor, changed: Tensor, like: Tensor) -> Tensor:
-    """`changed` images (N, 3, H, W), their changes scaled to the sizes (L2) of those of `like`, rounded to 8 bit."""
+    """`changed` images (N, 3, H, W) with their changes scaled to the sizes (L2) of those of `like`, in 8 bit."""
     change, goal = changed - images, like - images
     times = goal.flatten(1).norm(dim=1) / change.flatten(1).norm(dim=1).clamp_min(1e-12)
     return round_to_8bit((images + per_image(times, change) * change).clamp(0, 1))
 
 
 def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws: int = 8) -> Iterator[dict]:
-    """One row per defence and attack: the share of images and draws that is the target, and that is as it was.
+    """One row per defence and attack: the shares of images and draws that become the target and that keep their class.
 
-    images: (N, 3, H, W). Three attacks of lesson 2, which know nothing of the defence; then the loop through it, in 20
-    and in 50 steps; and for the size of the change, the control: as many steps without the defence, scaled to be as
-    large.
+    images: (N, 3, H, W). There are three attacks of lesson 2, which know nothing of the defence, and the loop through
+    it, in 20 and in 50 steps. The control for the size of the change is as many steps without the defence, scaled to
+    the same size.
     """
     goal = model.index(target)
     before = model.probabilities(images).argmax(1)
@@ -84,19 +80,19 @@ def scenes_to_learn_on(device: torch.device | str | None = None) -> Tensor:
 
 
 def other_scenes(device: torch.device | str | None = None) -> Tensor:
-    """20 crops of the four other photographs, to judge it on."""
+    """20 crops of the other four photographs, for judging it."""
     return photographs(5, names=PHOTOGRAPHS[5:], seed=1, device=device)
 
 
 def judged_change(model: Classifier, change: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
-    """A universal change on pictures it has not seen, beside the same change with its pixels shuffled."""
+    """A universal change on pictures it has not seen, next to the same change with its pixels shuffled."""
     scenes, change = other_scenes(model.device), round_to_8bit(change)
     with_each = [universally(scenes, one) for one in (change, _shuffled(change, seed))]
     return _judged(model, scenes, *with_each, label)
 
 
 def judged_patch(model: Classifier, patch: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
-    """A patch on pictures it has not seen, three places on each, beside the patch with its pixels shuffled."""
+    """A patch on pictures it has not seen, in three places on each, next to the patch with its pixels shuffled."""
     scenes, patch = other_scenes(model.device).repeat(3, 1, 1, 1), round_to_8bit(patch)
     both = (patch, _shuffled(patch, seed))
     with_each = [patched(scenes, one, torch.Generator(scenes.device).manual_seed(seed)) for one in both]

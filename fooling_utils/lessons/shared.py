@@ -10,16 +10,16 @@ from ..images import default_device
 from ..models import Classifier
 from ..objectives import Label
 
-STRIPS = {  # the pictures of lessons 1 and 3 that go from a full prior to none
+STRIPS = {  # pictures of lessons 1 and 3, from a full prior to none
     "lesson 1": ("waves and views", "waves", "total variation", "L2 decay", "none"),
     "lesson 3": ("d = 1.3", "d = 0.7", "d = 0, no views", "pixels", "from noise"),
 }
 
 
 def recognised(first: Classifier, second: Classifier, images: Tensor, labels: Sequence[Label]) -> list[dict]:
-    """One row per image (N, 3, H, W): what the network that drew it gives its class, and what a second one does.
+    """One row per image (N, 3, H, W): the probability of its class by the network that drew it, and by a second one.
 
-    `rank` is the place of the class in the second network's order: 1 is its top class.
+    `rank` is the place of the class in the second network's ranking; 1 is its top class.
     """
     indices = [first.index(label) for label in labels]
     drew, judged = first.probabilities(images), second.probabilities(images)
@@ -43,5 +43,5 @@ def load_strip(lesson: str, device: str | torch.device | None = None) -> dict[st
 
 
 def squares(picture: Tensor, size: int) -> Tensor:
-    """The images (N, 3, size, size) that stand in rows in one picture (1, 3, H, W)."""
+    """The images (N, 3, size, size) that one picture (1, 3, H, W) holds in rows."""
     return torch.cat([image for row in picture.split(size, 2) for image in row.split(size, 3)])
