@@ -125,9 +125,9 @@ def test_an_image_that_an_attack_makes_right_was_wrong_all_the_same():
 @pytest.mark.parametrize(
     ("attack", "message"),
     [
-        (lambda m, x, e: best_change(m, x, 1.01 * e), r"went 0\.505 far \(L2\), and epsilon is 0\.5: project it"),
-        (lambda m, x, e: torch.cat([best_change(m, x[:-1], e), 0.5 + 0 * x[-1:]]), r"went 1\.\d+ far"),
-        (lambda m, x, e: x + 0.5 * e * (0.5 - x).sign(), r"went 1\.732 far"),  # a ball of another norm
+        (lambda m, x, e: best_change(m, x, 1.01 * e), r"moved an image by 0\.505 \(L2\), but epsilon is 0\.5: project it"),
+        (lambda m, x, e: torch.cat([best_change(m, x[:-1], e), 0.5 + 0 * x[-1:]]), r"moved an image by 1\.\d+"),
+        (lambda m, x, e: x + 0.5 * e * (0.5 - x).sign(), r"moved an image by 1\.732"),  # a ball of another norm
         (lambda m, x, e: x - e * nn.functional.one_hot(torch.tensor(5), NUMBERS).view(SHAPE), r"result must be in \["),
         (lambda m, x, e: x * math.nan, "the attack's result has 1632 values that are NaN"),
     ],
@@ -402,5 +402,5 @@ def test_an_attack_that_leaves_the_ball_is_no_evaluation_and_nothing_is_modified
     assert all(torch.equal(x, y) for x, y in zip((images, labels, distances), before, strict=True))
     assert torch.equal(torch.get_rng_state(), state)
     assert images.grad is None and not images.requires_grad
-    with pytest.raises(ValueError, match=r"went 0\.2 far"):
+    with pytest.raises(ValueError, match=r"moved an image by 0\.2"):
         warning_signs(model, images, labels, lambda m, x, e: best_change(m, x, 2 * e), RADII)
