@@ -1,4 +1,4 @@
-"""Two images in one place, in turns: the eye finds a change there that it misses side by side."""
+"""Two images in the same place, in turn: the eye finds a change there that it misses side by side."""
 
 import weakref
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from ..models import Classifier
 from .kit import AskedWidget, Kept, Reply, change_sizes, rgb, script
 
 RATES = (0.25, 3.0)  # images per second: below the three flashes a second that can provoke seizures (WCAG 2.1, 2.3.1)
-TIMES = (1.0, 200.0)  # how many times as large the change is shown
+TIMES = (1.0, 200.0)  # how much the change can be magnified
 PRESETS = (
     {"title": "change × 1", "times": 1},
     {"title": "change × 20", "times": 20},
@@ -25,13 +25,13 @@ PRESETS = (
 
 
 class BlinkComparator(AskedWidget):
-    """An original A and a fooled image B in turns, beside their difference, 1 to 200 times as large.
+    """An original A and a fooled image B in turn, next to their difference, magnified 1 to 200 times.
 
     original, fooled: (1, 3, H, W), compared after rounding to 8 bit. rate: images per second, from 0.25 to 3.
-    model: a network, whose two answers can then be revealed; without one it is revealed which image is which.
+    model: a network, whose answers can then be revealed. Without one, a reader can reveal which image is which.
     presets: dictionaries with a title and any of times, 1 to 200, and rate.
-    It stands still at first. A page whose reader prefers less motion shows an image for 2 seconds or longer, and blinks
-    only by the start button or the space bar.
+    It starts paused. For readers who prefer reduced motion, an image stays for at least 2 seconds, and only the start
+    button and the space bar start it.
     Raises ValueError for images of different shapes, and for a rate or an amplification out of its range.
     """
 
@@ -54,7 +54,7 @@ class BlinkComparator(AskedWidget):
                 model.validate(image, name)
         if original.shape != fooled.shape or original.shape[:2] != (1, 3):
             raise ValueError(
-                "original and fooled must be one image each of the same shape (1, 3, H, W), got "
+                "original and fooled must be single images of the same shape (1, 3, H, W), got "
                 f"{tuple(original.shape)} and {tuple(fooled.shape)}"
             )
         for settings in [{"rate": rate}, *presets]:
@@ -65,7 +65,7 @@ class BlinkComparator(AskedWidget):
         super().__init__(rate=float(rate), presets=[dict(preset) for preset in presets])
 
     def answer_start(self) -> Reply:
-        """All that the page needs: both images, how far they are apart, and what the network says to them."""
+        """All that the page needs: both images, how far apart they are, and what the network says about them."""
         change = self.fooled - self.original
         judged = (self.original, self.fooled) if self.model else ()
         facts = {

@@ -1,4 +1,4 @@
-"""A question that is answered before the answer is seen: whoever has committed to a guess remembers the surprise."""
+"""A question to answer before seeing the answer: students who have committed to a guess remember the surprise."""
 
 import hashlib
 import textwrap
@@ -14,14 +14,14 @@ from ..figures import draw_image, new_figure
 from ..images import round_to_8bit, validate_images
 from .kit import AskedWidget, Reply, rgb, script, tallies
 
-MOST = 9  # choices: one per number key
+MOST = 9  # choices, one per number key
 LETTERS = "ABCDEFGHI"
 
 _alive: WeakSet = WeakSet()  # the widgets whose pages show the tally
 
 
 class Range(NamedTuple):
-    """Choices on a slider: from low to high, evenly or by factors (log); right is within a factor of the answer."""
+    """A slider from low to high, in equal steps or by factors (log); guesses within a factor of the answer count."""
 
     low: float
     high: float
@@ -31,31 +31,31 @@ class Range(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How many questions were guessed right, of those that were guessed at all."""
+    """How many questions were guessed correctly, out of those that were guessed."""
 
     right: int
     asked: int
 
 
 def tally(name: str = "course") -> Tally:
-    """The tally of all `GuessFirst` of this name since the kernel was started."""
+    """The tally of all `GuessFirst` with this name since the kernel started."""
     guesses = [right for _, right in _guesses(name).values()]
     return Tally(sum(guesses), len(guesses))
 
 
 def _guesses(name: str) -> dict[str, tuple[int | float, bool]]:
-    """By question, the guess and whether it was right."""
+    """For each question, the guess and whether it was right."""
     return tallies.setdefault(name, {})
 
 
 class GuessFirst(AskedWidget):
-    """A question, and choices to commit to before the answer is shown; a tally counts what was right.
+    """A question with choices to commit to before the answer is shown; a tally counts the right ones.
 
     choices: two to nine texts, or a `Range` of numbers. answer: the place of the right text from 0, the text itself,
         or a number in the range. pictures: images (1, 3, H, W) or (1, 1, H, W), shown in a row.
-    explanation: shown with the answer. tally: the name of the count that this question belongs to.
-    The page learns the answer only after the commitment, which is kept when the cell is run again.
-    Raises ValueError for an answer that is none of the choices, and for a range that is none.
+    explanation: shown with the answer. tally: the name of the tally that this question counts towards.
+    The page learns the answer only after the commitment, which survives another run of the cell.
+    Raises ValueError for an answer that is not one of the choices, and for an empty range.
     """
 
     _esm = script("guess")
@@ -86,7 +86,7 @@ class GuessFirst(AskedWidget):
             given.update(rgb(image))
         self._key = given.hexdigest()
         guesses = _guesses(tally)
-        if self._key in guesses:  # the answer may have been corrected since
+        if self._key in guesses:  # the answer may have been corrected in the meantime
             guess, _ = guesses[self._key]
             guesses[self._key] = (guess, self._is_right(guess))
         super().__init__(
@@ -137,7 +137,7 @@ class GuessFirst(AskedWidget):
         explanation: str = "",
         tally: str = "course",
     ) -> "GuessFirst":
-        """Which number from low to high? log: the slider goes by factors. within: the factor that counts as right."""
+        """Which number from low to high? log: the slider moves by factors. within: the factor that counts as right."""
         choices = Range(low, high, unit, log, within)
         return cls(question, choices, answer, pictures=pictures, explanation=explanation, tally=tally)
 
@@ -147,9 +147,9 @@ class GuessFirst(AskedWidget):
         return _guesses(self._tally).get(self._key, (None, False))[0]
 
     def commit(self, guess: int | float) -> bool:
-        """Commit to a choice by its place, or to a number; whether it is right. Raises ValueError for a second time."""
+        """Commit to a choice, by its place, or to a number; whether it is right. ValueError for a second time."""
         if self.guess is not None:
-            raise ValueError("the commitment is made and cannot be changed: 'ask again' forgets it")
+            raise ValueError("you have already committed to an answer: 'ask again' forgets it")
         guess = _checked_guess(self._range, guess) if self._range else _checked_place(self.choices, guess)
         _guesses(self._tally)[self._key] = (guess, self._is_right(guess))
         _count_again(self._tally)
@@ -180,7 +180,7 @@ class GuessFirst(AskedWidget):
     # ------------------------------------------------------------------------------------------ what the page asks
 
     def answer_begin(self) -> Reply:
-        """The pictures; and the answer, if somebody has committed already."""
+        """The pictures and, after a commitment, the answer."""
         pictures = [rgb(image) for image in self.pictures]
         return {"widths": [image.shape[3] for image in self.pictures], **self._shown()}, pictures
 
@@ -190,11 +190,11 @@ class GuessFirst(AskedWidget):
         return self._shown()
 
     def answer_show(self) -> dict:
-        """The answer without a guess, which is not counted."""
+        """The answer without a guess, which does not count."""
         return {"answer": self._answer_shown()}
 
     def answer_again(self) -> dict:
-        """As if it had never been asked."""
+        """Forget the guess, as if the question had never been asked."""
         self.ask_again()
         return {}
 
@@ -220,7 +220,7 @@ class GuessFirst(AskedWidget):
 
 
 def _count_again(name: str) -> None:
-    """Tell every page that shows this tally."""
+    """Update every page that shows this tally."""
     for widget in list(_alive):
         if widget._tally == name:
             widget.score = tally(name)._asdict()
@@ -240,22 +240,22 @@ def _checked_place(choices: Sequence[str], answer: object) -> int:
     if isinstance(answer, str) and answer in choices:
         return choices.index(answer)
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
-        raise ValueError(f"{answer!r} is none of the choices: use a place from 0 to {len(choices) - 1}, or a text")
+        raise ValueError(f"{answer!r} is not one of the choices: use a place from 0 to {len(choices) - 1}, or a text")
     return answer
 
 
 def _checked_number(numbers: Range, answer: object) -> float:
     if not 0 <= numbers.low < numbers.high or (numbers.log and numbers.low == 0):
         raise ValueError(
-            f"low must be at least 0, with log more than 0, and less than high, got {numbers.low} and {numbers.high}"
+            f"low must be at least 0 (above 0 with log) and less than high, got {numbers.low} and {numbers.high}"
         )
     if numbers.within < 1:
-        raise ValueError(f"within is a factor and at least 1, got {numbers.within}")
+        raise ValueError(f"within must be a factor of at least 1, got {numbers.within}")
     return _checked_guess(numbers, answer)
 
 
 def _checked_guess(numbers: Range, guess: object) -> float:
     is_number = isinstance(guess, (int, float)) and not isinstance(guess, bool)
     if not is_number or not numbers.low <= guess <= numbers.high:
-        raise ValueError(f"there must be a number from {numbers.low:g} to {numbers.high:g}, got {guess!r}")
+        raise ValueError(f"the guess must be a number from {numbers.low:g} to {numbers.high:g}, got {guess!r}")
     return float(guess)

@@ -23,8 +23,8 @@ from ..starts import PICTURES, load_image
 
 HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
-NO_TWINS = "FOOLING_NO_TWINS"  # set where every reader has a kernel, as in a lecture: drawing them takes seconds
-EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages say all that a student needs
+NO_TWINS = "FOOLING_NO_TWINS"  # set where every reader has a kernel, as in a lecture, since drawing twins takes seconds
+EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages are for students
 
 Reply = tuple[dict, list[bytes]]
 
@@ -36,22 +36,22 @@ class Kept:
         self.__dict__.update(values)
 
 
-_kept: dict[Hashable, tuple[Hashable, Kept]] = {}  # by place, the latest only: a network takes a lot of memory
-_made: dict[Hashable, tuple[str, int]] = {}  # by cell and kind of widget: the last run, and how many it has made before
-tallies: dict[str, dict] = {}  # of the questions that are answered before the answer is seen
+_kept: dict[Hashable, tuple[Hashable, Kept]] = {}  # the latest at each place: networks take much memory
+_made: dict[Hashable, tuple[str, int]] = {}  # by cell and kind of widget: the last run, and its widgets so far
+tallies: dict[str, dict] = {}  # of the questions that students answer before they see the answer
 
 
 def forget() -> None:
-    """Let go of what the widgets keep for a second run of their cells: settings, tallies, pictures, networks.
+    """Forget what the widgets keep for another run of their cells: settings, tallies, pictures, networks.
 
-    A widget that is still on a page asks for its cell to be run again.
+    A widget that is still on a page then asks the reader to run its cell again.
     """
     _kept.clear()
     tallies.clear()
 
 
 def _running_cell() -> tuple[Hashable, str] | None:
-    """The cell that runs now, by its id or else by its code, and this run of it; `None` outside of a notebook."""
+    """The cell that is running, by its id or else by its code, and this run of it; `None` outside a notebook."""
     message = getattr(get_ipython(), "get_parent", dict)()
     if message.get("header", {}).get("msg_type") != "execute_request":
         return None
@@ -59,7 +59,7 @@ def _running_cell() -> tuple[Hashable, str] | None:
 
 
 def _place(kind: str) -> Hashable:
-    """Where a widget of this kind is being made: the same again when its cell is run again."""
+    """Where a widget of this kind is being made; the place is the same when its cell is run again."""
     cell = _running_cell()
     if cell is None:
         return kind
@@ -91,7 +91,7 @@ def rgb(image: Tensor) -> bytes:
 
 
 def fingerprint(*tensors: Tensor) -> str:
-    """A short text that differs where the numbers of these tensors differ."""
+    """A short text that differs if any number in these tensors differs."""
     found = hashlib.sha256()
     for tensor in tensors:
         found.update(str(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -101,24 +101,24 @@ def fingerprint(*tensors: Tensor) -> str:
 def named_image(
     model: Classifier, name: str, starts: Mapping[str, Callable[[Classifier], Tensor]], names: Sequence[str]
 ) -> Tensor:
-    """A picture (1, 3, size, size) that a page asks for, one of `starts` or built-in; ValueError lists `names`."""
+    """A picture (1, 3, size, size) that a page asks for, from `starts` or built in. ValueError lists `names`."""
     if name in starts:
         return starts[name](model)
-    if name not in PICTURES:  # what a page asks for must never be taken for a file or an address
+    if name not in PICTURES:  # a name from a page must never be read as a file or an address
         raise ValueError(f"no picture is called {name!r}: choose from {', '.join(names)}")
     return load_image(name, model.input_size, device=model.device)
 
 
 def names_apart(labels: Sequence[str], indices: Sequence[int]) -> list[str]:
-    """The labels, with their index behind those that several classes share."""
+    """The labels, followed by their index where several classes share one."""
     count = Counter(labels)
     return [f"{label} ({i})" if count[label] > 1 else label for label, i in zip(labels, indices, strict=True)]
 
 
 def change_sizes(change: Tensor) -> dict[str, float]:
-    """How large a change of an image is: L2 in pixel units, RMS and the largest in grey levels.
+    """The size of a change: L2 in pixel units, RMS and largest value in grey levels.
 
-    `distances` says more, and takes too long for every frame of a player.
+    `distances` says more, but takes too long for every frame of a player.
     """
     return {
         "l2": change.norm().item(),
@@ -128,10 +128,10 @@ def change_sizes(change: Tensor) -> dict[str, float]:
 
 
 class WithTwin:
-    """Mixed into a widget, before the widget's class: where no kernel runs, on a web page, a figure is seen instead."""
+    """A mixin, placed before the widget's class: without a kernel, as on a web page, readers see a figure."""
 
     def twin(self) -> Figure | None:
-        """What a reader sees there."""
+        """The figure that they see."""
         return None
 
     def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict] | None:
@@ -141,7 +141,7 @@ class WithTwin:
         if twin is None:
             return found
         file = io.BytesIO()
-        # small: a lesson has many
+        # small, because a lesson has many
         twin.savefig(file, format="png", facecolor="white", dpi=75, bbox_inches="tight", pad_inches=0.05)
         data, metadata = found
         return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
@@ -157,9 +157,9 @@ class WithTwin:
 
 
 class AskedWidget(WithTwin, anywidget.AnyWidget):
-    """A widget whose page asks and whose Python answers: question "name" is answered by the method `answer_name`.
+    """A widget whose page asks and whose Python answers: the method `answer_name` answers the question "name".
 
-    An answer is a dictionary, or one with a list of bytes. An error is an answer too: the page shows its message.
+    An answer is a dictionary, or a dictionary and a list of bytes. Errors are answers, too: the page shows the message.
     presets: dictionaries with a "title"; the page offers them as buttons and on the number keys.
     """
 
@@ -170,9 +170,9 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
         self.on_msg(self._receive)
 
     def _keep(self, key: Hashable, make: Callable[[], "Kept"]) -> None:
-        """Go on with what the last run of this cell has left if it was made with the same `key`, or with `make()`.
+        """Continue with what the last run of this cell left behind, if its `key` was the same, or else with `make()`.
 
-        On a page the widget does not keep it alive, because Jupyter never lets go of a widget.
+        In a notebook, the widget itself does not keep this alive, because Jupyter never forgets a widget.
         """
         place = _place(type(self).__name__)
         if place not in _kept or _kept[place][0] != key:
@@ -184,7 +184,7 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
     def _state(self) -> Kept:
         state = self._held()
         if state is None:
-            raise ValueError("this widget was let go of, because its cell was run again: run the cell again")
+            raise ValueError("this widget was replaced or forgotten: run its cell again")
         return state
 
     @property
@@ -193,13 +193,13 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
         return self._state.model
 
     def _receive(self, _widget: object, question: object, buffers: object = None) -> None:
-        """Give one answer to every question, whatever is in it and whatever happens."""
+        """Give exactly one answer to every question, whatever it contains and whatever happens."""
         question = question if isinstance(question, dict) else {}
         head, content = {"id": question.get("id")}, []
         try:
             answer = self._answer(question, buffers or [])
             body, content = answer if isinstance(answer, tuple) else (answer, [])
-        except (Exception, KeyboardInterrupt) as error:  # what is raised in a callback is seen by nobody
+        except (Exception, KeyboardInterrupt) as error:  # nobody sees what a callback raises
             body = {"error": words(error)}
         self.send({**head, **(body or {})}, content)
 

@@ -1,4 +1,4 @@
-"""An image in the page that is drawn again while a loop runs."""
+"""An image on the page that is redrawn while a loop runs."""
 
 import ipywidgets
 from torch import Tensor
@@ -7,7 +7,7 @@ from .kit import png
 
 
 class LiveImage(ipywidgets.Image):
-    """An image in the page that is replaced without flicker: `display(screen)` once, then `screen.show(image)`."""
+    """An image on the page that is replaced without flicker: `display(screen)` once, then `screen.show(image)`."""
 
     def __init__(self, width: str = "100%"):
         super().__init__(format="png", layout=ipywidgets.Layout(width=width, min_height="40px"))

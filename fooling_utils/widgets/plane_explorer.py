@@ -1,4 +1,4 @@
-"""A map of classes on a plane through three pictures that gets finer while one watches, and the image of each place."""
+"""A map of classes on a plane through three pictures, which gets finer as you watch, and the image at each place."""
 
 import time
 import weakref
@@ -20,12 +20,12 @@ from ..regions import Extent, RegionMap, on_plane, plane_through, refine_map
 from ..starts import PICTURES, load_image, uniform_noise
 from .kit import AskedWidget, Kept, Reply, fingerprint, named_image, rgb, script
 
-SIZES = (17, 33, 49)  # places along a side: on two cores, the whole map takes about 5, 20 and 40 seconds
+SIZES = (17, 33, 49)  # places along a side; on two cores, the whole map takes about 5, 20 or 40 seconds
 SIZE, COARSE = 33, 16  # at most every 16th row and column first: 9 images, or 16 of the largest map
 BATCH = 4  # images between two looks at the clock
-SECONDS = 0.1  # of work per question, and what the last batch takes: a pointer that moves does not wait longer
-MARGIN = 0.2  # around the three pictures, of the distance between the outermost
-LARGE = 0.03  # the share of the map from which a region gets its name written into it
+SECONDS = 0.1  # of work per question, plus the last batch, so that a moving pointer does not wait longer
+MARGIN = 0.2  # around the three pictures, as a share of the distance between the outermost ones
+LARGE = 0.03  # the share of the map from which a region's name is written into it
 STARTS = {
     "noise": lambda model: uniform_noise(size=model.input_size, device=model.device),
     "fooled bus": lambda model: load_image(data.path("fooled_bus"), model.input_size, device=model.device),
@@ -39,7 +39,7 @@ PRESETS = (
 
 
 class Filling:
-    """A map that is whole at any time, blocks where it is coarse; each `go_on` computes a little more, coarse to fine.
+    """A map that is complete at any time, in blocks where it is coarse. Each `go_on` computes a little more.
 
     predict: from points (N, 2) to probabilities (N, classes). classes: how many. size: places along a side.
     """
@@ -51,23 +51,23 @@ class Filling:
 
     @property
     def computed(self) -> int:
-        """How many places are computed."""
+        """The number of places that have been computed."""
         return len(self._known)
 
     @property
     def done(self) -> bool:
-        """Whether every place is computed."""
+        """Whether every place has been computed."""
         return self.computed == self.size**2
 
     def go_on(self, seconds: float = SECONDS) -> None:
-        """Compute for about this long, but at least the coarsest map, or later one batch."""
+        """Compute for about this long, but at least the coarsest map or, later, one batch."""
         if self.done:
             return
         end = time.perf_counter() + seconds
         coarsest, wanted, left, before = self.found is None, 0, 0, self.computed
 
         def look_up(points: Tensor) -> Tensor:
-            """What is known of these points; for those that must wait for another time, what the coarser map says."""
+            """What is known about these points and, for those that must wait, what the coarser map says."""
             nonlocal wanted, left, coarsest
             places = [tuple(place) for place in points.tolist()]
             missing = [place for place in places if place not in self._known]
@@ -79,7 +79,7 @@ class Filling:
             answers = torch.tensor([self._known.get(place) or self._coarser(place) for place in places])
             return torch.zeros(len(places), self._classes).scatter_(1, answers[:, 1:].long(), answers[:, :1])
 
-        # from the start each time: what is known costs nothing
+        # from the start each time, since what is known costs nothing
         for found in refine_map(look_up, self._extent, self.size, coarse=min(COARSE, self.size // 2)):
             self.found = found if left < wanted else self.found
             if left:
@@ -93,7 +93,7 @@ class Filling:
 
 
 class Whole:
-    """A map that was computed before, as a `Filling` with nothing left to do."""
+    """A finished map, as a `Filling` with nothing left to do."""
 
     done = True
 
@@ -101,11 +101,11 @@ class Whole:
         self.found, self.size, self.computed = found, len(found.labels), found.labels.numel()
 
     def go_on(self, seconds: float = 0) -> None:
-        """There is nothing to do."""
+        """Do nothing."""
 
 
 def survey_through(images: Mapping[str, Tensor]) -> Survey:
-    """The plane through three named images (1, 3, H, W), and the part of it around them."""
+    """The plane through three named images (1, 3, H, W), and the part around them."""
     plane = plane_through(*images.values())
     places = plane.coordinates(torch.cat(list(images.values())))
     (left, bottom), (right, top) = places.amin(0).tolist(), places.amax(0).tolist()
@@ -129,13 +129,13 @@ class _State(Kept):
 
 
 class PlaneExplorer(AskedWidget):
-    """A map of classes that gets finer while one watches, and the image of the place under the pointer or the cross.
+    """A map of classes that gets finer as you watch, and the image at the pointer or the cross.
 
     survey: a plane, the part of it that is mapped, and its named images. found: a map of it, if there is one.
     size: places along a side of the map that is computed, one of `SIZES`.
     presets: dictionaries with a title, and any of x and y (shares of the map, 0 to 1), corner (0, 1 or 2, for one of
-        the three pictures) and pictures (three names); for the number keys.
-    Raises ValueError for a map of another part of the plane, or a preset that cannot be.
+        the three pictures) and pictures (three names), for the number keys.
+    Raises ValueError for a map of another part of the plane, or an impossible preset.
     """
 
     _esm = script("plane_explorer")
@@ -170,7 +170,7 @@ class PlaneExplorer(AskedWidget):
         c: str | Tensor = "coffee",
         **options,
     ) -> "PlaneExplorer":
-        """An explorer of the plane through three pictures, each a name out of `PICTURES`, "noise", "fooled bus", or an
+        """An explorer of the plane through three pictures, each a name from `PICTURES`, "noise", "fooled bus", or an
         image (1, 3, size, size)."""
         images = {}
         for given, place in zip((a, b, c), ("first", "second", "third"), strict=True):
@@ -225,7 +225,7 @@ class PlaneExplorer(AskedWidget):
         if isinstance(size, bool) or size not in offered:
             raise ValueError(f"size must be one of {', '.join(map(str, offered))}, got {size!r}")
         if chosen != state.chosen:
-            state.colours = {}  # those of its own pictures come first
+            state.colours = {}  # so that the colours of its own pictures come first
         state.chosen, state.size = chosen, size
 
     def _sizes(self, chosen: tuple[str, ...]) -> list[int]:
@@ -253,7 +253,7 @@ class PlaneExplorer(AskedWidget):
         return torch.tensor([[left + x * (right - left), bottom + y * (top - bottom)]])
 
     def image_at(self, x: float, y: float) -> Tensor:
-        """The image (1, 3, H, W) at a place given in shares of the map, from 0 at the left and at the bottom to 1."""
+        """The image (1, 3, H, W) at a place, given in shares of the map, from 0 at the left and bottom to 1."""
         return self._legal(self.survey.plane.images(self._point(x, y)))
 
     def _legal(self, images: Tensor) -> Tensor:
@@ -261,8 +261,8 @@ class PlaneExplorer(AskedWidget):
 
     @property
     def marks(self) -> list[dict]:
-        """The named images of the plane: name, and x and y in shares of the map; some may be outside, below 0 or above
-        1."""
+        """The named images of the plane: name, and x and y in shares of the map. Some may lie outside, below 0 or
+        above 1."""
         survey = self.survey
         left, right, bottom, top = survey.extent
         places = survey.plane.coordinates(torch.cat(list(survey.images.values()))).tolist()
@@ -284,7 +284,7 @@ class PlaneExplorer(AskedWidget):
         return self.answer_map()
 
     def answer_choose(self, pictures: Sequence[str] = (), size: int | None = None) -> Reply:
-        """The map of other pictures, or of another size, as far as it is known."""
+        """The map of other pictures or of another size, as far as it is computed."""
         self.choose(*pictures, size=size)
         self._state.place = None if pictures else self._state.place
         return self.answer_begin()
@@ -316,7 +316,7 @@ class PlaneExplorer(AskedWidget):
         return facts, [pixels.tobytes()]
 
     def _colours(self, found: RegionMap) -> dict[int, str]:
-        """The colours of the largest classes: the pictures' own first, and each keeps its colour as the map changes."""
+        """The colours of the largest classes: those of the pictures first; each keeps its colour as the map changes."""
         wanted, before = region_colours([found.labels]), self._state.colours
         if len(self.model.labels) <= 3:
             return wanted
@@ -363,7 +363,7 @@ def _check_map(found: RegionMap, extent: Extent) -> None:
     if found.labels.shape[0] != found.labels.shape[1]:
         raise ValueError(f"the map must have as many rows as columns, got {tuple(found.labels.shape)}")
     if not np.allclose(found.extent, extent, rtol=1e-4):
-        raise ValueError(f"the map shows {found.extent} and the survey {extent}: make the map with survey.extent")
+        raise ValueError(f"the map shows {found.extent}, but the survey {extent}: make the map with survey.extent")
 
 
 def _regions(
@@ -371,7 +371,7 @@ def _regions(
 ) -> list[dict]:
     """The classes that have a colour, the largest first: label, colour, share of the map.
 
-    And, where a name has room, its place: x and y in shares of the map.
+    If there is room for a name, it also has a place: x and y in shares of the map.
     """
     count = found.labels.flatten().bincount(minlength=len(names))
     largest_first = sorted(colours, key=lambda index: -count[index].item())

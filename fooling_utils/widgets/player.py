@@ -21,9 +21,9 @@ from ..steps import Step, adam_step, sign_step, unit_step
 from .kit import AskedWidget, Kept, Reply, change_sizes, fingerprint, named_image, names_apart, rgb, script
 
 LEVEL = 1 / 255
-LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers cut the connection at a message of 10 MB
-MOST_FRAMES = 4  # in one answer: a pause must not come late
-STEPS = 10_000  # of one run, far more than anybody watches
+LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers close the connection at messages of 10 MB
+MOST_FRAMES = 4  # in one answer, so that a pause takes effect at once
+STEPS = 10_000  # in one run, far more than anyone watches
 
 
 class Method(NamedTuple):
@@ -64,9 +64,9 @@ class FoolingPlayer(AskedWidget):
     picture: the name of a built-in picture (see `PICTURES`), "noise", "grey", or a name in `pictures`.
     target: a class, by name or index. method: one of `METHODS`. size: the size of a step, in the method's unit.
     pictures: more images (1, 3, size, size) by name, size being the model's `input_size`.
-    until: it pauses where the target's probability is more than this.
+    until: it pauses when the target's probability exceeds this.
     presets: dictionaries with a title and any of picture, target, method and size.
-    Raises ValueError for a name that does not exist, or an image that does not fit the model.
+    Raises ValueError for an unknown name, or an image that does not fit the model.
     """
 
     _esm = script("player")
@@ -178,7 +178,7 @@ class FoolingPlayer(AskedWidget):
         return {**facts, **chosen}, [*pixels, rgb(self.original)]
 
     def answer_start(self, **settings: object) -> Reply:
-        """Begin with other settings; those that are not named stay, and a method brings its own size."""
+        """Begin with other settings. Those that are not given stay the same, and a method brings its own step size."""
         if "method" in settings:
             settings = {"size": None} | settings
         self.start(**{**self._state.settings, **settings})
@@ -190,9 +190,9 @@ class FoolingPlayer(AskedWidget):
         return self._shown()
 
     def answer_frames(self, count: int, wait: bool = False) -> Reply:
-        """The next frames, 1 to 4: one answer for several costs one way to the page and back.
+        """The next frames, 1 to 4: several in one answer cost only one round trip to the page.
 
-        wait: stop at the target; whoever has arrived gets the same frame again.
+        wait: stop at the target; after that, the answer is the same frame again.
         """
         whole(1, MOST_FRAMES, count=count)
         shown = []
@@ -203,14 +203,14 @@ class FoolingPlayer(AskedWidget):
         return {"frames": list(facts)}, [one for (one,) in pixels]
 
     def answer_saved(self) -> dict:
-        """What the network says to the result once it was saved as a PNG file, which rounds it to 8 bit."""
+        """What the network says about the result after saving it as a PNG file, which rounds it to 8 bit."""
         top = self.model.top(round_to_8bit(self.frame.image), 1)[0]
         survives = top.index == self._state.settings["target"]
         found = {"label": self.names[top.index], "probability": top.probability}
         return {"saved": {"index": self.frame.index, "survives": survives, **found}}
 
     def answer_upload(self, name: str, content: bytes) -> Reply:
-        """Start with a picture of the student's."""
+        """Start with the student's own picture."""
         return self.answer_start(picture=self.add(name, content))
 
     def answer_address(self, address: str) -> Reply:
@@ -232,7 +232,7 @@ class FoolingPlayer(AskedWidget):
         return facts, [rgb(frame.image)]
 
     def twin(self) -> Figure:
-        """The picture with its top five, or before and after as many frames as are shown."""
+        """The picture with its top five or, after the first frame, before and after."""
         if not self.frame.index:
             return top_five(self.model, self.original)
         return triptych(self.model, self.original, self.frame.image, self._state.settings["target"])

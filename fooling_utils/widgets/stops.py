@@ -1,4 +1,4 @@
-"""Images along a way, one stop after the other: a change that grows from nothing, a prior that is taken away."""
+"""Images along a path, one stop at a time: a change that grows from nothing, a prior that is taken away."""
 
 import itertools
 import math
@@ -22,13 +22,13 @@ from .kit import AskedWidget, Kept, Reply, fingerprint, rgb, script
 if TYPE_CHECKING:
     import pandas as pd
 
-AT_ONCE = 4  # sizes per answer: a question in between waits for so many
-TOLERANCE = 1e-3  # of a size: how exactly a change is scaled to it
+AT_ONCE = 4  # sizes per answer; another question waits for at most this many
+TOLERANCE = 1e-3  # of a size: the precision to which a change is scaled
 SIZES = 25
 
 
 class _Stops(AskedWidget):
-    """A widget with a row of stops, one of which is shown; which one is kept for a second run of the cell."""
+    """A widget with a row of stops, one of which is shown and remembered for the next run of the cell."""
 
     _esm = script("stops")
     kind = traitlets.Unicode().tag(sync=True)
@@ -54,17 +54,17 @@ class _Stops(AskedWidget):
 
 
 class EpsilonExplorer(_Stops):
-    """What a change does as it grows: the network's answer over its size, beside random noise of the same size.
+    """What a change does as it grows: the network's output over its size, compared with random noise of the same size.
 
-    image: (1, 3, H, W). change: (1, 3, H, W), a direction; only its sizes are changed. target: a class.
-    own: a class, by default the network's first for `image`. seed: of the noise, which is Gaussian.
-    sizes: L2 of the change, increasing; by default 25 from 0 to 3 times that of `change`, the thirteenth that of
-        `change` itself, denser near 0, and 1 and 8 grey levels RMS among them where they are within.
+    image: (1, 3, H, W). change: (1, 3, H, W), a direction to be scaled. target: a class.
+    own: a class, by default the network's top class for `image`. seed: of the noise, which is Gaussian.
+    sizes: L2 of the change, increasing; by default 25 from 0 to 3 times that of `change`, the thirteenth being
+        that of `change` itself, denser near 0, and including 1 and 8 grey levels RMS if in range.
     presets: dictionaries with a title and one of size (L2), levels (grey levels RMS), and enough (the smallest size at
         which the target is the top class).
-    Every size is measured on what the network sees, after cutting off at black and white and rounding to 8 bit, which
-    erase much of a small change: the change is scaled until what is left of it has the size, or where rounding leaves
-    a gap there the next that is possible, and the noise until it is of the same size as the change.
+    Sizes are measured on what the network sees, after clipping to black and white and rounding to 8 bit, which erase
+    much of a small change. So the change is scaled until what is left has the wanted size, or the next possible one
+    where rounding leaves a gap, and the noise is scaled until it has the same size as the change.
     Raises ValueError for a shape that does not fit, an unknown class, a change of zero, and sizes out of reach.
     """
 
@@ -86,11 +86,11 @@ class EpsilonExplorer(_Stops):
         validate_images(change, bounds=None, name="change")
         if image.shape != change.shape or image.shape[:2] != (1, 3):
             raise ValueError(
-                "image and change must be one image each of the same shape (1, 3, H, W), got "
+                "image and change must be single images of the same shape (1, 3, H, W), got "
                 f"{tuple(image.shape)} and {tuple(change.shape)}"
             )
         if not change.any():
-            raise ValueError("change is 0 everywhere, which is no direction: use fooled - image")
+            raise ValueError("change is 0 everywhere, so it has no direction: use fooled - image")
         self.image = round_to_8bit(image)
         self.target = model.index(target)
         self.own = model.top(self.image, 1)[0].index if own is None else model.index(own)
@@ -102,7 +102,7 @@ class EpsilonExplorer(_Stops):
         self._level = math.sqrt(image.numel()) / 255  # L2 of one grey level RMS
         self.sizes = _default_sizes(change.norm().item(), self._level) if sizes is None else _checked(sizes)
         for name in self._ways:
-            self._scale(name, self.sizes[-1])  # raises where it cannot be reached
+            self._scale(name, self.sizes[-1])  # raises if the size is out of reach
         key = (weakref.ref(model), fingerprint(image, change), self.own, self.target, *self.sizes, seed)
         self._keep(key, lambda: Kept(model=model, place=0, rows={}))
         if presets is None:
@@ -124,12 +124,12 @@ class EpsilonExplorer(_Stops):
             if self._row(place)["change"]["index"] == self.target:
                 return place
         raise ValueError(
-            f"{self.model.labels[self.target]!r} is the top class at no size up to {self.sizes[-1]:.3g}: "
+            f"{self.model.labels[self.target]!r} is not the top class at any size up to {self.sizes[-1]:.3g}: "
             "give larger sizes, or a change that leads to it"
         )
 
     def table(self) -> "pd.DataFrame":
-        """What is measured at every size, as a table with a row per stop; it measures what is missing."""
+        """The measurements at every size, as a table with a row per stop. Missing ones are made."""
         import pandas as pd
 
         self._measure(range(len(self.sizes)))
@@ -146,7 +146,7 @@ class EpsilonExplorer(_Stops):
         return pd.DataFrame(rows)
 
     def twin(self) -> Figure:
-        """The curves, from every third size: the others are left for the page to ask about."""
+        """The curves, from every third size; the page asks for the others."""
         places = range(0, len(self.sizes), 1 if len(self.sizes) < 9 else 3)
         self._measure(places)
         lines = {}
@@ -165,7 +165,7 @@ class EpsilonExplorer(_Stops):
         return {"place": self.place, "sizes": self.sizes, "level": self._level, **labels}
 
     def answer_measure(self) -> dict:
-        """Some more sizes, and all that was measured so far; when nothing is missing, that is all."""
+        """Measure a few more sizes, if any are missing; all measurements so far."""
         rows = self._state.rows
         self._measure([place for place in range(self._count) if place not in rows][:AT_ONCE])
         return {"rows": [[place, rows[place]] for place in sorted(rows)]}
@@ -185,7 +185,7 @@ class EpsilonExplorer(_Stops):
         return self._state.rows[place]
 
     def _measure(self, places: Sequence[int]) -> None:
-        """Classify the images of these stops, change and noise in one batch, unless that was done before."""
+        """Classify the images of these stops, change and noise in one batch, unless that has been done."""
         rows = self._state.rows
         missing = [(place, way) for place in places if place not in rows for way in self._ways]
         if not missing:
@@ -216,14 +216,14 @@ class EpsilonExplorer(_Stops):
         return (image - self.image).norm().item()
 
     def _scale(self, way: str, size: float) -> float:
-        """How far to go so that the change has this L2 size, after clipping and rounding; it grows with the scale."""
+        """The scale at which the change has this L2 size after clipping and rounding."""
         low, high = 0.0, size
         while (reached := self._size(self._at(way, high))) < (1 - TOLERANCE) * size:
             low, high = high, 2 * high
             if high > 1e6 * size:
                 raise ValueError(
-                    f"the size {size:.4g} is out of reach: from {reached:.4g} on the {way} would be darker than black "
-                    "and brighter than white. Give smaller sizes"
+                    f"the size {size:.4g} is out of reach: beyond {reached:.4g}, the {way} would be darker than black "
+                    "and brighter than white. Use smaller sizes"
                 )
         while reached > (1 + TOLERANCE) * size and high - low > 1e-6 * high:
             middle = (low + high) / 2
@@ -249,7 +249,7 @@ class EpsilonExplorer(_Stops):
         return [*presets[:1], {"title": "just enough", "enough": True}, *presets[1:]]
 
     def _preset(self, preset: dict) -> dict:
-        """A preset with the stop that it means, where that is known without measuring."""
+        """A preset with its stop, if that is known without measuring."""
         if preset.get("enough"):
             return preset
         size = preset["size"] if "size" in preset else preset.get("levels", math.nan) * self._level
@@ -262,7 +262,7 @@ class EpsilonExplorer(_Stops):
 
 
 def _default_sizes(natural: float, level: float) -> list[float]:
-    """From 0 to 3 times the natural size, half of them up to it; those next to 1 and 8 grey levels are moved there."""
+    """From 0 to 3 times the natural size, half of them up to it; the ones closest to 1 and 8 grey levels move there."""
     sizes = [3 * natural * (k / (SIZES - 1)) ** math.log2(3) for k in range(SIZES)]
     fixed = {0: 0.0, SIZES // 2: natural, SIZES - 1: 3 * natural}
     for size in (level, 8 * level):
@@ -276,18 +276,18 @@ def _checked(sizes: Sequence[float]) -> list[float]:
     sizes = [float(size) for size in sizes]
     increasing = all(a < b for a, b in itertools.pairwise(sizes))
     if len(sizes) < 2 or not increasing or not sizes[0] >= 0 or not math.isfinite(sizes[-1]):
-        raise ValueError(f"sizes must be two or more L2 sizes, from 0 on and increasing, got {sizes}")
+        raise ValueError(f"sizes must be two or more increasing L2 sizes of at least 0, got {sizes}")
     return sizes
 
 
 class PriorExplorer(_Stops):
     """Images in a row, from a full prior to none, one at a time, with the top five of one network or of two.
 
-    images: (N, 3, H, W), or a list of (1, 3, H, W), of any sizes that the networks take. titles: one per image.
-    models: {name: network}, one or two. label: a class that is marked, and shown where it is not among the five.
+    images: (N, 3, H, W), or a list of (1, 3, H, W), of any size that the networks take. titles: one per image.
+    models: {name: network}, one or two. label: a class to mark, shown even if it is not among the five.
     description: the name of the slider. presets: dictionaries with a title and a place, from 0; by default the first
         nine stops, with their titles up to a colon or the end of the line.
-    Raises ValueError where the numbers of images and titles differ, for an unknown class or an impossible stop.
+    Raises ValueError if the numbers of images and titles differ, and for an unknown class or stop.
     """
 
     titles = traitlets.List().tag(sync=True)
@@ -336,7 +336,7 @@ class PriorExplorer(_Stops):
         return self._state.models
 
     def answers(self, place: int) -> list[dict]:
-        """For each network its name, its top five of the image of a stop, and where the marked class is."""
+        """For each network: its name, its top five for the image at a stop, and the rank of the marked class."""
         answers = self._state.answers
         if place not in answers:
             answers[place] = [self._judged(name, self.images[place]) for name in self.models]

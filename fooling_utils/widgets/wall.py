@@ -1,4 +1,4 @@
-"""A wall of champions, one small picture per class, that fills while evolution runs; each can be looked at."""
+"""A wall of champions, one small picture per class, that fills while evolution runs. Each can be examined."""
 
 import hashlib
 import weakref
@@ -18,11 +18,11 @@ from ..models import Classifier
 from ..objectives import Label
 from .kit import AskedWidget, Kept, Reply, names_apart, rgb, script
 
-SMALL = 24  # pixels, the longer side of a thumbnail; smaller images are sent as they are
-AT_ONCE = 80  # thumbnails per answer where many are missing
-ASKED = 64  # champions that the second network is asked about, the most confident first
+SMALL = 24  # pixels, the longer side of a thumbnail; smaller images stay as they are
+AT_ONCE = 80  # thumbnails per answer, if many are missing
+ASKED = 64  # champions to show to the second network, the most confident first
 BATCH = 16
-ENDLESS = 10**9  # generations; nobody stays so long
+ENDLESS = 10**9  # generations; nobody stays that long
 KINDS = ("play", "best", "agree", "label")
 
 
@@ -37,12 +37,12 @@ class _State(Kept):
 
 
 class ChampionsWall(AskedWidget):
-    """Evolve a champion for every class, and see all of them as small pictures, the brighter the more confident.
+    """Evolve a champion for every class and see them all as small pictures, which are brighter if more confident.
 
     model: a network that takes images (3, H, W) or (1, H, W). encoding: `direct(...)` or `cppn(...)`.
-    second: another network with the same classes, which is asked about the champions, too.
-    archive: champions to show; evolution goes on from them. targets: the classes, all unless given.
-    population, seed: as for `evolve`. per_question: generations that are computed before the page draws again.
+    second: another network with the same classes, to be asked about the champions as well.
+    archive: champions to show and to continue from. targets: the classes; all unless given.
+    population, seed: as for `evolve`. per_question: generations between two updates of the page.
     presets: dictionaries with a title and one of play (True), best (1 for the most confident champion, 2 for the next),
         agree (1 for the champion that the second network agrees with most), and label (a class).
     Raises ValueError for a network that takes no images, a second one with other classes, a preset that does not fit,
@@ -67,9 +67,9 @@ class ChampionsWall(AskedWidget):
         presets: Sequence[Mapping] | None = None,
     ):
         if len(model.input_shape) != 3 or model.input_shape[0] not in (1, 3):
-            raise ValueError(f"a wall shows images (3, H, W) or (1, H, W), and this network takes {model.input_shape}")
+            raise ValueError(f"a wall shows images (3, H, W) or (1, H, W), but this network takes {model.input_shape}")
         if second and (second.labels != model.labels or second.input_shape[0] != model.input_shape[0]):
-            raise ValueError("the second network must know the same classes, and take images with as many channels")
+            raise ValueError("the second network must have the same classes and the same number of channels")
         whole(per_question=per_question)
         self.encoding, self.per_question = encoding, per_question
         self._options = {"targets": targets, "population": population, "seed": seed}
@@ -78,7 +78,7 @@ class ChampionsWall(AskedWidget):
         networks = weakref.ref(model), second and weakref.ref(second)
         key = (*networks, encoding.name, str(targets), population, seed, _fingerprint(archive))
         self._keep(key, lambda: _State(model, second, archive, Wall(encoding, columns, SMALL)))
-        self._state.run = self._evolution()  # raises where something does not fit
+        self._state.run = self._evolution()  # raises if something does not fit
         if presets is None:
             presets = [{"title": "most confident", "best": 1}]
             presets += [{"title": "second agrees most", "agree": 1}] if second else []
@@ -99,9 +99,9 @@ class ChampionsWall(AskedWidget):
         return self._state.archive
 
     def generation(self) -> Archive:
-        """One generation more."""
+        """Evolve one more generation."""
         state = self._state
-        run, state.run = state.run or self._evolution(), None  # a run that breaks off does not go on
+        run, state.run = state.run or self._evolution(), None  # a run that failed cannot continue
         state.archive = next(run)
         state.run = run
         state.small.keep(state.archive, *state.children)
@@ -129,7 +129,7 @@ class ChampionsWall(AskedWidget):
         return {"height": height, "width": width, "at_once": AT_ONCE, "second": bool(self.second), **self._counts()}
 
     def answer_champions(self, first: int) -> Reply:
-        """Some champions that are there already, from place `first` on."""
+        """Some of the champions that exist already, from place `first` on."""
         whole(0, first=first)
         return self._sent(range(first, min(first + AT_ONCE, len(self.indices))) if self.archive else [])
 
@@ -142,7 +142,7 @@ class ChampionsWall(AskedWidget):
         return {"before": before, **facts}, content
 
     def answer_look(self, place: int) -> Reply:
-        """A champion at the size that the network sees, and what both networks say to it."""
+        """A champion at the size that the network sees, and what both networks say about it."""
         whole(0, place=place)
         image, index = self._image(place), self.indices[place]
         networks = {"this network": self.model} | ({"a second network": self.second} if self.second else {})
@@ -152,7 +152,7 @@ class ChampionsWall(AskedWidget):
         return {**facts, "opinions": opinions}, [rgb(image.expand(-1, 3, -1, -1))]
 
     def answer_agree(self, rank: int = 1) -> dict:
-        """Ask the second network about some more champions; in the end, the place of the one that it agrees with."""
+        """Ask the second network about more champions and, in the end, give the place of the one it agrees with."""
         whole(rank=rank)
         if not self.second:
             raise ValueError("there is no second network: use ChampionsWall(model, encoding, second=...)")
@@ -167,7 +167,7 @@ class ChampionsWall(AskedWidget):
         asked = len(places) - len(missing[BATCH:])
         if asked < len(places):
             return {"asked": asked, "of": len(places)}
-        self._state.agreement = {key: answers[key] for key in keys.values()}  # those of old champions are let go
+        self._state.agreement = {key: answers[key] for key in keys.values()}  # forget old champions
         order = sorted(places, key=lambda place: -answers[keys[place]][1])
         return {"asked": asked, "of": len(places), "place": order[min(rank, len(order)) - 1]}
 
@@ -178,7 +178,7 @@ class ChampionsWall(AskedWidget):
 
         def render(genomes: Tensor) -> Tensor:
             images = paint(genomes)
-            state.children = (genomes, images)  # painting them a second time would cost a good part of a generation
+            state.children = (genomes, images)  # painting them again would take a good part of a generation
             return images
 
         remembering = self.encoding._replace(render=render)
@@ -215,7 +215,7 @@ class ChampionsWall(AskedWidget):
     def _place(self, label: Label) -> int:
         index = self.model.index(label)
         if index not in self.indices:
-            raise ValueError(f"{label!r} is none of the {len(self.indices)} classes on this wall")
+            raise ValueError(f"{label!r} is not one of the {len(self.indices)} classes on this wall")
         return self.indices.index(index)
 
     def _sorted(self) -> list[int]:
@@ -239,7 +239,7 @@ class ChampionsWall(AskedWidget):
 
 
 def _opinion(network: Classifier, image: Tensor, index: int) -> dict:
-    """The top five of a network, and where the class `index` stands; it may be farther down."""
+    """The top five of a network, and the rank of the class `index`, which may be lower."""
     probabilities = network.probabilities(image)[0]
     rank = 1 + (probabilities > probabilities[index]).sum().item()
     own = {"label": network.labels[index], "probability": probabilities[index].item(), "rank": rank}
@@ -247,7 +247,7 @@ def _opinion(network: Classifier, image: Tensor, index: int) -> dict:
 
 
 def _fingerprint(archive: Archive | None) -> tuple | None:
-    """The same for an archive that was loaded a second time."""
+    """A key that is the same if an archive is loaded a second time."""
     if archive is None:
         return None
     content = archive.confidence.numpy().tobytes() + archive.random_state.numpy().tobytes()

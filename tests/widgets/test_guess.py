@@ -67,7 +67,7 @@ def test_a_number_is_right_within_a_factor(guess, right):
 
 @pytest.mark.parametrize("guess", [3, -1, True, None, "a unicorn", 0.5, [0]])
 def test_a_guess_that_is_no_choice_is_explained(guess):
-    assert "none of the choices" in Page(three()).ask("commit", guess=guess)[0]["error"]
+    assert "not one of the choices" in Page(three()).ask("commit", guess=guess)[0]["error"]
     assert tally() == (0, 0)
 
 
@@ -81,8 +81,8 @@ def test_a_number_out_of_the_range_is_explained(guess):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GuessFirst("?", ["a", "b"], "c"), "none of the choices"),
-        (lambda: GuessFirst("?", ["a", "b"], 2), "none of the choices"),
+        (lambda: GuessFirst("?", ["a", "b"], "c"), "not one of the choices"),
+        (lambda: GuessFirst("?", ["a", "b"], 2), "not one of the choices"),
         (lambda: GuessFirst("?", ["a"], 0), "2 to 9"),
         (lambda: GuessFirst("?", ["a", "a"], 0), "2 to 9"),
         (lambda: GuessFirst("?", list("abcdefghij"), 0), "2 to 9"),

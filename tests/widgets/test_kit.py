@@ -136,5 +136,5 @@ def test_a_widget_that_was_let_go_of_says_what_to_do(fresh):
     fresh.run("m = network()\nold = widgets.FoolingPlayer(m, 'grey', 'a')", "cell")
     fresh.run("m = network()\nnew = widgets.FoolingPlayer(m, 'grey', 'a')", "cell")
     ask = "old.send = lambda facts, *_: print(facts['error'])\nold._receive(old, {'id': 1, 'ask': 'frame'})"
-    assert fresh.run(ask, "ask").endswith("run the cell again")
+    assert fresh.run(ask, "ask").endswith("run its cell again")
     assert fresh.run("print(new.frame.index)", "other") == "0"
