@@ -1,4 +1,4 @@
-"""Checks for the exercises: each takes a student's answer and says what is right, or what is wrong with it.
+"""Checks for the exercises: each takes a student's answer and says that it is right, or what is wrong with it.
 
 Read `core.py` for what all checks share; `lesson1.py` and so on hold one short function per exercise.
 """

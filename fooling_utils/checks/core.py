@@ -1,7 +1,7 @@
-"""What all checks share: calling a student's function, comparing what it gives, and a message in the student's terms.
+"""What all checks share: calling a student's function, comparing what it returns, and messages in the student's terms.
 
-A check never raises: whatever the answer does, there is a verdict. It works on small images and a small network, so it
-takes less than a second; and it never shows what the right answer would have been.
+A check never raises: whatever the answer does, there is a verdict. It uses small images and a small network, so it
+takes less than a second. It never shows what the right answer would have been.
 """
 
 import os
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..models import Classifier
 
 RIGHT, WRONG, NOT_ATTEMPTED, ANSWERED = "right", "wrong", "not attempted", "answered"
-FEWEST_WORDS = 15  # of an answer in words: less is a note, not an answer
+FEWEST_WORDS = 15  # in an answer in words; fewer are a note, not an answer
 
 
 class Wrong(Exception):
@@ -68,18 +68,18 @@ def exercise(number: str, title: str, function: str) -> Callable:
 
 
 def question(number: str, title: str) -> None:
-    """Register a question that is answered in words, in a variable called answer_..., which a person has to read."""
+    """Register a question to be answered in words, in a variable called answer_..., and read by a person."""
     EXERCISES[number] = Exercise(number, title, f"answer_{number.replace('.', '_')}", None)
 
 
 class Answer:
-    """A student's function. Every mishap in a call becomes a message: errors, changed arguments, nothing returned."""
+    """A student's function. Whatever goes wrong in a call becomes a message: an error, a changed argument, nothing."""
 
     def __init__(self, function: Callable):
         self.function = function
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the function; raise NotAttempted for a stub, and Wrong for all that no answer may do."""
+        """Call the function; raise NotAttempted for a stub, and Wrong for anything that no answer may do."""
         before = [argument.detach().clone() if isinstance(argument, Tensor) else argument for argument in arguments]
         tracked = [isinstance(argument, Tensor) and argument.requires_grad for argument in arguments]
         try:
@@ -116,7 +116,7 @@ class Answer:
         return f"its argument `{names[number]}`" if number < len(names) else f"its argument number {number + 1}"
 
     def _place(self, error: BaseException) -> str:
-        # The deepest line of the student's own function, counted as they see it: from its `def`.
+        # The deepest line of the student's own function, counted from its `def`, as they see it.
         code = getattr(self.function, "__code__", None)
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
         lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame in frames]
@@ -138,16 +138,16 @@ def shape_of(images: Tensor | Sequence[int]) -> tuple[int, ...]:
 def tensor(result: Any, shape: Sequence[int], name: str = "your result") -> Tensor:
     """Return `result` if it is a finite float tensor of this shape, or say what it is instead."""
     if not isinstance(result, Tensor):
-        raise Wrong(f"{name} should be a tensor of shape {tuple(shape)}, and it is of type {type(result).__name__}")
+        raise Wrong(f"{name} should be a tensor of shape {tuple(shape)}, but it is of type {type(result).__name__}")
     if shape_of(result) != tuple(shape):
         batch = " (the first dimension is the batch: one result per image)" if len(result.shape) < len(shape) else ""
-        raise Wrong(f"{name} should have the shape {tuple(shape)}, and it has {shape_of(result)}{batch}")
+        raise Wrong(f"{name} should have the shape {tuple(shape)}, but it has {shape_of(result)}{batch}")
     if not result.is_floating_point():
-        raise Wrong(f"{name} should hold floats, and it holds {str(result.dtype).removeprefix('torch.')}")
+        raise Wrong(f"{name} should hold floats, but it holds {str(result.dtype).removeprefix('torch.')}")
     if not result.isfinite().all():
         raise Wrong(f"{name} holds nan or infinity: is something divided by zero, or the logarithm of zero taken?")
     if result.grad_fn is not None:
-        raise Wrong(f"{name} still hangs on the graph of its computation, which stays in memory: `detach()` it")
+        raise Wrong(f"{name} is still attached to its graph, which stays in memory: `detach()` it")
     return result.detach()
 
 
@@ -157,7 +157,7 @@ def number(result: Any, name: str = "your result") -> float:
         result = result.item()
     if isinstance(result, bool) or not hasattr(result, "__float__") or isinstance(result, Tensor):
         what = f"a tensor of shape {shape_of(result)}" if isinstance(result, Tensor) else type(result).__name__
-        raise Wrong(f"{name} should be one number, and it is {what}")
+        raise Wrong(f"{name} should be one number, but it is {what}")
     return float(result)
 
 
@@ -187,7 +187,7 @@ def compare(
     message: str = "the values are not the right ones",
     tolerance: float = 1e-4,
 ) -> None:
-    """Raise Wrong unless `result` is `right`: with the message of the known mistake that gives it, if there is one."""
+    """Raise Wrong unless `result` is `right`, with the message of the known mistake that leads to it, if any."""
     if is_close(result, right, tolerance):
         return
     for text, mistaken in (mistakes or {}).items():
@@ -198,11 +198,11 @@ def compare(
 
 
 def one_by_one(answer: Callable[..., Any], batch: Tensor, members: Sequence[Tensor], what: str = "images") -> None:
-    """Raise Wrong unless `answer(*member)` gives for each member alone what `batch` (N, ...) holds for it."""
+    """Raise Wrong unless `answer(*member)`, for each member alone, is what `batch` (N, ...) holds for it."""
     for index, alone in enumerate(zip(*members, strict=True)):
         result = answer(*(part[None] for part in alone))
         if not is_close(tensor(result, (1, *batch.shape[1:])), batch[index : index + 1], 1e-3):
-            raise Wrong(f"right for one of the {what} alone, but in a batch the {what} influence each other")
+            raise Wrong(f"right for each of the {what} alone, but in a batch the {what} affect each other")
 
 
 def random(shape: Sequence[int], seed: int, device: torch.device, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -217,7 +217,7 @@ def normal(shape: Sequence[int], seed: int, device: torch.device) -> Tensor:
 
 
 def uses_only(generator: torch.Generator, answer: Answer, *arguments: Any) -> Any:
-    """Call `answer(*arguments, generator)`; raise Wrong if its randomness comes from elsewhere, or is none."""
+    """Call `answer(*arguments, generator)`; raise Wrong if its randomness comes from elsewhere, or if there is none."""
 
     def draw(seed: int) -> Any:
         return answer(*arguments, generator.manual_seed(seed))
@@ -228,7 +228,7 @@ def uses_only(generator: torch.Generator, answer: Answer, *arguments: Any) -> An
     if not isinstance(first, Tensor):
         return first
     if not first.isfinite().all():
-        return first  # what is wrong with it, `tensor` says
+        return first  # `tensor` says what is wrong with it
     if not torch.equal(first, draw(1)):
         raise Wrong("two calls with a generator in the same state differ: take all randomness from `generator`")
     if torch.equal(first, draw(2)):
@@ -260,7 +260,7 @@ def small_network(seed: int, device: torch.device, size: int = 8, classes: int =
 
 
 def watched(model: Classifier) -> list[Tensor]:
-    """From now on, a list of the batches that the network is shown, in its order."""
+    """A list that collects, from now on, the batches that the network is shown."""
     shown: list[Tensor] = []
     model.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0].detach().clone()))
     return shown
@@ -270,9 +270,9 @@ def watched(model: Classifier) -> list[Tensor]:
 
 
 def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = "cpu") -> Verdict:
-    """The verdict on the answer to exercise `number`: a function, or for a question a text. It never raises.
+    """The verdict on the answer to exercise `number`: a function, or a text for a question. No answer makes it raise.
 
-    Raises ValueError for a number that no exercise has: that is a mistake of the notebook.
+    Raises ValueError for a number that no exercise has, which is a mistake in the notebook.
     """
     if number not in EXERCISES:
         raise ValueError(f"there is no exercise {number!r}; there are: {', '.join(EXERCISES)}")
@@ -291,7 +291,7 @@ def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = 
         return Verdict(number, NOT_ATTEMPTED)
     except Wrong as wrong:
         return Verdict(number, WRONG, str(wrong))
-    except Exception as error:  # what it gave was so unlike an answer that the check itself could not go on
+    except Exception as error:  # what it returned was so unlike an answer that the check itself failed
         return Verdict(number, WRONG, f"its result cannot be used: {type(error).__name__}: {_first_line(error)}")
     finally:
         torch.set_rng_state(state)
@@ -312,8 +312,8 @@ def _judge_words(number: str, answer: Any) -> Verdict:
 def check(number: str, answer: Any) -> Verdict | None:
     """Judge the answer to exercise `number` and remember the verdict for `summary`.
 
-    Where nbgrader runs the notebook, a verdict is printed, and AssertionError raised unless the answer is right: the
-    result of a cell would be taken for a number of points.
+    If nbgrader runs the notebook, the verdict is printed, and AssertionError raised unless the answer is right, because
+    nbgrader would read the result of a cell as a number of points.
     """
     verdict = _verdicts[number] = judge(number, answer)
     if not os.environ.get("NBGRADER_EXECUTION"):

@@ -1,11 +1,11 @@
 """Grade a folder of notebooks: python -m fooling_utils.checks.grade FOLDER --out grades.csv
 
 One row for each exercise of each notebook: right, wrong, not attempted, answered (in words, for a person to read), or
-what went wrong with the notebook: damaged, hangs, crashes, tampered. Each notebook has a kernel and an empty folder of
-its own, and its cells run with the checks that are installed here; what it printed before does not count.
+what is wrong with the notebook: damaged, hangs, crashes, tampered. Each notebook has its own kernel and its own empty
+folder, and its cells run with the checks that are installed here. Outputs stored in it do not count.
 
 **This executes the students' code.** It runs with your rights: it can read your files and use your network, and a
-determined student can fool it. Separate processes are no security: use a container or an account that you throw away.
+determined student can fool it. Separate processes give no security: use a container or an account for nothing else.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def _parse(source: str) -> ast.Module | None:
 
 
 def _names(source: str) -> tuple[set[str], set[str]]:
-    """The names that a cell gives a value to at its top level, and those that it takes from elsewhere."""
+    """The names that a cell assigns at its top level, and those that it uses from elsewhere."""
     try:
         table = symtable.symtable(_plain(source), "cell", "exec")
     except (SyntaxError, ValueError):
@@ -67,14 +67,14 @@ def _names(source: str) -> tuple[set[str], set[str]]:
     given = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
     used = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
     scopes = list(table.get_children())
-    for scope in scopes:  # grows on the way
+    for scope in scopes:  # it grows while we go through it
         used |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
         scopes += scope.get_children()
     return given, used
 
 
 def needed_cells(sources: Sequence[str], answers: Sequence[str]) -> list[int]:
-    """The positions of the cells that `answers` rest on: those that define a name they use, and so on upwards."""
+    """The positions of the cells that `answers` depend on: those that define a name they use, and so on upwards."""
     own = set().union(*(_names(answer)[0] for answer in answers))
     wanted = set().union(*(_names(answer)[1] for answer in answers)) - own
     chosen = []
@@ -87,7 +87,7 @@ def needed_cells(sources: Sequence[str], answers: Sequence[str]) -> list[int]:
 
 
 def _defines(source: str, name: str) -> bool:
-    # Also in a cell that is no Python, for a message about it.
+    # also in a cell that is not valid Python, for a message about it
     lines = source.splitlines()
     return name in _names(source)[0] or any(line.startswith((f"def {name}(", f"{name} =")) for line in lines)
 
@@ -103,7 +103,7 @@ def _cells_to_run(sources: Sequence[str], exercises: Sequence[Exercise]) -> list
 
 
 def snapshot() -> dict:
-    """What a notebook must leave alone: the functions of the checks, the library and torch, as they are now."""
+    """What a notebook must not change: the functions of the checks, the library and torch, as they are now."""
     import builtins
     import sys
     import types
@@ -152,14 +152,14 @@ _grade()
 
 
 class _Kernel:
-    """A kernel of its own, in an empty folder, that runs one piece of code after the other."""
+    """A separate kernel in an empty folder, which runs one piece of code after another."""
 
     def __init__(self, folder: str):
         self.manager = KernelManager(kernel_name="python3")
         self.manager.start_kernel(cwd=folder)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
-        self.lost = ""  # why the kernel is of no more use: "hangs" or "crashes"
+        self.lost = ""  # why the kernel is of no use any more: "hangs" or "crashes"
 
     def __enter__(self) -> "_Kernel":
         return self
@@ -186,7 +186,7 @@ class _Kernel:
                     return shown, CRASHES
                 continue
             if message["parent_header"].get("msg_id") != request:
-                continue  # of code that ran before
+                continue  # from code that ran before
             kind, content = message["msg_type"], message["content"]
             if kind == "display_data":
                 shown.append(content["data"])
@@ -194,7 +194,7 @@ class _Kernel:
                 problem = f"{content['ename']}: {content['evalue']}"
             elif kind == "status" and content["execution_state"] == "idle":
                 return shown, problem
-        # After an interrupt most code gives up, and the exercises that follow still count.
+        # After an interrupt, most code gives up, and the following exercises still count.
         self.manager.interrupt_kernel()
         if timeout != WAKE and self.run("pass", WAKE)[1]:
             self.lost = HANGS
@@ -202,9 +202,9 @@ class _Kernel:
 
 
 def grade_notebook(path: Path, name: str, timeout: float = 60) -> list[Row]:
-    """Run the exercises of one notebook in a kernel of its own, and return a row for each of them.
+    """Run the exercises of one notebook in its own kernel, and return a row for each of them.
 
-    name: what stands for the notebook in the rows. timeout: seconds for one cell.
+    name: the notebook's name in the rows. timeout: seconds for one cell.
     """
     try:
         if path.stat().st_size > LARGEST:
@@ -234,11 +234,11 @@ def _grade(
     _, problem = kernel.run(f"{inspect.getsource(snapshot)}\n{before} = snapshot()", max(timeout, 120))
     if problem:
         return [Row(name, "", CRASHES, f"the course cannot be imported in the kernel: {problem}")]
-    told = {HANGS: f"has no end after {timeout:g} s", CRASHES: "ends the kernel"}
+    told = {HANGS: f"did not finish within {timeout:g} s", CRASHES: "ends the kernel"}
     problems = {position: kernel.run(sources[position], timeout)[1] for position in _cells_to_run(sources, exercises)}
     problems = {position: problem for position, problem in problems.items() if problem}
     stopped = [f"; code cell {at + 1} {told.get(p, f'stops with {p}')}" for at, p in problems.items()][:1]
-    kernel.run(inspect.getsource(snapshot), timeout)  # again: the notebook may have one of its own
+    kernel.run(inspect.getsource(snapshot), timeout)  # again, since the notebook may define its own
     rows = []
     for entry in exercises:
         own = [problem for at, problem in problems.items() if _defines(sources[at], entry.function)]
@@ -272,7 +272,7 @@ def _grade(
 
 
 def grade_folder(folder: Path, timeout: float = 60) -> Iterator[list[Row]]:
-    """Grade every notebook under `folder`, one after the other: an iterator of lists of rows."""
+    """Grade every notebook under `folder`, one after another: an iterator of lists of rows."""
     for path in find(folder):
         yield grade_notebook(path, path.relative_to(folder).as_posix(), timeout)
 
@@ -283,7 +283,7 @@ def find(folder: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 where there is nothing to grade."""
+    """Run the command line; return 0, or 2 if there is nothing to grade."""
     parser = argparse.ArgumentParser(
         prog="python -m fooling_utils.checks.grade",
         description=__doc__,
@@ -303,13 +303,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.writerow(Row._fields)
         for rows in tqdm(grade_folder(options.folder, options.timeout), total=count, unit="notebook"):
             table.writerows([_harmless(field) for field in row] for row in rows)
-            file.flush()  # whoever stops it keeps what is done
+            file.flush()  # so that stopping it keeps what is done
     print(f"{count} notebooks graded: {options.out}")
     return 0
 
 
 def _harmless(text: str) -> str:
-    # A spreadsheet takes a text that begins like this for a formula, and would compute what a student wrote.
+    # A spreadsheet would read a text that begins like this as a formula, and evaluate what a student wrote.
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 

@@ -62,14 +62,12 @@ def climb(answer: Answer, seed: int, device: torch.device) -> None:
         "clamp after *every* step, not only at the end": _climbed(score, start, 0.5, 5, unclamped=True, late=True),
         "the gradients of earlier steps are added to the new one: `backward()` does that, unless you set the image's "
         "`grad` to None before": _climbed(score, start, 0.5, 5, added_up=True),
-        "take the gradient anew in *every* step, at the place where the image is now": _climbed(
-            score, start, 0.5, 5, once=True
-        ),
+        "compute the gradient again in *every* step, at the current image": _climbed(score, start, 0.5, 5, once=True),
         "it makes one step too few": _climbed(score, start, 0.5, 4),
         "it makes one step too many": _climbed(score, start, 0.5, 6),
         "it makes only one step": _climbed(score, start, 0.5, 1),
     }
-    compare(result, right, mistakes, "the score rises, but the image is not where these steps lead", 1e-3)
+    compare(result, right, mistakes, "the score rises, but the image is not where these steps should lead", 1e-3)
     other = tensor(answer(score, start, 0.1, 2), start.shape)
     compare(other, _climbed(score, start, 0.1, 2), {}, "right only for one length and number of steps", 1e-3)
 
@@ -85,16 +83,16 @@ def variation(answer: Answer, seed: int, device: torch.device) -> None:
         "only neighbours in a column are compared: those in a row count as well": down.abs().sum((1, 2, 3)),
         "only neighbours in a row are compared: those in a column count as well": right.abs().sum((1, 2, 3)),
         "rises and falls cancel: take the size of each difference": down.sum((1, 2, 3)) + right.sum((1, 2, 3)),
-        "the differences are squared: here their size is asked for": down.square().sum((1, 2, 3))
+        "the differences are squared: take their size instead": down.square().sum((1, 2, 3))
         + right.square().sum((1, 2, 3)),
-        "this is a mean: the *sum* is asked for": down.abs().mean((1, 2, 3)) + right.abs().mean((1, 2, 3)),
-        "the last pixel is compared with the first one, on the other side of the image: they are no neighbours": sum(
+        "this is a mean: take the *sum*": down.abs().mean((1, 2, 3)) + right.abs().mean((1, 2, 3)),
+        "the last pixel is compared with the first one, on the other side of the image: they are not neighbours": sum(
             around
         ),
-        "colours of a pixel are compared with each other: they are no neighbours": total + colours,
+        "colours of a pixel are compared with each other: they are not neighbours": total + colours,
         "dimension 1 holds the colours, 2 the rows and 3 the columns": colours + down.abs().sum((1, 2, 3)),
         "the sign is reversed: a variation is never negative": -total,
-        "the images of the batch are added up: one number per image is asked for": total.sum().expand(3),
+        "the images of the batch are added up: return one number per image": total.sum().expand(3),
     }
     result = tensor(answer(image), (3,))
     compare(result, total, mistakes)
@@ -129,7 +127,7 @@ def jitter(answer: Answer, seed: int, device: torch.device) -> None:
     counts = torch.stack([torch.bincount(axis + most, minlength=2 * most + 1) for axis in moves.T])
     share = counts / count * (2 * most + 1)  # 1 if all are equally probable, with a standard deviation of 0.2
     if share.max() > 2.2 or share.min() < 0.2:
-        raise Wrong("some moves come far more often than others: all should be equally probable")
+        raise Wrong("some moves come up far more often than others: all should be equally likely")
 
 
 @exercise("1.4", "The dream of another layer", "dream_of")
@@ -146,7 +144,7 @@ def dream_of(answer: Answer, seed: int, device: torch.device) -> None:
         *earlier, last = frames
         before, after, goal = (strength(layer, picture) for picture in (image, result, last.image))
         if is_close(result, image, 1e-6):
-            raise Wrong("it gives back the image as it was")
+            raise Wrong("it returns the image unchanged")
         if after < before:
             raise Wrong(f"the sign is reversed: the answer of layer {layer!r} fell from {before:.3f} to {after:.3f}")
         if is_close(result, earlier[-1].image, 1e-4):

@@ -83,19 +83,19 @@ def into_l2_ball(answer: Answer, seed: int, device: torch.device) -> None:
     norms = per_image(change.flatten(1).norm(dim=1), change)
     right = centre + change * (radius / norms).clamp(max=1)
     mistakes = {
-        "it gives back the image as it was": image,
-        "it gives back the centre": centre,
-        "images that are inside the ball already should stay as they are: do not push them out to its surface": centre
+        "it returns the image unchanged": image,
+        "it returns the centre": centre,
+        "images that are already inside the ball should stay as they are: do not push them out to its surface": centre
         + change * radius / norms,
-        "the whole batch shares one norm: each image has a ball of its own": centre
+        "the whole batch shares one norm: each image has its own ball": centre
         + change * min(1.0, radius / change.norm().item()),
-        "the ball is round the centre, not round black": image
+        "the ball is around the centre, not around black": image
         * (radius / per_image(image.flatten(1).norm(dim=1), image)),
         "this clips every value: that is the L∞ ball": centre + change.clamp(-radius, radius),
         "the norm is the *root* of the sum of the squares": centre + change * (radius / norms.square()).clamp(max=1),
         "this is the mean of the squares, not their sum": centre
         + change * (radius / change.flatten(1).square().mean(1).sqrt().view(-1, 1, 1, 1)).clamp(max=1),
-        "this is the part that was too much: the point on the surface is asked for": image - right + centre,
+        "this is the excess: return the point on the surface": image - right + centre,
         "this is only the change: add the centre": right - centre,
     }
     result = tensor(answer(image, centre, radius), image.shape)
@@ -122,7 +122,7 @@ def noise_like(answer: Answer, seed: int, device: torch.device) -> None:
     if (values.abs().sort(1).values - change.flatten(1).abs().sort(1).values).abs().max() < 1e-6:
         raise Wrong("these are the values of the change itself, in another order or with other signs: draw new ones")
     if (values.mean(1) / values.std(1)).abs().max() > 0.15:
-        raise Wrong("the noise has a mean: it should push values up and down alike")
+        raise Wrong("the noise has a mean: it should push values up as much as down")
     beyond = (values.abs() > values.std(1, keepdim=True)).float().mean().item()
     if not 0.27 < beyond < 0.37:
         raise Wrong(f"{beyond:.0%} of the values are beyond one standard deviation, and of Gaussian noise 32 % are")
@@ -152,7 +152,7 @@ def in_the_corner(answer: Answer, seed: int, device: torch.device) -> None:
         rows, columns = changed.any(1).nonzero()[:, 0], changed.any(0).nonzero()[:, 0]
         if rows.max() >= size or columns.max() >= size:
             raise Wrong(
-                f"pixels outside of the corner changed: rows {rows.min()} to {rows.max()}, columns {columns.min()} to "
+                f"pixels outside the corner changed: rows {rows.min()} to {rows.max()}, columns {columns.min()} to "
                 f"{columns.max()}, and the corner has rows and columns 0 to {size - 1}"
             )
         if rows.max() < size - 1 and columns.max() < size - 1:
@@ -160,7 +160,7 @@ def in_the_corner(answer: Answer, seed: int, device: torch.device) -> None:
         legal(result)
         if any(one[size:].any() or one[:, size:].any() for one in looked):
             raise Wrong(
-                "the network was shown an image that is changed outside of the corner: search *inside* the corner, "
+                "the network was shown an image that is changed outside the corner: search *inside* the corner, "
                 "instead of cutting it out of a finished change"
             )
         before, after, goal = (

@@ -44,7 +44,7 @@ def first_past(answer: Answer, seed: int, device: torch.device) -> None:
 def _compare_frames(result: Any, names: Sequence[str], right: Sequence[int | None]) -> None:
     result = result.tolist() if isinstance(result, torch.Tensor) else result
     if not isinstance(result, (list, tuple)):
-        raise Wrong(f"your result should be a list with one entry per image, and it is of type {type(result).__name__}")
+        raise Wrong(f"your result should be a list with one entry per image, but it is of type {type(result).__name__}")
     if len(result) != len(right):
         raise Wrong(f"there are {len(right)} images, and your list has {len(result)} entries: is it one per frame?")
     for name, found, wanted in zip(names, result, right, strict=True):
@@ -60,11 +60,11 @@ def entropy_in_bits(answer: Answer, seed: int, device: torch.device) -> None:
     nats = -(p * p.log()).sum(1)
     result = tensor(answer(logits), (5,))
     mistakes = {
-        "this is the entropy in nats, of the natural logarithm: bits are asked for": nats,
+        "this is the entropy in nats, of the natural logarithm: use bits": nats,
         "the sign is reversed: an entropy is never negative": -nats / math.log(2),
         "the sign is reversed, and it is in nats": -nats,
         "each term is the logarithm of p, *times* p": -p.log2().sum(1),
-        "it is a mean over the classes: the *sum* is asked for": nats / math.log(2) / 8,
+        "it is a mean over the classes: take the *sum*": nats / math.log(2) / 8,
         "the probabilities must add up to 1 over the classes, not over the images": -(
             logits.softmax(0) * logits.softmax(0).log2()
         ).sum(1),
@@ -92,20 +92,20 @@ def mutate(answer: Answer, seed: int, device: torch.device) -> None:
         ("colours of a pixel", changed[:, 0], changed[:, 1]),
     ):
         if torch.equal(first, second) and 0 < changed.sum() < changed.numel():
-            raise Wrong(f"all {name} change in the same places: draw for every value apart")
+            raise Wrong(f"all {name} change in the same places: draw separately for each value")
     share = changed.float().mean().item()
     if not 0.17 < share < 0.23:
         raise Wrong(f"{share:.1%} of the values changed, and with a rate of {rate} it should be about 20 %")
     found = change[changed]
     if found.mean().abs() > 0.2 * size:
-        raise Wrong("the changes have a mean: they should go up and down alike")
+        raise Wrong("the changes have a mean: they should go up as much as down")
     if not 0.9 * size < found.std() < 1.1 * size:
         raise Wrong(f"the changes have the standard deviation {found.std():.3f}, and it should be {size}")
     beyond = (found.abs() > found.std()).float().mean().item()
     if not 0.27 < beyond < 0.37:
         raise Wrong(f"{beyond:.0%} of the changes are beyond one standard deviation, and of Gaussian ones 32 % are")
     if found.unique().numel() < 0.9 * found.numel():
-        raise Wrong("different values get one and the same change: draw for every value apart")
+        raise Wrong("different values get the same change: draw separately for each value")
     legal(tensor(answer(random((4, 3, 10, 10), seed, device).round(), 0.9, 0.5, generator), (4, 3, 10, 10)))
     for all_or_none in (0.0, 1.0):
         share = (answer(genes, all_or_none, size, generator) != genes).float().mean().item()

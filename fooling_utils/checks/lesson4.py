@@ -15,7 +15,7 @@ def sure_share(answer: Answer, seed: int, device: torch.device) -> None:
         share = (top >= threshold).float().mean().item()
         mistakes = {
             "this is a count: divide it by the number of points": (top >= threshold).sum().item(),
-            "this is in per cent: a share from 0 to 1 is asked for": 100 * share,
+            "this is in per cent: return a share from 0 to 1": 100 * share,
             "this is the share that is *not* sure": 1 - share,
             "this is the mean probability: count the points that pass the threshold": top.mean().item(),
             "these are logits: make probabilities of them first": (logits.amax(1) >= threshold).float().mean().item(),
@@ -95,7 +95,7 @@ def smallest_epsilon(answer: Answer, seed: int, device: torch.device) -> None:
             found = number(answer(fools, high, tolerance))
             where = f"when the change fools from {edge:.4f} on, it gives {found:.4f}"
             if found > high or found < 0:
-                raise Wrong(f"{where}, which is outside of 0 to {high}")
+                raise Wrong(f"{where}, which is outside 0 to {high}")
             if found < edge:
                 raise Wrong(f"{where}, which does not fool: return the end of the interval that does")
             if found - edge > tolerance:

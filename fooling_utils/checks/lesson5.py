@@ -31,7 +31,7 @@ def robust_accuracy(answer: Answer, seed: int, device: torch.device) -> None:
         count, finite = (int((some > epsilon).sum()) for some in (distances, found))
         mistakes = {
             "this is a count: divide it by the number of images": count,
-            "this is in per cent: a share from 0 to 1 is asked for": 100 * count / 40,
+            "this is in per cent: return a share from 0 to 1": 100 * count / 40,
             "this is the share that does *not* stand": 1 - count / 40,
             "images that are wrong already count as well: it is a share of *all* images": count / 33,
             "this is the accuracy without an attack: `epsilon` plays no part in it": 33 / 40,
@@ -82,7 +82,7 @@ def worst_of_attacks(answer: Answer, seed: int, device: torch.device) -> None:
                 accuracies.prod().item()
             ),
             "this is a count: divide it by the number of images": 21 * right,
-            "this is in per cent: a share from 0 to 1 is asked for": 100 * right,
+            "this is in per cent: return a share from 0 to 1": 100 * right,
             "no image stands at all, and some do: is it asked for each *image* whether all attacks fail?": 0.0,
         }  # fmt: skip
         compare(number(answer(model, attacked[:count], labels)), right, mistakes)
@@ -99,14 +99,14 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
         mistakes = {
             "the image comes back as it was: the values are not rounded": image,
             f"black and white are levels as well: there are {levels + 1} different values from black to white here, "
-            f"and {levels} are asked for": (image * levels).round() / levels,
+            f"but you need {levels}": (image * levels).round() / levels,
             "it rounds down: a value should go to the *nearest* level": (image * (levels - 1)).floor() / (levels - 1),
             "it rounds up: a value should go to the *nearest* level": (image * (levels - 1)).ceil() / (levels - 1),
             "white does not stay white": (image * levels).floor() / levels,
             "these are intervals of equal width: a value should go to the *nearest* level": (
                 (image * levels).floor().clamp(max=levels - 1) / (levels - 1)
             ),
-            f"these are the 256 grey levels of a file, and {levels} levels are asked for": (image * 255).round() / 255,
+            f"these are the 256 grey levels of a file, but you need {levels} levels": (image * 255).round() / 255,
         }
         result = legal(tensor(answer(image, levels), shape))
         compare(result, whole / (levels - 1), mistakes, f"with {levels} levels, these are not the nearest ones")
@@ -114,11 +114,11 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
         result = answer(leaf, levels)
         passed = torch.autograd.grad(result, leaf, sent, allow_unused=True)[0] if result.requires_grad else None
         if passed is None:
-            raise Wrong("the values are right, but no gradient gets through: autograd sees no way to the image")
+            raise Wrong("the values are right, but no gradient gets through: autograd finds no path to the image")
         share = passed / sent
         if not passed.any():
             raise Wrong(
-                "the values are right, but the gradient is zero everywhere: an attack that follows it stands still"
+                "the values are right, but the gradient is zero everywhere: an attack that follows it gets nowhere"
             )
         if not is_close(share, torch.ones_like(share), 1e-3):
             if is_close(share, share.mean().expand(shape), 1e-3):
@@ -127,7 +127,7 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
                 )
             same = ((share - 1).abs() < 1e-3).float().mean()
             raise Wrong(f"the gradient passes unchanged for {same:.0%} of the values only, and should for all")
-        compare(result.detach(), whole / (levels - 1), message="where a gradient is wanted, the values are other ones")
+        compare(result.detach(), whole / (levels - 1), message="the values change when a gradient is needed")
 
 
 @exercise("5.4", "The gradient over many views", "gradient_over_views")
@@ -150,12 +150,12 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
         raise Wrong("`view` got another generator: take all randomness from `generator`")
     same = (torch.cat(given)[:, None] - image).abs().flatten(2).amax(2) < 1e-6
     if not same.any(1).all():
-        raise Wrong("`view` was given something else than the image: each draw begins at the image as it is")
+        raise Wrong("`view` was given something other than the image: each draw begins at the image as it is")
     if (wrong := same.sum(0)[same.sum(0) != draws]).numel():
         raise Wrong(f"`view` was drawn {wrong[0]} times for an image, and {draws} draws are asked for")
     drawn = torch.stack([torch.cat(factors)[mine] for mine in same.T], 1)
     if is_close(drawn[0], drawn[1]):
-        raise Wrong("all draws are the same one: let the generator run on, do not begin it anew")
+        raise Wrong("all draws are the same one: let the generator run on instead of seeding it again")
 
     leaf = image.clone().requires_grad_()
     views = leaf * drawn
@@ -170,7 +170,7 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
     mistakes = {
         "the sign is reversed: along this, the target falls": -right,
         "this is the sum over the draws: take the mean": draws * right,
-        "this is divided by the number of images: each image has a gradient of its own": right / 3,
+        "this is divided by the number of images: each image has its own gradient": right / 3,
         "this is divided by the number of images, and not by that of the draws": draws * right / 3,
         "this is divided by the number of draws twice": right / draws,
         "this is the gradient of the first draw alone: take the mean over all": slope(log_p[0]),
@@ -191,8 +191,8 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
         "the network should be shown every view, not the mean of the views": slope(mean_view[range(3), targets]),
         "this is the gradient for what `view` shows: follow it back, through `view`, to the image": slope(
             log_p.mean(0), views).sum(0),
-        "only its direction is left: the gradient itself is asked for": right / norms,
-        "only its signs are left: the gradient itself is asked for": right.sign(),
+        "only its direction is left: return the gradient itself": right / norms,
+        "only its signs are left: return the gradient itself": right.sign(),
         "the views are left out: this is the gradient for the image as it is": slope(
             model(leaf).log_softmax(1)[range(3), targets]),
     }  # fmt: skip
@@ -223,14 +223,14 @@ def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
         fits = isinstance(result, Tensor) and result.shape == p.shape
         shown = result.masked_fill(~certain, 0) if fits else result
         if fits and shown.isinf().any():
-            raise Wrong("a radius without end, from so few draws? Use the probability that `lower_bound` gives")
+            raise Wrong("an infinite radius, from so few draws? Use the probability that `lower_bound` gives")
         mistakes = {
             "the radius does not grow with sigma": right / sigma,
             "the radius should grow *with* sigma: twice the noise, twice the radius": right / sigma**2,
             "the radius grows with the square of sigma: twice the noise should give twice the radius": right * sigma,
             "this is Φ(p) and not its inverse": sigma * torch.special.ndtr(p) * certain,
             "this is sigma times the probability: Φ⁻¹ is missing": sigma * p * certain,
-            "a factor of √2 is missing: `erfinv` belongs to a bell curve of another width": right / 2**0.5,
+            "a factor of √2 is missing: `erfinv` is for a bell curve of a different width": right / 2**0.5,
             "only half as large as the theorem says": right / 2,
             "a radius is never negative": -right,
             "0 for all of them: a vote that is clear has a radius": torch.zeros_like(p),

@@ -47,18 +47,18 @@ SUBMITTED = {
     ),
     "fay/endless_function": (
         lesson_0(legal="def to_legal(image):\n    while True:\n        pass"),
-        [("0.1", "hangs", "it has no end after 5 s"), *OPEN_REST],
+        [("0.1", "hangs", "it did not finish within 5 s"), *OPEN_REST],
     ),
     "gus/endless_and_stubborn": (
         lesson_0(
             legal="import signal\ndef to_legal(image):\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
             "    while True:\n        pass"
         ),
-        [("0.1", "hangs", "it has no end after 5 s"), ("0.2", "hangs", ""), ("0.3", "hangs", "")],
+        [("0.1", "hangs", "it did not finish within 5 s"), ("0.2", "hangs", ""), ("0.3", "hangs", "")],
     ),
     "hal/endless_cell": (
         lesson_0(legal=f"{LEGAL}\nwhile True: pass"),
-        [("0.1", "hangs", "its cell has no end after 5 s"), *OPEN_REST],
+        [("0.1", "hangs", "its cell did not finish within 5 s"), *OPEN_REST],
     ),
     "ida/dies": (
         lesson_0(legal="import os\ndef to_legal(image):\n    os._exit(0)"),

@@ -125,7 +125,7 @@ def test_an_image_that_an_attack_makes_right_was_wrong_all_the_same():
 @pytest.mark.parametrize(
     ("attack", "message"),
     [
-        (lambda m, x, e: best_change(m, x, 1.01 * e), r"moved an image by 0\.505 \(L2\), but epsilon is 0\.5: project it"),
+        (lambda m, x, e: best_change(m, x, 1.01 * e), r"moved an image by 0\.505 \(L2\), but epsilon is 0\.5"),
         (lambda m, x, e: torch.cat([best_change(m, x[:-1], e), 0.5 + 0 * x[-1:]]), r"moved an image by 1\.\d+"),
         (lambda m, x, e: x + 0.5 * e * (0.5 - x).sign(), r"moved an image by 1\.732"),  # a ball of another norm
         (lambda m, x, e: x - e * nn.functional.one_hot(torch.tensor(5), NUMBERS).view(SHAPE), r"result must be in \["),

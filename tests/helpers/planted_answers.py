@@ -66,7 +66,7 @@ wrong("0.2", "for large logits your result holds nan or infinity")(
 )
 wrong("0.2", "large ones")(lambda logits, classes: -(logits.softmax(1) + 1e-9).log()[range(len(logits)), classes])
 wrong("0.2", "same score")(lambda logits, classes: torch.zeros(len(logits)))
-wrong("0.2", "shape (6,), and it has (6, 5)")(lambda logits, classes: -logits.log_softmax(1))
+wrong("0.2", "shape (6,), but it has (6, 5)")(lambda logits, classes: -logits.log_softmax(1))
 wrong("0.2", "stops with IndexError")(lambda logits, classes: -logits.log_softmax(1)[0, classes[9]])
 
 # --------------------------------------------------------------------------------------------------------- lesson 1
@@ -106,16 +106,16 @@ wrong("1.1", "sign is reversed: the score fell from")(climbing(lambda length, g:
 wrong("1.1", "leaves [0, 1]")(climbing(unit, clamp=lambda x: x))
 wrong("1.1", "after *every* step")(climbing(unit, clamp=lambda x: x, finish=lambda x: x.clamp(0, 1)))
 wrong("1.1", "divide it by its norm")(climbing(lambda length, g: length * g))
-wrong("1.1", "the image is not where these steps lead")(climbing(lambda length, g: length * g.sign()))
+wrong("1.1", "the image is not where these steps should lead")(climbing(lambda length, g: length * g.sign()))
 wrong("1.1", "one step too few")(climbing(unit, extra=-1))
 wrong("1.1", "one step too many")(climbing(unit, extra=1))
-wrong("1.1", "the image is not where these steps lead")(climbing(lambda length, g: unit(0.3, g)))
+wrong("1.1", "the image is not where these steps should lead")(climbing(lambda length, g: unit(0.3, g)))
 wrong("1.1", "in line 1 of your function")(lambda score, start, length, steps: torch.autograd.grad(score(start), start))
 wrong("1.1", "its argument `start`")(lambda score, start, length, steps: start.add_(0.01).clamp(0, 1))
 wrong("1.1", "switches on gradients for its argument `start`")(
     lambda score, start, length, steps: climbing(unit)(score, start.requires_grad_(), length, steps)
 )
-wrong("1.1", "the graph of its computation")(
+wrong("1.1", "still attached to its graph")(
     lambda score, start, length, steps: (start + torch.ones(1, requires_grad=True)).clamp(0, 1)
 )
 
@@ -131,7 +131,7 @@ def climb_without_forgetting(score, start, length, steps):
     return x
 
 
-@wrong("1.1", "anew in *every* step")
+@wrong("1.1", "again in *every* step")
 def climb_in_one_direction(score, start, length, steps):
     x = start.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(score(x), x)
@@ -176,7 +176,7 @@ wrong("1.2", "rises and falls cancel")(varying(lambda x: x, per_member))
 wrong("1.2", "squared")(varying(torch.square, per_member))
 wrong("1.2", "mean")(varying(torch.abs, lambda x: x.mean((1, 2, 3))))
 wrong("1.2", "one result per image")(varying(torch.abs, torch.sum))
-wrong("1.2", "one number per image is asked for")(lambda image: varying(torch.abs, torch.sum)(image).expand(len(image)))
+wrong("1.2", "return one number per image")(lambda image: varying(torch.abs, torch.sum)(image).expand(len(image)))
 wrong("1.2", "other side of the image")(
     lambda image: per_member((image - image.roll(1, 2)).abs()) + per_member((image - image.roll(1, 3)).abs())
 )
@@ -251,7 +251,7 @@ def dreaming(objective, length=0.5, extra=0):
     return dream
 
 
-wrong("1.4", "image as it was")(lambda model, image, layer, steps: image.clone())
+wrong("1.4", "the image unchanged")(lambda model, image, layer, steps: image.clone())
 wrong("1.4", "sign is reversed")(dreaming(lambda layer: -fu.activation(layer)))
 wrong("1.4", "really this layer")(dreaming(lambda layer: fu.activation("second")))
 wrong("1.4", "layer 'first'")(dreaming(lambda layer: fu.logit(0)))
@@ -331,10 +331,10 @@ def projecting(scale):
     return lambda image, centre, radius: centre + (image - centre) * scale(image - centre, radius)
 
 
-wrong("2.2", "as it was")(lambda image, centre, radius: image.clone())
-wrong("2.2", "gives back the centre")(lambda image, centre, radius: centre.clone())
+wrong("2.2", "the image unchanged")(lambda image, centre, radius: image.clone())
+wrong("2.2", "returns the centre")(lambda image, centre, radius: centre.clone())
 wrong("2.2", "not the right ones")(lambda image, centre, radius: torch.zeros_like(image))
-wrong("2.2", "inside the ball already")(projecting(lambda change, radius: radius / norms_of(change)))
+wrong("2.2", "already inside the ball")(projecting(lambda change, radius: radius / norms_of(change)))
 wrong("2.2", "shares one norm")(projecting(lambda change, radius: min(1.0, radius / change.norm().item())))
 wrong("2.2", "round black")(lambda image, centre, radius: image * radius / norms_of(image))
 wrong("2.2", "L∞ ball")(lambda image, centre, radius: centre + (image - centre).clamp(-radius, radius))
@@ -343,7 +343,7 @@ wrong("2.2", "mean of the squares")(
     projecting(lambda change, radius: (radius / change.square().mean((1, 2, 3), keepdim=True).sqrt()).clamp(max=1))
 )
 wrong("2.2", "add the centre")(lambda image, centre, radius: ball_one_by_one(image, centre, radius) - centre)
-wrong("2.2", "the part that was too much")(
+wrong("2.2", "this is the excess")(
     lambda image, centre, radius: image - ball_one_by_one(image, centre, radius) + centre
 )
 wrong("2.2", "nan or infinity")(
@@ -449,19 +449,19 @@ def cut_out(model, image, target, size, steps):
 
 
 wrong("2.4", "did not change")(lambda model, image, target, size, steps: image.clone())
-wrong("2.4", "pixels outside of the corner changed")(
+wrong("2.4", "pixels outside the corner changed")(
     lambda model, image, target, size, steps: everywhere(model, image, target, steps)
 )
-wrong("2.4", "pixels outside of the corner changed: rows 4 to 7")(
+wrong("2.4", "pixels outside the corner changed: rows 4 to 7")(
     cornering(lambda size: (..., slice(-size, None), slice(-size, None)))
 )
 wrong("2.4", "columns 4 to 7")(cornering(lambda size: (..., slice(size), slice(-size, None))))
 wrong("2.4", "only 3 of the 4")(cornering(lambda size: top_left(size - 1)))
 wrong("2.4", "rows 0 to 4")(cornering(lambda size: top_left(size + 1)))
-wrong("2.4", "outside of the corner")(cornering(lambda size: (..., slice(size), slice(None))))
+wrong("2.4", "outside the corner")(cornering(lambda size: (..., slice(size), slice(None))))
 wrong("2.4", "fell from")(cornering(top_left, fu.away_from))
 wrong("2.4", "is it the right target?")(cornering(top_left, lambda target: toward((target + 1) % 5)))
-wrong("2.4", "outside of the corner")(cornering(top_left, image_of=torch.zeros_like))
+wrong("2.4", "outside the corner")(cornering(top_left, image_of=torch.zeros_like))
 wrong("2.4", "are these the steps")(cornering(top_left, extra=-3))
 wrong("2.4", "steps of 0.3 can")(cornering(top_left, extra=60))
 wrong("2.4", "no class is called")(cornering(top_left, lambda target: toward("ostrich")))
@@ -1169,7 +1169,7 @@ wrong("5.3", "switches on gradients for its argument `image`")(
     lambda image, levels: straight(nearest)(image.requires_grad_(), levels).detach()
 )
 wrong("5.3", "`detach()` it")(lambda image, levels: nearest(image, levels) * torch.ones(1, requires_grad=True))
-wrong("5.3", "the values are other ones")(
+wrong("5.3", "the values change when a gradient")(
     lambda image, levels: image + 0 if image.requires_grad else nearest(image, levels)
 )
 wrong("5.3", "shape")(lambda image, levels: straight(nearest)(image, levels)[0])
@@ -1258,12 +1258,12 @@ wrong("5.4", "stops with TypeError")(climbing_views(ask=lambda view, leaf, gener
 wrong("5.4", "stops with RuntimeError")(
     climbing_views(ask=lambda view, leaf, generator: view(leaf, generator).detach())
 )
-wrong("5.4", "something else than the image")(climbing_views(before=lambda leaf: leaf / 255))
+wrong("5.4", "something other than the image")(climbing_views(before=lambda leaf: leaf / 255))
 wrong("5.4", "shape")(climbing_views(finish=lambda gradient: gradient[0]))
 wrong("5.4", "`detach()` it")(climbing_views(finish=lambda gradient: gradient * torch.ones(1, requires_grad=True)))
 
 
-@wrong("5.4", "something else than the image")
+@wrong("5.4", "something other than the image")
 def views_of_views(model, image, targets, view, draws, generator):
     leaf, scores = image.clone().requires_grad_(), []
     shown = leaf
@@ -1358,7 +1358,7 @@ wrong("5.5", "a vote that is clear has a radius")(radii(lambda p, *_: torch.zero
 wrong("5.5", "wrong for sigma")(radii(quantile, lambda radius, p: torch.where(p > 0.9, radius, 0.0)))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: quantile(p, sigma) / 255))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: sigma * (p / (1 - p)).log()))
-wrong("5.5", "a radius without end")(radii(lambda p, sigma, s, draws: quantile(s / draws, sigma)))
+wrong("5.5", "an infinite radius")(radii(lambda p, sigma, s, draws: quantile(s / draws, sigma)))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, s, draws: quantile((s / draws).clamp(max=0.9999), sigma)))
 wrong("5.5", "never asked")(radii(quantile, ask=lambda bound, s, draws: s / draws))
 wrong("5.5", "as they are")(radii(quantile, ask=lambda bound, s, draws: bound(s / draws, draws)))

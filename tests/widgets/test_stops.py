@@ -156,7 +156,8 @@ def test_just_enough_is_the_first_size_where_the_target_wins():
 
 def test_where_nothing_is_enough_it_says_so():
     explorer = EpsilonExplorer(two_classes(), GREY, -SIGNS / 255, own=0, target=1)
-    assert "'class 1' is not the top class at any size up to" in Page(explorer).error("enough").replace("Class", "class")
+    message = Page(explorer).error("enough")
+    assert "'class 1' is not the top class at any size up to" in message.replace("Class", "class")
     assert explorer.place == 0
 
 
