@@ -44,7 +44,7 @@ def test_settings_of_a_refined_map_are_checked_at_the_call(settings, message):
 
 
 def random_plane(seed=0):
-    return small.plane_classifier(small.plane_net(seed=seed)).probabilities
+    return small.frozen(small.plane_net(seed=seed), small.POINTS).probabilities
 
 
 class Counting:

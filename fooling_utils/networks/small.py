@@ -259,8 +259,9 @@ def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
     Without a path, it is the one trained on digits attacked with 0.75 (L2): `python -m fooling_utils.data.make robust`.
     Raises FileNotFoundError for a missing file, ValueError for one that is damaged, altered or of another network.
     """
+    path = data.path("robust_digits") if path is None else path
     try:
-        with np.load(path or data.path("robust_digits"), allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]) for name in file.files}
         answers = arrays.pop("answers")
         net = digit_net(answers.shape[1])
@@ -278,15 +279,3 @@ def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
             f"{path} was altered: its network's logits differ by {difference:.2g} from those stored with it"
         )
     return net
-
-
-# TEMPORARY, until the canvas is on the kit
-PLANE_LABELS = POINTS.labels
-
-
-def plane_classifier(net):
-    return frozen(net, POINTS)
-
-
-def train(net, points, *, optimizer=None, **options):
-    return fit_points(net, points, optimizer=optimizer, **options)

@@ -83,48 +83,63 @@ function begin({ model, el }, name, label) {
   const problem = make("div", root, { class: "problem", role: "alert" });
   const heard = make("div", root, { class: "heard", "aria-live": "polite" });
   const say = (text) => { heard.textContent = text; };
-  const fail = (text) => { problem.textContent = text; };
+  let put = 0; // questions, up to now
+  let toldAfter = 0; // as many as there were when it failed: their answers leave the message on the page
+  const fail = (text) => { [problem.textContent, toldAfter] = [text, put]; };
 
-  // One question is under way. Of those that wait, a newer `ask` replaces an older one of the same name; a `tell` stays.
+  // One question is under way. Of those that wait, a newer `ask` replaces an older one of the same name; a `tell` stays;
+  // an `update` replaces the one before it if that is about the same thing, so that nothing is told in another order.
   const mine = Math.random().toString(36).slice(2);
   let count = 0;
   let under = null;
   let late = 0;
   let waiting = [];
+  const followers = [];
   function ask(question, values = {}) {
     waiting = waiting.filter((one) => one.stays || one.question !== question || one.resolve(null));
     return enqueue({ question, values });
   }
   const tell = (question, values = {}, content = null) => enqueue({ question, values, content, stays: true });
+  function update(question, values, about = "") {
+    const last = waiting[waiting.length - 1];
+    if (last && last.question === question && last.about === about) waiting.pop().resolve(null);
+    return enqueue({ question, values, about, stays: true });
+  }
   const enqueue = (one) => new Promise((resolve) => {
-    waiting.push({ ...one, resolve });
+    waiting.push({ ...one, resolve, number: ++put });
     send();
   });
   function send() {
     if (under || !waiting.length) return;
     under = { ...waiting.shift(), id: `${mine} ${++count}` };
     model.send({ id: under.id, ask: under.question, with: under.values }, undefined, under.content ? [under.content] : []);
-    late = setTimeout(() => fail("No answer from Python yet: is the kernel busy, or gone? Run the cell again."), PATIENCE);
+    late = setTimeout(() => {
+      fail("No answer from Python yet: is the kernel busy, or gone? Run the cell again.");
+      toldAfter = 0;
+    }, PATIENCE);
     root.dataset.busy = "1";
   }
   function receive(message, buffers) {
-    if (!under || message.id !== under.id) return; // an answer to another view of this widget
-    const { resolve } = under;
+    if (!under || message.id !== under.id) { // an answer to another view of this widget, or told by Python unasked
+      return message.error ? null : followers.forEach((act) => act({ ...message, buffers }));
+    }
+    const { resolve, number } = under;
     under = null;
     clearTimeout(late);
     delete root.dataset.busy;
-    fail(message.error || "");
+    if (message.error || number > toldAfter) fail(message.error || "");
     resolve(message.error ? null : { ...message, buffers });
     root.dataset.answers = count;
     send();
   }
   model.on("msg:custom", receive);
 
-  // `keys`: rows of [key, what it does, function]; the number keys are the presets'.
+  // `keys`: rows of [key, what it does, function, the key's name]; several keys as "1 2 3". The number keys are the
+  // presets', where there are any.
   const actions = {};
   function keys(rows) {
-    const told = rows.map(([key, what]) => [key === " " ? "space" : key, what]);
-    for (const [key, , act] of rows) actions[key] = act;
+    const told = rows.map(([key, what, , name = key === " " ? "space" : key]) => [name, what]);
+    for (const [key, , act] of rows) (key === " " ? [key] : key.split(" ")).forEach((one) => { actions[one] = act; });
     root.dataset.keys = JSON.stringify([...JSON.parse(root.dataset.keys || "[]"), ...told]);
   }
   root.addEventListener("keydown", (event) => {
@@ -133,7 +148,7 @@ function begin({ model, el }, name, label) {
     const { target } = event;
     const typing = target.matches("input:not([type=range]), select, textarea");
     if (event.key === "Escape" && target !== root) return root.focus();
-    if (typing || (target.matches("button") && (event.key === " " || event.key === "Enter"))) return;
+    if (typing || (target.matches("button, summary") && (event.key === " " || event.key === "Enter"))) return;
     if (target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
     const act = actions[event.key] || actions[event.key.toLowerCase()];
     if (!act) return;
@@ -168,7 +183,8 @@ function begin({ model, el }, name, label) {
 
   const endings = [];
   return {
-    root, body, ask, tell, say, fail, keys, presets,
+    root, body, problem, ask, tell, update, say, fail, keys, presets,
+    follow: (act) => followers.push(act),
     onEnd: (act) => endings.push(act),
     end: () => {
       clearTimeout(late);
@@ -193,7 +209,7 @@ function slider(parent, name, { min, max, step, value, show = String }, act) {
   const output = make("output", label);
   const set = (number) => {
     input.value = number;
-    output.textContent = show(Number(input.value));
+    write(output, show(Number(input.value)));
     input.setAttribute("aria-valuetext", output.textContent);
   };
   set(value);

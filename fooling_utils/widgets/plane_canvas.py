@@ -1,46 +1,43 @@
-"""Points in the plane, a small network and its regions, live: the canvas of lesson 4.
-
-The front end asks, and every question gets one answer with the whole state; nothing runs when nobody asks.
-"""
+"""Points in the plane, a small network and its regions, live: the canvas of lesson 4."""
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
-import anywidget
 import torch
+import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..figures import region_maps
+from ..arguments import between, one_of, whole
+from ..figures import REGIONS, region_maps
 from ..models import Classifier
-from ..networks.small import (
-    ACTIVATIONS,
-    PLANE_LABELS,
-    PRESETS,
-    Points,
-    plane_classifier,
-    plane_net,
-    plane_points,
-    train,
-)
+from ..networks.small import ACTIVATIONS, POINTS, PRESETS, Points, fit_points, frozen, plane_net, plane_points
 from ..objectives import Label, toward
 from ..optimize import optimize_pixels
 from ..regions import RegionMap, boundary_distance, region_map
 from ..steps import unit_step
-from .kit import WithTwin
+from .kit import AskedWidget, Reply, script
 
 SIZE = 100  # cells along each side of the picture
 EDGE = 20.0  # as far out as one can look, and put a point
 MOST_POINTS = 1000
 RATE = 0.01
-STEPS_PER_FRAME = 10
-FRAME_SECONDS = 0.012  # a slow machine or a large network takes fewer steps a frame, so that the picture keeps moving
+STEPS_PER_PICTURE = 10
+PICTURE_SECONDS = 0.012  # a slow machine or a large network takes fewer steps, so that the picture keeps moving
 FOOLING_STEPS, SURE = 300, 0.99
 DIRECTIONS = 720
-PICTURES = (*PRESETS, "empty")
+CLASSES = POINTS.labels
+ALL_PRESETS = (*PRESETS, "empty")
+SETTINGS = {
+    "classes": (int, partial(whole, 2, len(CLASSES))),
+    "hidden": (int, partial(whole, 1, 64)),
+    "depth": (int, partial(whole, 1, 3)),
+    "activation": (str, partial(one_of, ACTIVATIONS)),
+    "weight_decay": (float, partial(between, 0, 1)),
+}
 
 
 @contextmanager
@@ -54,44 +51,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _whole(low: int, high: int) -> Callable[[str, object], int]:
-    def check(name: str, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
-        return value
-
-    return check
-
-
-def _number(low: float, high: float) -> Callable[[str, object], float]:
-    def check(name: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
-        return float(value)
-
-    return check
+def _checked(**settings: object) -> dict:
+    """The settings as plain numbers and words; raises ValueError for what cannot be set."""
+    checked = {}
+    for name, value in settings.items():
+        one_of(SETTINGS, setting=name)
+        plain, check = SETTINGS[name]
+        check(**{name: value})
+        checked[name] = plain(value)
+    return checked
 
 
-def _choice(*choices: str) -> Callable[[str, object], str]:
-    def check(name: str, value: object) -> str:
-        if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-        return value
-
-    return check
+def _place(x: float, y: float) -> Tensor:
+    between(-EDGE, EDGE, x=x, y=y)
+    return torch.tensor([[float(x), float(y)]])
 
 
-SETTINGS = {
-    "classes": _whole(2, len(PLANE_LABELS)),
-    "hidden": _whole(1, 64),
-    "depth": _whole(1, 3),
-    "activation": _choice(*ACTIVATIONS),
-    "weight_decay": _number(0, 1),
-}
-COORDINATE = _number(-EDGE, EDGE)
-
-
-class PlaneCanvas(WithTwin, anywidget.AnyWidget):
+class PlaneCanvas(AskedWidget):
     """A canvas to put points on, and a network that trains while it is watched: `display(PlaneCanvas("moons"))`.
 
     preset: "blobs", "moons", "rings", "spiral" or "empty". classes: 2 or 3. hidden: units per layer, 1 to 64.
@@ -100,7 +76,9 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
     Raises ValueError for any other value.
     """
 
-    _esm = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    _esm = script("plane_canvas")
+    names = traitlets.List(CLASSES).tag(sync=True)
+    colours = traitlets.List(REGIONS[: len(CLASSES)]).tag(sync=True)
 
     def __init__(
         self,
@@ -113,34 +91,16 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
         weight_decay: float = 0.0,
         seed: int = 0,
     ):
-        given = {
-            "classes": classes,
-            "hidden": hidden,
-            "depth": depth,
-            "activation": activation,
-            "weight_decay": weight_decay,
-        }
-        self._settings = {name: check(name, given[name]) for name, check in SETTINGS.items()}
-        self._seed = _whole(0, 2**31)("seed", seed)
+        self._settings = _checked(
+            classes=classes, hidden=hidden, depth=depth, activation=activation, weight_decay=weight_decay
+        )
+        whole(0, 2**31, seed=seed)
+        self._seed = seed
         self._edge = 1.25  # a little more than the data's box
-        self._version, self._problem, self._answering = 0, "", False
-        super().__init__()
-        self._requests = {
-            "frame": self._frame,
-            "step": self.step,
-            "add": self.add,
-            "move": self.move,
-            "remove": self.remove,
-            "preset": self.load,
-            "set": self.configure,
-            "zoom": self.zoom,
-            "reset": self.reset,
-            "fool": self.fool,
-            "shortest": self.shortest_way,
-        }
-        self._load(_choice(*PICTURES)("preset", preset))
+        self._answering = False
+        self._load(preset)
         self._renew()
-        self.on_msg(self._receive)
+        super().__init__(presets=[{"title": name} for name in ALL_PRESETS])
 
     # ------------------------------------------------------------------------------------------------- the points
 
@@ -169,7 +129,6 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
                 f"{MOST_POINTS} points is the most that can be trained on live: remove some, or choose a preset"
             )
         self._points, self._preset = Points(places, labels), preset
-        self._version += 1
         self._warning = self._warn()
         self._forget_path()
 
@@ -179,41 +138,42 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
         if not present:
             return "There are no points. Click in the plane to add some, or choose a preset."
         if len(present) == 1:
-            return f"All points are {PLANE_LABELS[present[0]]}s. Add points of a second class, or choose a preset."
-        here: dict[tuple[float, float], set[int]] = {}
-        for (x, y), label in zip(self._points.places.tolist(), self._points.labels.tolist(), strict=True):
-            here.setdefault((round(x, 3), round(y, 3)), set()).add(label)
-        double = [place for place, labels in here.items() if len(labels) > 1]
-        if double:
-            where = f"({double[0][0]:.2f}, {double[0][1]:.2f})"
+            return f"All points are {CLASSES[present[0]]}s. Add points of a second class, or choose a preset."
+        labelled = torch.cat([1000 * self._points.places, self._points.labels[:, None]], 1).round().unique(dim=0)
+        places, classes = labelled[:, :2].unique(dim=0, return_counts=True)
+        shared = (places[classes > 1] / 1000).tolist()
+        if shared:
+            x, y = shared[0]
             return (
-                f"Points of different classes lie on one place, {where}. No network can separate them. "
+                f"Points of different classes lie on one place, ({x:.2f}, {y:.2f}). No network can separate them. "
                 "Training goes on; move or remove one."
             )
         return ""
 
     def _label(self, label: Label) -> int:
-        names = PLANE_LABELS[: self._settings["classes"]]
+        names = CLASSES[: self._settings["classes"]]
         if isinstance(label, str):
-            return names.index(_choice(*names)("label", label))
-        return _whole(0, len(names) - 1)("label", label)
+            one_of(names, label=label)
+            return names.index(label)
+        whole(0, len(names) - 1, label=label)
+        return label
 
     def _index(self, index: int) -> int:
         if not len(self._points.labels):
             raise ValueError("there are no points: click in the plane to add some, or choose a preset")
-        return _whole(0, len(self._points.labels) - 1)("the number of the point", index)
+        whole(0, len(self._points.labels) - 1, index=index)
+        return index
 
     def add(self, x: float, y: float, label: Label) -> None:
         """Add a training point of a class, given by its name or number."""
-        place = torch.tensor([[COORDINATE("x", x), COORDINATE("y", y)]])
-        label = torch.tensor([self._label(label)])
-        self._change_points(torch.cat([self._points.places, place]), torch.cat([self._points.labels, label]))
+        places = torch.cat([self._points.places, _place(x, y)])
+        self._change_points(places, torch.cat([self._points.labels, torch.tensor([self._label(label)])]))
         self._show()
 
     def move(self, index: int, x: float, y: float) -> None:
         """Move a training point."""
         places = self._points.places.clone()
-        places[self._index(index)] = torch.tensor([COORDINATE("x", x), COORDINATE("y", y)])
+        places[self._index(index)] = _place(x, y)
         self._change_points(places, self._points.labels)
         self._show()
 
@@ -225,10 +185,11 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
 
     def load(self, name: str) -> None:
         """Replace the points by those of a preset; "empty" has none."""
-        self._load(_choice(*PICTURES)("preset", name))
+        self._load(name)
         self._show()
 
     def _load(self, name: str) -> None:
+        one_of(ALL_PRESETS, preset=name)
         classes = self._settings["classes"]
         points = plane_points("blobs" if name == "empty" else name, classes=classes, seed=self._seed)
         count = 0 if name == "empty" else len(points.labels)
@@ -239,7 +200,7 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
     @property
     def model(self) -> Classifier:
         """A frozen copy of the network as it is now, for `optimize_pixels` and `boundary_distance`."""
-        return plane_classifier(self._net)
+        return frozen(self._net, POINTS)
 
     @property
     def settings(self) -> dict:
@@ -253,9 +214,7 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
 
     def configure(self, **settings) -> None:
         """Change settings by name; another shape of the network restarts its training, weight decay does not."""
-        for name in settings:
-            _choice(*SETTINGS)("setting", name)
-        checked = {name: SETTINGS[name](name, value) for name, value in settings.items()}
+        checked = _checked(**settings)
         new = {name for name, value in checked.items() if self._settings[name] != value}
         self._settings |= checked
         if "classes" in new:
@@ -281,9 +240,10 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
         self._steps_taken = 0
         self._forget_path()
 
+    @one_thread()
     def step(self, count: int = 1) -> None:
         """Train the network on all points, `count` steps. Raises ValueError without points of two classes."""
-        _whole(1, 100_000)("count", count)
+        whole(1, 100_000, count=count)
         if not self._trainable:
             raise ValueError(self._warning)
         self._train(count)
@@ -293,25 +253,17 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
     def _trainable(self) -> bool:
         return self._points.labels.unique().numel() > 1
 
-    @one_thread()
     def _train(self, count: int, seconds: float = math.inf) -> None:
         self._forget_path()
         end = time.perf_counter() + seconds
         # the optimizer outlives a point that is moved, and its memory with it
-        for _, loss in zip(range(count), train(self._net, self._points, optimizer=self._optimizer), strict=False):
+        losses = fit_points(self._net, self._points, optimizer=self._optimizer)
+        for _, loss in zip(range(count), losses, strict=False):
             self._steps_taken += 1
             if not math.isfinite(loss):
-                raise FloatingPointError("the loss is no finite number any more: press Reset")
+                raise FloatingPointError("the loss is no longer a finite number: press Reset")
             if time.perf_counter() > end:
                 break
-
-    def _frame(self, play: bool = False, pictures: int = 1) -> None:
-        """Train for some pictures, if it plays; the last one goes with the state, those before it are kept for it."""
-        for left in range(_whole(1, 4)("pictures", pictures), 0, -1):
-            if play and self._trainable:
-                self._train(STEPS_PER_FRAME, FRAME_SECONDS)
-                if left > 1:
-                    self._pictures += self._picture()
 
     # -------------------------------------------------------------------------------------------------- fooling it
 
@@ -320,7 +272,7 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
         """Walk from a place into the region of a class, with `optimize_pixels`: the places (N, 2) on the way."""
         model, label = self.model, self._label(label)
         name = model.labels[label]
-        start = torch.tensor([[COORDINATE("x", x), COORDINATE("y", y)]])
+        start = _place(x, y)
         rule = unit_step(self._edge / 50)  # a hundredth of the view's width
         way = []
         for frame in optimize_pixels(model, start, toward(label), step=rule, steps=FOOLING_STEPS):
@@ -329,15 +281,13 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
             if probability > SURE:
                 break
         places = torch.stack(way)
-        distance = (places[-1] - places[0]).norm().item()
+        distance, sure = (places[-1] - places[0]).norm().item(), f"{100 * probability:.1f} %"
         if probability <= SURE:
-            words = (
-                f"After {FOOLING_STEPS} steps only {_percent(probability)} {name}. Train longer, or start elsewhere."
-            )
+            words = f"After {FOOLING_STEPS} steps only {sure} {name}. Train longer, or start elsewhere."
         elif len(places) == 1:
-            words = f"This place is {name} already, {_percent(probability)}. Choose another class."
+            words = f"This place is {name} already, {sure}. Choose another class."
         else:
-            words = f"From here to {name}, {_percent(probability)}: {distance:.2f} away."
+            words = f"From here to {name}, {sure}: {distance:.2f} away."
         self._show_path(places, label, words)
         return places
 
@@ -348,7 +298,7 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
         It looks along straight lines in 720 directions; infinite where there is no other class within 60.
         """
         model, index = self.model, self._index(index)
-        place, own = self._points.places[index : index + 1], PLANE_LABELS[self._points.labels[index]]
+        place, own = self._points.places[index : index + 1], CLASSES[self._points.labels[index]]
         angles = torch.arange(DIRECTIONS) * (2 * torch.pi / DIRECTIONS)
         directions = torch.stack([angles.cos(), angles.sin()], 1)
         for distances in (torch.linspace(0.01, 2, 200), torch.linspace(2, 60, 300)):
@@ -380,101 +330,100 @@ class PlaneCanvas(WithTwin, anywidget.AnyWidget):
     def _forget_path(self) -> None:
         self._path, self._result = None, ""
 
-    # ------------------------------------------------------------------------------------------ talk with the page
+    # ------------------------------------------------------------------------------------------------ what is seen
 
     def zoom(self, edge: float) -> None:
         """Show the plane from -edge to edge, 1 to 20."""
-        self._edge = _number(1, EDGE)("edge", edge)
+        between(1, EDGE, edge=edge)
+        self._edge = float(edge)
         self._show()
 
-    def _show(self) -> None:
-        if not self._answering:
-            self._problem = ""
-            self.send(*self._state())
-
-    def _receive(self, _widget, content: object, _buffers=None) -> None:
-        """Give one answer to every question, whatever is in it and whatever happens."""
-        content = content if isinstance(content, dict) else {}
-        ask = content.get("ask")
-        answer = {key: content.get(key) for key in ("id", "view")}
-        self._answering, self._pictures = True, []
-        try:
-            if ask != "frame":
-                self._problem = ""
-            request = self._requests[_choice(*self._requests)("ask", ask)]
-            request(**content.get("with", {}))
-        except (Exception, KeyboardInterrupt) as error:  # what is raised in a callback is seen by nobody
-            self._problem = _words(error)
-        finally:
-            self._answering = False
-        try:
-            state, picture = self._state(content.get("known"))
-        except (Exception, KeyboardInterrupt) as error:
-            state, picture = {"problem": _words(error)}, []
-        self.send({**answer, **state}, self._pictures + picture)
+    @one_thread()
+    def twin(self) -> Figure:
+        """The points, and the regions as they are now."""
+        names = CLASSES[: self._settings["classes"]]
+        title = f"{self._steps_taken} steps of training"
+        path = [torch.tensor(self._path["places"])] if self._path else []
+        return region_maps({title: self._field()}, names, points=self._points, paths=path)
 
     def _field(self) -> RegionMap:
         edges = (-self._edge, self._edge, -self._edge, self._edge)
         with torch.no_grad():
             return region_map(lambda grid: self._net(grid).softmax(1), edges, SIZE)
 
-    @one_thread()
-    def twin(self) -> Figure:
-        """The points, and the regions as they are now."""
-        names = PLANE_LABELS[: self._settings["classes"]]
-        title = f"{self._steps_taken} steps of training"
-        path = [torch.tensor(self._path["places"])] if self._path else []
-        return region_maps({title: self._field()}, names, points=self._points, paths=path)
-
-    @one_thread()
     def _picture(self) -> list[bytes]:
         """A byte per cell for the class, and one for its probability, from the bottom left."""
         field = self._field()
         strength = (255 * field.confidence).nan_to_num().round()
         return [part.to(torch.uint8).numpy().tobytes() for part in (field.labels, strength)]
 
-    @one_thread()
-    def _state(self, known: object = None) -> tuple[dict, list[bytes]]:
-        """What the page shows: the values, and the picture.
-
-        known: the version of the points that the page has; these are not sent again.
-        """
+    def _facts(self) -> dict:
+        """What the page shows besides the points and the picture; `None` for numbers that are not finite."""
         places, labels = self._points
         with torch.no_grad():
             logits = self._net(places)
             loss = nn.functional.cross_entropy(logits, labels).item()
             right = (logits.argmax(1) == labels).float().mean().item()
-        state = {
+        return {
             "settings": self._settings,
             "preset": self._preset,
             "zoom": self._edge,
-            "version": self._version,
             "steps": self._steps_taken,
             "loss": loss if math.isfinite(loss) else None,
             "right": right if math.isfinite(right) else None,
             "trainable": self._trainable,
             "warning": self._warning,
-            "problem": self._problem,
             "result": self._result,
             "path": self._path,
         }
-        if known != self._version:
-            state["points"] = [[*place, label] for place, label in zip(_rounded(places), labels.tolist(), strict=True)]
-        return state, self._picture()
 
+    @one_thread()
+    def _seen(self) -> Reply:
+        """All that is seen: the facts, the points as [x, y, class], and the picture."""
+        places, labels = self._points
+        points = [[*place, label] for place, label in zip(_rounded(places), labels.tolist(), strict=True)]
+        return {**self._facts(), "points": points}, self._picture()
 
-def _percent(probability: float) -> str:
-    return f"{100 * probability:.1f} %"
+    def _show(self) -> None:
+        """Show every view what a cell has changed."""
+        if not self._answering:
+            self.send(*self._seen())
+
+    # ------------------------------------------------------------------------------------------ what the page asks
+
+    def _answer(self, question: dict, buffers: list) -> Reply:
+        """What is seen after the change that was asked for."""
+        self._answering = True
+        try:
+            return super()._answer(question, buffers) or self._seen()
+        finally:
+            self._answering = False
+
+    def answer_begin(self) -> None:
+        """Show all as it is."""
+
+    answer_add, answer_move, answer_remove, answer_preset = add, move, remove, load
+    answer_set, answer_reset, answer_step, answer_zoom = configure, reset, step, zoom
+
+    def answer_fool(self, x: float, y: float, label: int) -> None:
+        """Walk from a place into the region of a class."""
+        self.fool(x, y, label)
+
+    def answer_shortest(self, index: int) -> None:
+        """Find the shortest way out of the class of a point."""
+        self.shortest_way(index)
+
+    @one_thread()
+    def answer_frame(self, pictures: int = 1) -> Reply:
+        """Train for some pictures, 1 to 4, and show each; the points are as before, and not among the facts."""
+        whole(1, 4, pictures=pictures)
+        drawn = []
+        for _ in range(pictures):
+            if self._trainable:
+                self._train(STEPS_PER_PICTURE, PICTURE_SECONDS)
+            drawn += self._picture()
+        return self._facts(), drawn
 
 
 def _rounded(places: Tensor) -> list[list[float]]:
     return [[round(x, 4), round(y, 4)] for x, y in places.tolist()]
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, ValueError):
-        text = str(error)
-        return text[:1].upper() + text[1:]
-    if isinstance(error, KeyboardInterrupt):
-        return "Interrupted."
-    return f"Something went wrong in Python: {type(error).__name__}: {error}"

@@ -11,50 +11,51 @@ from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "helpers"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "widgets"))
 
-from test_browser import CELLS, Plane, open_lab
+from test_browser_canvas import CELLS, Canvas
 
-from browsing import chromium, served
+from browsing import chromium, open_notebook, served
 
 GOAL_FRAMES, GOAL_CLICK = 20, 100  # per second, milliseconds
 
 WATCH = """() => {
-  const root = document.querySelector('.plane');
+  const root = document.querySelector('.fool.plane');
   window.seen = { frames: [], clicks: [], answers: [] };
-  let version = root.dataset.version;
+  let known = root.plane().known.length;
   new MutationObserver(() => {
     window.seen.frames.push(performance.now());
-    if (root.dataset.version !== version) window.seen.answers.push(performance.now());
-    version = root.dataset.version;
-  }).observe(root, { attributes: true, attributeFilter: ['data-drawn'] });
+    if (root.plane().known.length !== known) window.seen.answers.push(performance.now());
+    known = root.plane().known.length;
+  }).observe(root, { attributeFilter: ['data-drawn'] });
   root.addEventListener('pointerdown', event => window.seen.clicks.push(event.timeStamp), true);
 }"""
 
 
-def clicks(plane: Plane, count: int, y: float) -> list[float]:
+def clicks(canvas: Canvas, count: int, y: float) -> list[float]:
     """Milliseconds from each click on a free place, along a row, to its picture."""
-    plane.page.evaluate("() => { window.seen.clicks = []; window.seen.answers = []; }")
-    before = len(plane.state()["points"])
+    canvas.page.evaluate("() => { window.seen.clicks = []; window.seen.answers = []; }")
+    before = len(canvas.state()["points"])
     for number in range(count):
-        plane.click(-1.1 + 2.2 * number / count, y)
-        plane.until(f"s.points.length === {before + number + 1}")
-        plane.page.wait_for_timeout(150)
-    seen = plane.page.evaluate("window.seen")
+        canvas.click(-1.1 + 2.2 * number / count, y)
+        canvas.until(f"s.known.length === {before + number + 1}")
+        canvas.page.wait_for_timeout(150)
+    seen = canvas.page.evaluate("window.seen")
     return [answer - click for click, answer in zip(seen["clicks"], seen["answers"], strict=True)]
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser, served(Path(folder), CELLS) as address:
-        plane = Plane(open_lab(browser, address, cells=1))
-        plane.page.evaluate(WATCH)
-        rest = clicks(plane, 20, -1.1)
-        plane.button("Play")
-        plane.until("s.steps > 50")
-        plane.page.evaluate("() => { window.seen.frames = []; }")
-        plane.page.wait_for_timeout(8000)
-        times = plane.page.evaluate("window.seen.frames")
-        playing = clicks(plane, 20, -1.2)
-        plane.button("Pause")
+        canvas = Canvas(open_notebook(browser, address, 1))
+        canvas.page.evaluate(WATCH)
+        rest = clicks(canvas, 20, -1.1)
+        canvas.button("Play").click()
+        canvas.until("s.steps > 50")
+        canvas.page.evaluate("() => { window.seen.frames = []; }")
+        canvas.page.wait_for_timeout(8000)
+        times = canvas.page.evaluate("window.seen.frames")
+        playing = clicks(canvas, 20, -1.2)
+        canvas.button("Pause").click()
     gaps = [after - before for before, after in pairwise(times)]
     mean = 1000 * len(gaps) / (times[-1] - times[0])
     print("| what | median | goal |\n|---|---:|---|")

@@ -344,7 +344,7 @@ def test_a_file_that_was_cut_short_is_not_believed(tmp_path, left):
         content = file.read()
     with open(path, "wb") as file:
         file.write(content[: int(left * len(content))])
-    with pytest.raises(ValueError, match=r"net\.npz holds no weights .*, or was cut short .* make it again"):
+    with pytest.raises(ValueError, match=r"net\.npz does not hold the weights .*, or was cut short .* make it again"):
         load_weights(path)
 
 
@@ -457,7 +457,7 @@ def test_training_tells_the_loss_before_each_step_and_has_no_end():
     points = small.plane_points()
     net = small.plane_net()
     before = nn.functional.cross_entropy(net(points.places), points.labels).item()
-    losses = list(itertools.islice(small.train(net, points), 200))
+    losses = list(itertools.islice(small.fit_points(net, points), 200))
     assert losses[0] == before
     assert losses[-1] < 0.1 * losses[0]
 
@@ -465,10 +465,10 @@ def test_training_tells_the_loss_before_each_step_and_has_no_end():
 def test_training_goes_on_with_an_optimizer_that_is_given():
     points = small.plane_points()
     once, twice = small.plane_net(), small.plane_net()
-    list(itertools.islice(small.train(once, points), 20))
+    list(itertools.islice(small.fit_points(once, points), 20))
     optimizer = torch.optim.Adam(twice.parameters(), 0.01)
     for _ in range(2):
-        list(itertools.islice(small.train(twice, points, optimizer=optimizer), 10))
+        list(itertools.islice(small.fit_points(twice, points, optimizer=optimizer), 10))
     assert all(torch.equal(a, b) for a, b in zip(once.parameters(), twice.parameters(), strict=True))
 
 
@@ -480,16 +480,16 @@ def test_a_network_of_two_classes_has_two_names():
 def test_coincident_points_of_two_classes_and_a_thousand_points_can_be_trained():
     places = torch.zeros(1000, 2)
     labels = torch.arange(1000) % 2
-    *_, loss = itertools.islice(small.train(small.plane_net(), Points(places, labels)), 100)
+    *_, loss = itertools.islice(small.fit_points(small.plane_net(), Points(places, labels)), 100)
     assert loss == pytest.approx(math.log(2), abs=0.05)  # half of them must be wrong
 
 
 def test_a_classifier_of_points_is_a_frozen_copy():
     net = small.plane_net()
-    model = small.plane_classifier(net)
+    model = small.frozen(net, small.POINTS)
     places = torch.randn(5, 2)
     expected = model(places)
-    next(small.train(net, small.plane_points()))
+    next(small.fit_points(net, small.plane_points()))
     assert torch.equal(model(places), expected) and not torch.equal(net(places), expected)
     assert model.labels == ("cheetah", "robin", "armadillo")
 

@@ -1,30 +1,16 @@
+"""The canvas of points, asked without a browser."""
+
 import json
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from fooling_utils.networks.small import PLANE_LABELS, Points
-from fooling_utils.widgets import plane_canvas
-from fooling_utils.widgets.plane_canvas import EDGE, MOST_POINTS, SIZE, PlaneCanvas
-
-
-class Page:
-    """The front end: what it is told, message by message."""
-
-    def __init__(self, canvas):
-        self.canvas, self.messages = canvas, []
-        canvas.send = lambda content, buffers=None: self.messages.append((content, buffers))
-
-    def ask(self, ask, known=None, **values):
-        """Send one question and return its one answer."""
-        before = len(self.messages)
-        content = {"ask": ask, "id": before, "view": "me", "known": known, "with": values}
-        self.canvas._handle_custom_msg(json.loads(json.dumps(content)), [])
-        assert len(self.messages) == before + 1
-        answer, _ = self.messages[-1]
-        assert (answer["id"], answer["view"]) == (before, "me")
-        json.dumps(answer, allow_nan=False)
-        return answer
+from asking import Page
+from fooling_utils.networks.small import POINTS, Points
+from fooling_utils.widgets import PlaneCanvas, plane_canvas
+from fooling_utils.widgets.plane_canvas import EDGE, MOST_POINTS, SIZE
 
 
 @pytest.fixture
@@ -37,27 +23,27 @@ def page(canvas):
     return Page(canvas)
 
 
-def two_points(label=1):
-    """A cheetah on the left, and another point on the right."""
-    return Points(torch.tensor([[-0.5, 0.0], [0.5, 0.0]]), torch.tensor([0, label]))
+def two_points(place=(-0.5, 0.0), label=1):
+    """A cheetah, by default on the left, and another point on the right."""
+    return Points(torch.tensor([place, (0.5, 0.0)]), torch.tensor([0, label]))
 
 
 # -------------------------------------------------------------------------------------------------- what is told
 
 
-def test_an_answer_holds_the_whole_state(page):
-    answer = page.ask("frame")
+def test_an_answer_holds_all_that_is_seen(page):
+    answer, _ = page.ask("begin")
     assert answer["settings"] == {"classes": 3, "hidden": 8, "depth": 2, "activation": "relu", "weight_decay": 0}
     assert (answer["preset"], answer["zoom"], answer["steps"], answer["trainable"]) == ("blobs", 1.25, 0, True)
-    assert (answer["warning"], answer["problem"], answer["result"], answer["path"]) == ("", "", "", None)
+    assert (answer["warning"], answer["result"], answer["path"]) == ("", "", None)
     assert len(answer["points"]) == 90
     assert 0 <= answer["right"] <= 1 < answer["loss"] + 0.5
 
 
 def test_the_picture_is_a_byte_for_the_class_and_one_for_its_probability(canvas, page):
-    canvas.step(30)
-    page.ask("zoom", edge=2)
-    labels, strengths = (torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in page.messages[-1][1])
+    page.ask("step", count=30)
+    _, picture = page.ask("zoom", edge=2)
+    labels, strengths = (torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in picture)
     assert len(labels) == len(strengths) == SIZE * SIZE
     corners = torch.tensor([[-2.0, -2.0], [2.0, -2.0], [-2.0, 2.0], [2.0, 2.0]])
     confidence, expected = canvas.model.probabilities(corners).max(1)
@@ -67,41 +53,34 @@ def test_the_picture_is_a_byte_for_the_class_and_one_for_its_probability(canvas,
     assert len(set(labels.tolist())) == 3
 
 
-def test_points_that_the_page_knows_are_not_sent_again(page):
-    version = page.ask("frame")["version"]
-    assert "points" not in page.ask("frame", known=version, play=True)
-    assert len(page.ask("add", known=version, x=0, y=0, label=0)["points"]) == 91
-
-
-def test_frames_train_only_while_it_plays(page):
-    start = page.ask("frame")
-    assert page.ask("frame")["steps"] == 0
+def test_frames_train_and_do_not_repeat_the_points(page):
+    start, _ = page.ask("begin")
+    assert page.ask("begin")[0]["steps"] == 0
     for _ in range(20):
-        answer = page.ask("frame", play=True)
+        answer, _ = page.ask("frame")
     assert answer["steps"] > 20
     assert answer["loss"] < 0.7 * start["loss"]
+    assert start.keys() - answer.keys() == {"points"}
+    assert len(page.ask("add", x=0, y=0, label=0)[0]["points"]) == 91
 
 
 def test_an_answer_may_hold_several_pictures(page):
-    page.ask("frame", play=True, pictures=3)
-    parts = page.messages[-1][1]
+    _, parts = page.ask("frame", pictures=3)
     assert [len(part) for part in parts] == 6 * [SIZE * SIZE]
     assert len({bytes(part) for part in parts[1::2]}) == 3
-    page.ask("frame", pictures=3)
-    assert len(page.messages[-1][1]) == 2
-    assert "Pictures must be" in page.ask("frame", pictures=1000)["problem"]
+    assert "Pictures must be" in page.error("frame", pictures=1000)
 
 
 def test_a_slow_frame_takes_fewer_steps(page, monkeypatch):
-    monkeypatch.setattr(plane_canvas, "FRAME_SECONDS", 0)
-    assert page.ask("frame", play=True)["steps"] == 1
+    monkeypatch.setattr(plane_canvas, "PICTURE_SECONDS", 0)
+    assert page.ask("frame")[0]["steps"] == 1
 
 
 def test_the_number_of_threads_is_given_back(canvas, page):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        page.ask("frame", play=True)
+        page.ask("frame")
         canvas.fool(0, 0, "robin")
         assert torch.get_num_threads() == 2
     finally:
@@ -112,12 +91,12 @@ def test_the_number_of_threads_is_given_back(canvas, page):
 
 
 def test_points_are_added_moved_and_removed(canvas, page):
-    assert page.ask("preset", name="empty")["points"] == []
+    assert page.ask("preset", name="empty")[0]["points"] == []
     page.ask("add", x=0.25, y=-0.5, label=2)
-    answer = page.ask("add", x=1, y=1, label=0)
+    answer, _ = page.ask("add", x=1, y=1, label=0)
     assert (answer["points"], answer["preset"]) == ([[0.25, -0.5, 2], [1, 1, 0]], "")
-    assert page.ask("move", index=0, x=-3, y=4.5)["points"] == [[-3, 4.5, 2], [1, 1, 0]]
-    assert page.ask("remove", index=0)["points"] == [[1, 1, 0]]
+    assert page.ask("move", index=0, x=-3, y=4.5)[0]["points"] == [[-3, 4.5, 2], [1, 1, 0]]
+    assert page.ask("remove", index=0)[0]["points"] == [[1, 1, 0]]
     assert canvas.points.places.tolist() == [[1, 1]]
 
 
@@ -147,40 +126,39 @@ def test_points_that_cannot_be_are_refused(canvas, points, message):
 
 
 def test_changed_points_do_not_restart_the_training(canvas, page):
-    canvas.step(5)
+    page.ask("step", count=5)
     weights = canvas.model.net[0].weight.clone()
-    assert page.ask("add", x=0, y=0, label=1)["steps"] == 5
-    assert page.ask("preset", name="rings")["steps"] == 5
+    assert page.ask("add", x=0, y=0, label=1)[0]["steps"] == 5
+    assert page.ask("preset", name="rings")[0]["steps"] == 5
     assert torch.equal(canvas.model.net[0].weight, weights)
 
 
-def test_a_thousand_points_are_trained_on_and_one_more_is_refused(canvas, page):
-    generator = torch.Generator().manual_seed(0)
-    places = 2 * torch.rand(MOST_POINTS, 2, generator=generator) - 1
+def test_a_thousand_points_are_trained_on_and_one_more_is_refused(canvas):
+    places = 2 * torch.rand(MOST_POINTS, 2, generator=torch.Generator().manual_seed(0)) - 1
     canvas.points = Points(places, (places[:, 0] > 0).long())
-    assert page.ask("frame", play=True)["steps"] > 0
-    answer = page.ask("add", x=0, y=0, label=0)
-    assert "1000 points is the most" in answer["problem"]
-    assert len(answer["points"]) == MOST_POINTS
+    page = Page(canvas)
+    assert page.ask("frame")[0]["steps"] > 0
+    assert "1000 points is the most" in page.error("add", x=0, y=0, label=0)
+    assert len(page.ask("begin")[0]["points"]) == MOST_POINTS
 
 
 def test_no_points(page):
-    answer = page.ask("preset", name="empty")
-    assert "no points" in answer["warning"]
-    assert "Click in the plane" in answer["warning"]
+    answer, _ = page.ask("preset", name="empty")
+    assert answer["warning"].startswith("There are no points. Click in the plane")
     assert (answer["trainable"], answer["loss"], answer["right"]) == (False, None, None)
-    assert page.ask("frame", play=True)["steps"] == 0
-    for ask in ("remove", "shortest"):
-        assert "no points" in page.ask(ask, index=0)["problem"]
+    assert page.ask("frame")[0]["steps"] == 0
+    for question in ("remove", "shortest"):
+        assert "no points" in page.error(question, index=0)
 
 
-def test_points_of_one_class_only(canvas, page):
+def test_points_of_one_class_only(canvas):
     canvas.points = two_points(label=0)
-    answer = page.ask("step")
-    assert answer["problem"] == answer["warning"]
-    assert answer["warning"].startswith("All points are cheetahs. Add points of a second class")
-    assert page.ask("frame", play=True)["steps"] == 0
-    assert page.ask("add", x=0, y=0, label=1)["warning"] == ""
+    page = Page(canvas)
+    warning = page.ask("begin")[0]["warning"]
+    assert page.error("step") == warning
+    assert warning.startswith("All points are cheetahs. Add points of a second class")
+    assert page.ask("frame")[0]["steps"] == 0
+    assert page.ask("add", x=0, y=0, label=1)[0]["warning"] == ""
     with pytest.raises(ValueError, match="All points are cheetahs"):
         canvas.remove(2)
         canvas.step()
@@ -189,63 +167,62 @@ def test_points_of_one_class_only(canvas, page):
 def test_points_of_different_classes_on_one_place(page):
     page.ask("preset", name="empty")
     page.ask("add", x=0.3, y=0.4, label=0)
-    answer = page.ask("add", x=0.3, y=0.4, label=1)
+    answer, _ = page.ask("add", x=0.3, y=0.4, label=1)
     assert "one place, (0.30, 0.40). No network can separate them" in answer["warning"]
-    assert page.ask("frame", play=True)["steps"] > 0
-    assert page.ask("move", index=1, x=0.5, y=0.4)["warning"] == ""
+    assert page.ask("frame")[0]["steps"] > 0
+    assert page.ask("move", index=1, x=0.5, y=0.4)[0]["warning"] == ""
 
 
 def test_points_of_one_class_may_share_a_place(page):
     for _ in range(2):
-        assert page.ask("add", x=0, y=0, label=0)["warning"] == ""
+        assert page.ask("add", x=0, y=0, label=0)[0]["warning"] == ""
 
 
 # ------------------------------------------------------------------------------------------------------ the network
 
 
 @pytest.mark.parametrize("change", [{"hidden": 3}, {"depth": 3}, {"activation": "tanh"}, {"classes": 2}])
-def test_another_shape_restarts_the_training(canvas, page, change):
-    canvas.step(3)
-    answer = page.ask("set", **change)
+def test_another_shape_restarts_the_training(page, change):
+    page.ask("step", count=3)
+    answer, _ = page.ask("set", **change)
     assert answer["steps"] == 0
     assert change.items() <= answer["settings"].items()
-    assert page.ask("step")["steps"] == 1
+    assert page.ask("step")[0]["steps"] == 1
 
 
 def test_the_network_has_the_shape_that_was_asked_for():
     net = PlaneCanvas(classes=2, hidden=5, depth=3, activation="tanh").model.net
     assert [layer.out_features for layer in net if hasattr(layer, "out_features")] == [5, 5, 5, 2]
-    assert isinstance(net[1], torch.nn.Tanh)
+    assert isinstance(net[1], nn.Tanh)
 
 
 def test_weight_decay_goes_on_with_the_training(canvas, page):
-    canvas.step(200)
+    page.ask("step", count=200)
     size = canvas.model.net[0].weight.norm()
-    assert page.ask("set", weight_decay=0.1)["steps"] == 200
-    canvas.step(200)
+    assert page.ask("set", weight_decay=0.1)[0]["steps"] == 200
+    page.ask("step", count=200)
     assert canvas.model.net[0].weight.norm() < 0.8 * size
 
 
 def test_reset_gives_the_same_new_network(canvas, page):
-    new = page.ask("frame")["loss"]
-    canvas.step(10)
-    assert page.ask("frame")["loss"] != new
-    assert page.ask("reset")["loss"] == new
+    new = page.ask("begin")[0]["loss"]
+    assert page.ask("step", count=10)[0]["loss"] != new
+    assert page.ask("reset")[0]["loss"] == new
     assert PlaneCanvas(hidden=8, seed=1).model.net[0].weight.tolist() != canvas.model.net[0].weight.tolist()
 
 
 def test_two_classes(page):
-    answer = page.ask("set", classes=2)
+    answer, (labels, _) = page.ask("set", classes=2)
     assert len(answer["points"]) == 60
-    assert set(page.messages[-1][1][0]) <= {0, 1}
-    assert "from 0 to 1" in page.ask("add", x=0, y=0, label=2)["problem"]
+    assert set(labels) <= {0, 1}
+    assert "from 0 to 1" in page.error("add", x=0, y=0, label=2)
     page.ask("add", x=0, y=0, label=1)
-    assert len(page.ask("set", classes=3)["points"]) == 61
+    assert len(page.ask("set", classes=3)[0]["points"]) == 61
 
 
-def test_fewer_classes_keep_the_own_points_of_the_others(canvas, page):
+def test_fewer_classes_keep_the_own_points_of_the_others(canvas):
     canvas.points = Points(torch.eye(3, 2), torch.arange(3))
-    assert page.ask("set", classes=2)["points"] == [[1, 0, 0], [0, 1, 1]]
+    assert Page(canvas).ask("set", classes=2)[0]["points"] == [[1, 0, 0], [0, 1, 1]]
 
 
 @pytest.mark.parametrize("preset", ["blobs", "moons", "rings", "spiral"])
@@ -278,18 +255,23 @@ def test_a_canvas_cannot_be_made_with(setting, value):
         PlaneCanvas(**{setting: value})
 
 
+def test_numbers_of_numpy_are_numbers():
+    canvas = PlaneCanvas(hidden=np.int64(8), weight_decay=np.float32(0.5))
+    assert json.dumps(canvas.settings) == json.dumps(PlaneCanvas(hidden=8, weight_decay=0.5).settings)
+
+
 # ------------------------------------------------------------------------------------------------------- fooling it
 
 
-@pytest.mark.parametrize("label", PLANE_LABELS)
+@pytest.mark.parametrize("label", POINTS.labels)
 def test_fooling_walks_into_the_class(label):
-    canvas = PlaneCanvas()
+    canvas, index = PlaneCanvas(), POINTS.labels.index(label)
     canvas.step(300)
-    page = Page(canvas)
-    answer = page.ask("fool", x=0.05, y=0, label=PLANE_LABELS.index(label))
+    answer, _ = Page(canvas).ask("fool", x=0.05, y=0, label=index)
     places = torch.tensor(answer["path"]["places"])
+    assert answer["path"]["label"] == index
     assert places[0].tolist() == pytest.approx([0.05, 0])
-    assert canvas.model.probabilities(places[-1:])[0, PLANE_LABELS.index(label)] > 0.985
+    assert canvas.model.probabilities(places[-1:])[0, index] > 0.985
     assert (places[1:] - places[:-1]).norm(dim=1).tolist() == pytest.approx([1.25 / 50] * (len(places) - 1), abs=2e-4)
     distance = (places[-1] - places[0]).norm().item()
     words, away = answer["result"].removesuffix(" away.").split(": ")
@@ -297,91 +279,103 @@ def test_fooling_walks_into_the_class(label):
     assert float(away) == pytest.approx(distance, abs=0.006)
 
 
-def test_fooling_says_where_there_is_nothing_to_do(canvas, page):
-    canvas.step(300)
-    answer = page.ask("fool", x=0, y=0.9, label=0)
+def test_fooling_says_where_there_is_nothing_to_do(page):
+    page.ask("step", count=300)
+    answer, _ = page.ask("fool", x=0, y=0.9, label=0)
     assert "is cheetah already" in answer["result"]
     assert len(answer["path"]["places"]) == 1
 
 
-def test_fooling_that_does_not_arrive_says_so(canvas, page, monkeypatch):
+def test_fooling_that_does_not_arrive_says_so(page, monkeypatch):
     monkeypatch.setattr(plane_canvas, "FOOLING_STEPS", 2)
-    answer = page.ask("fool", x=0, y=0, label=1)
+    answer, _ = page.ask("fool", x=0, y=0, label=1)
     assert answer["result"].startswith("After 2 steps only")
     assert "The network is untrained." in answer["result"]
     assert len(answer["path"]["places"]) == 3
 
 
-def test_a_path_goes_when_the_network_or_the_points_change(canvas, page):
-    canvas.step(50)
-    for ask, values in [("step", {}), ("frame", {"play": True}), ("reset", {}), ("add", {"x": 0, "y": 0, "label": 0})]:
-        assert page.ask("fool", x=0, y=0, label=1)["path"]
-        assert page.ask("zoom", edge=3)["path"]
-        answer = page.ask(ask, **values)
-        assert (answer["path"], answer["result"]) == (None, "")
+@pytest.mark.parametrize(
+    ("question", "values"), [("step", {}), ("frame", {}), ("reset", {}), ("add", {"x": 0, "y": 0, "label": 0})]
+)
+def test_a_path_goes_when_the_network_or_the_points_change(page, question, values):
+    page.ask("step", count=50)
+    assert page.ask("fool", x=0, y=0, label=1)[0]["path"]
+    assert page.ask("zoom", edge=3)[0]["path"]
+    answer, _ = page.ask(question, **values)
+    assert (answer["path"], answer["result"]) == (None, "")
 
 
-def make_linear(canvas, slope=8.0):
-    """Make it two classes divided by x = 0; the first unit is +x, the second -x."""
-    canvas.configure(classes=2, hidden=2, depth=1)
-    hidden, out = canvas._net[0], canvas._net[2]
-    with torch.no_grad():
-        hidden.weight.copy_(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
-        out.weight.copy_(slope * torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
-        hidden.bias.zero_()
-        out.bias.zero_()
-    canvas._steps_taken = 1
+@pytest.fixture
+def divided(monkeypatch):
+    """Makes a canvas of two classes divided by x = 0, with the points given; a slope of 0 has cheetahs everywhere."""
+
+    def make(points, slope=8.0):
+        net = nn.Linear(2, 2)
+        with torch.no_grad():
+            net.weight.copy_(slope * torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+            net.bias.copy_(torch.tensor([0.0 if slope else 1.0, 0.0]))
+        monkeypatch.setattr(plane_canvas, "plane_net", lambda **_: net)
+        canvas = PlaneCanvas(classes=2)
+        canvas.points = points
+        return canvas
+
+    return make
 
 
-@pytest.mark.parametrize("place", [[-0.5, 0.3], [-7.5, -2.0]])
-def test_the_shortest_way_over_a_straight_boundary(canvas, page, place):
-    make_linear(canvas)
-    canvas.points = Points(torch.tensor([place, [0.5, 0.0]]), torch.tensor([0, 1]))
-    page.ask("zoom", edge=20)
-    answer = page.ask("shortest", index=0)
+@pytest.mark.parametrize("place", [(-0.5, 0.3), (-7.5, -2.0)])
+def test_the_shortest_way_over_a_straight_boundary(divided, place):
+    canvas = divided(two_points(place))
+    canvas.zoom(20)
     end, distance = canvas.shortest_way(0)
+    answer, _ = Page(canvas).ask("shortest", index=0)
     assert distance == pytest.approx(-place[0], abs=0.003)
     assert end.tolist() == pytest.approx([0, place[1]], abs=0.05)
-    assert answer["result"] == f"The shortest way from this cheetah to robin: {distance:.2f}."
-    assert answer["path"] == {"places": [pytest.approx(place), pytest.approx(end.tolist(), abs=1e-4)], "label": 1}
+    words = f"The shortest way from this cheetah to robin: {distance:.2f}. The network is untrained."
+    assert answer["result"] == words
+    places = [pytest.approx(list(place)), pytest.approx(end.tolist(), abs=1e-4)]
+    assert answer["path"] == {"places": places, "label": 1}
 
 
-def test_the_shortest_way_from_a_point_that_is_wrong_already(canvas, page):
-    make_linear(canvas)
-    canvas.points = two_points(label=0)
-    assert "takes this cheetah for robin already" in page.ask("shortest", index=1)["result"]
+def test_the_shortest_way_from_a_point_that_is_wrong_already(divided):
+    page = Page(divided(two_points(label=0)))
+    assert "takes this cheetah for robin already" in page.ask("shortest", index=1)[0]["result"]
 
 
-def test_the_shortest_way_where_there_is_no_boundary(canvas, page):
-    make_linear(canvas, slope=0.0)
-    canvas._net[2].bias.data[0] = 1
-    canvas.points = two_points()
-    assert page.ask("shortest", index=0)["result"].startswith("There is no boundary near here")
+def test_the_shortest_way_where_there_is_no_boundary(divided):
+    canvas = divided(two_points(), slope=0.0)
     assert canvas.shortest_way(1)[1] == float("inf")
+    assert Page(canvas).ask("shortest", index=0)[0]["result"].startswith("There is no boundary near here")
 
 
-def test_the_end_outside_the_view_is_said(canvas, page):
-    make_linear(canvas)
-    canvas.points = Points(torch.tensor([[-3.0, 2.0], [0.5, 0.0]]), torch.tensor([0, 1]))
-    assert "Zoom out" in page.ask("shortest", index=0)["result"]
+def test_the_end_outside_the_view_is_said(divided):
+    page = Page(divided(two_points((-3.0, 2.0))))
+    assert "Zoom out" in page.ask("shortest", index=0)[0]["result"]
     page.ask("zoom", edge=4)
-    assert "Zoom out" not in page.ask("shortest", index=0)["result"]
+    answer, _ = page.ask("shortest", index=0)
+    assert "Zoom out" not in answer["result"]
+
+
+def test_a_trained_network_is_not_called_untrained(page):
+    page.ask("step")
+    assert "untrained" not in page.ask("fool", x=0, y=0, label=1)[0]["result"]
+    page.ask("reset")
+    assert "untrained" in page.ask("fool", x=0, y=0, label=1)[0]["result"]
 
 
 # ----------------------------------------------------------------------------------------------- what cannot be asked
 
 
 @pytest.mark.parametrize(
-    ("ask", "values", "words"),
+    ("question", "values", "words"),
     [
-        ("dance", {}, "Ask must be one of"),
+        ("dance", {}, "There is no answer to 'dance'"),
         ("add", {"x": EDGE + 1, "y": 0, "label": 0}, "X must be a number from -20 to 20, got 21"),
         ("add", {"x": "0", "y": 0, "label": 0}, "X must be a number"),
         ("add", {"x": 0, "y": None, "label": 0}, "Y must be a number"),
         ("add", {"x": 0, "y": 0, "label": 3}, "Label must be a whole number from 0 to 2, got 3"),
         ("add", {"x": 0, "y": 0, "label": "bee"}, "Label must be one of cheetah, robin, armadillo, got 'bee'"),
-        ("add", {"x": 0}, "TypeError"),
-        ("move", {"index": 90, "x": 0, "y": 0}, "from 0 to 89, got 90"),
+        ("add", {"x": 0}, "missing"),
+        ("move", {"index": 90, "x": 0, "y": 0}, "Index must be a whole number from 0 to 89, got 90"),
         ("remove", {"index": -1}, "from 0 to 89, got -1"),
         ("shortest", {"index": 1.5}, "from 0 to 89, got 1.5"),
         ("preset", {"name": "circles"}, "'circles'"),
@@ -393,62 +387,65 @@ def test_the_end_outside_the_view_is_said(canvas, page):
         ("step", {"count": 0}, "Count must be"),
     ],
 )
-def test_bad_questions_are_answered_with_words_and_change_nothing(page, ask, values, words):
-    before = page.ask("frame")
-    answer = page.ask(ask, **values)
-    assert words in answer["problem"]
-    same = ("points", "settings", "steps", "loss", "zoom", "preset", "path")
-    assert {name: answer[name] for name in same} == {name: before[name] for name in same}
-    assert page.ask("zoom", edge=1)["problem"] == ""
+def test_bad_questions_are_answered_with_words_and_change_nothing(page, question, values, words):
+    before = page.ask("begin")
+    assert words in page.error(question, **values)
+    assert page.ask("begin") == before
 
 
 @pytest.mark.parametrize("content", [None, [], "add", {}, {"ask": ["add"]}, {"ask": "add", "with": [1]}])
 def test_anything_at_all_gets_an_answer(page, content):
-    page.canvas._handle_custom_msg(content, [])
-    assert len(page.messages) == 1
-    assert page.messages[0][0]["problem"]
+    page.widget._handle_custom_msg(content, [])
+    assert [bool(facts["error"]) for facts, _ in page.answers] == [True]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the roof is on fire"), KeyboardInterrupt()])
-def test_an_error_in_a_callback_is_shown(page, monkeypatch, error):
+def test_an_error_while_it_answers_is_told(page, monkeypatch, error):
     def fail(*_args, **_settings):
         raise error
 
-    monkeypatch.setattr(plane_canvas, "optimize_pixels", fail)
-    problem = page.ask("fool", x=0, y=0, label=0)["problem"]
-    assert problem == "Interrupted." if isinstance(error, KeyboardInterrupt) else "the roof is on fire" in problem
-    monkeypatch.setattr(plane_canvas, "region_map", fail)
-    before = len(page.messages)
-    page.canvas._handle_custom_msg({"ask": "frame"}, [])
-    assert len(page.messages) == before + 1
-    assert page.messages[-1][0]["problem"]
+    words = "Interrupted." if isinstance(error, KeyboardInterrupt) else "the roof is on fire"
+    for name, question, values in [
+        ("optimize_pixels", "fool", {"x": 0, "y": 0, "label": 0}),
+        ("region_map", "begin", {}),
+    ]:
+        monkeypatch.setattr(plane_canvas, name, fail)
+        assert words in page.error(question, **values)
+    monkeypatch.undo()
+    assert page.widget.step() is None
+    assert [facts["steps"] for facts, _ in page.answers] == [1]  # what a cell changes is still shown
 
 
-def test_a_network_that_exploded_says_so(canvas, page):
-    canvas._net[0].weight.data.fill_(torch.nan)
-    assert "press Reset" in page.ask("frame", play=True)["problem"]
-    assert page.ask("reset")["loss"] > 0
-    assert page.ask("frame", play=True)["problem"] == ""
+def test_a_network_that_exploded_says_so(monkeypatch):
+    whole = plane_canvas.plane_net
+
+    def exploded(**shape):
+        net = whole(**shape)
+        nn.init.constant_(net[0].weight, torch.nan)
+        return net
+
+    monkeypatch.setattr(plane_canvas, "plane_net", exploded)
+    page = Page(PlaneCanvas())
+    assert "press Reset" in page.error("frame")
+    assert page.ask("begin")[0]["loss"] is None
+    monkeypatch.undo()
+    assert page.ask("reset")[0]["loss"] > 0
+    assert page.ask("frame")[0]["steps"] > 0
 
 
 def test_a_change_from_a_cell_is_shown_at_once(canvas, page):
     canvas.step(4)
     canvas.add(0, 0, "robin")
     canvas.configure(classes=2)
-    assert [answer["steps"] for answer, _ in page.messages] == [4, 4, 0]
-    assert len(page.messages[1][0]["points"]) == 91
+    assert [answer["steps"] for answer, _ in page.answers] == [4, 4, 0]
+    assert [len(answer["points"]) for answer, _ in page.answers] == [90, 91, 61]
     canvas.configure(classes=3, depth=1)
-    assert page.messages[-1][0]["settings"] == canvas.settings
+    answer, picture = page.answers[-1]
+    assert answer["settings"] == canvas.settings
+    assert [len(part) for part in picture] == [SIZE * SIZE] * 2
 
 
 def test_training_works_inside_no_grad(canvas):
     with torch.no_grad():
         canvas.step(2)
     assert canvas.steps_taken == 2
-
-
-def test_the_page_and_python_agree_on_the_names(canvas):
-    for name in [*PLANE_LABELS, *plane_canvas.PICTURES, *canvas.settings]:
-        assert f'"{name}"' in PlaneCanvas._esm or f"{name}" in PlaneCanvas._esm
-    for ask in canvas._requests:
-        assert f'ask("{ask}"' in PlaneCanvas._esm or f'ask: "{ask}"' in PlaneCanvas._esm

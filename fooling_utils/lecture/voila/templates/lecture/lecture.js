@@ -24,14 +24,8 @@
   const base = () => (document.body.dataset.baseUrl || "/voila/").replace(/voila\/$/, "");
   const contents = () => { location.href = base(); };
 
-  // The part of a scene that takes the keys: a widget of the kit, or the canvas of points.
-  const widget = () => {
-    for (const cell of scenes[now]?.cells || []) {
-      const found = cell.querySelector(".fool") || cell.querySelector(".plane-marks");
-      if (found) return found;
-    }
-    return null;
-  };
+  // The widget of a scene, which takes the keys.
+  const widget = () => (scenes[now]?.cells || []).map((cell) => cell.querySelector(".fool")).find(Boolean);
 
   function show(next) {
     now = Math.max(0, Math.min(scenes.length - 1, next));
@@ -54,8 +48,7 @@
     box.setAttribute("role", "dialog");
     box.setAttribute("aria-label", "keys");
     const list = document.createElement("dl");
-    const holder = widget()?.closest("[data-keys]");
-    for (const [key, what] of [...JSON.parse(holder?.dataset.keys || "[]"), ...KEYS]) {
+    for (const [key, what] of [...JSON.parse(widget()?.dataset.keys || "[]"), ...KEYS]) {
       list.append(Object.assign(document.createElement("dt"), { textContent: key }));
       list.append(Object.assign(document.createElement("dd"), { textContent: what }));
     }
@@ -117,7 +110,7 @@
     if (!scenes.length) return;
     bar();
     show((parseInt(location.hash.slice(1), 10) || 1) - 1);
-    const widgets = () => document.querySelectorAll(".fool[data-answers], .plane[data-drawn]").length;
+    const widgets = () => document.querySelectorAll(".fool[data-answers]").length;
     const wait = setInterval(() => {
       if (widgets() < wanted) return;
       clearInterval(wait);
