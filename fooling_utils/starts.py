@@ -142,9 +142,7 @@ def _open(source) -> Image.Image:
     if isinstance(source, str) and source.replace(" ", "_") in PICTURES:
         return _open(PICTURES[source.replace(" ", "_")]())
     if not isinstance(source, (str, os.PathLike)):
-        raise TypeError(
-            f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source)}"
-        )
+        raise TypeError(f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source)}")
     if not os.path.isfile(source):
         near = difflib.get_close_matches(str(source), PICTURES, n=3)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the pictures are {', '.join(PICTURES)}"
