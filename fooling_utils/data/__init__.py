@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FOLDER = Path(__file__).parent
-TABLES, PICTURES, ARRAYS = (".csv", ".json"), (".png",), (".npz",)
+TABLES, DRAWN, ARRAYS = (".csv", ".json"), (".png",), (".npz",)
 
 
 def path(name: str) -> Path:
     """The stored file of this name, given without its ending. FileNotFoundError lists the names that exist."""
-    stored = {file.stem: file for file in sorted(FOLDER.iterdir()) if file.suffix in TABLES + PICTURES + ARRAYS}
+    stored = {file.stem: file for file in sorted(FOLDER.iterdir()) if file.suffix in TABLES + DRAWN + ARRAYS}
     if name not in stored:
         raise FileNotFoundError(f"nothing is stored as {name!r}: choose from {', '.join(stored)}")
     return stored[name]
@@ -40,7 +40,7 @@ def read(name: str) -> "pd.DataFrame | pd.Series | Tensor | dict[str, np.ndarray
     if file.suffix == ".json":
         found = json.loads(file.read_text(encoding="utf-8"))
         return pd.Series(found) if isinstance(found, dict) else pd.DataFrame(found)
-    if file.suffix in PICTURES:
+    if file.suffix in DRAWN:
         return from_pil(Image.open(file)).to(default_device())
     with np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
