@@ -96,7 +96,7 @@ def test_mouse_typing_and_upload_work_as_in_a_notebook(browser, served):
     player.upload("bad.png", b"no picture")
     assert "no picture that can be read" in player.problem()
     page.get_by_role("button", name="next scene").click()
-    page.locator(".plane-marks").click(position={"x": 300, "y": 40})
+    page.locator(".fool.plane .marks").click(position={"x": 300, "y": 40})
     Widget(page, ".plane").until("s.points.length === 91")
 
 
