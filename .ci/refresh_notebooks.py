@@ -3,7 +3,7 @@
 python .ci/refresh_notebooks.py                all lessons
 python .ci/refresh_notebooks.py 01 lecture/02  those whose path contains one of these names
 python .ci/refresh_notebooks.py solutions      the solved exercises, made from the lessons as they are now
-python .ci/refresh_notebooks.py --check        neither execute nor write: is every lesson clean?
+python .ci/refresh_notebooks.py --check        execute and write nothing: only check that every lesson is clean
 
 A lesson that fails, or that prints a warning, is left as it was. Lecture pages are stored without outputs.
 """
@@ -33,29 +33,29 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-LARGE_PICTURE, SMALL_PICTURE = 100_000, 10_000  # bytes of base64: figures of lines are between the two
+LARGE_PICTURE, SMALL_PICTURE = 100_000, 10_000  # bytes of base64: line plots are between the two
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PROGRESS = re.compile(r"(\d+%\|.*\||\d+it) ?.*\[\d+:\d\d")
 
 
 def find_notebooks(names=(), folder=NOTEBOOKS):
-    """Return the notebooks under `folder` whose path contains one of `names` (all of them without names)."""
+    """Return the notebooks under `folder` whose path contains one of `names` (all notebooks if there are no names)."""
     found = sorted(path for path in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     unknown = [name for name in names if not any(name in path.relative_to(folder).as_posix() for path in found)]
     if unknown:
         known = ", ".join(path.relative_to(folder).as_posix() for path in found)
-        raise ValueError(f"no notebook's path contains {unknown[0]!r}; there are: {known}")
+        raise ValueError(f"no notebook's path contains {unknown[0]!r}: choose from {known}")
     return [path for path in found if not names or any(name in path.relative_to(folder).as_posix() for name in names)]
 
 
 def _complaints(output):
-    # What was written to stderr, progress bars aside.
+    # What was written to stderr, except progress bars.
     lines = re.split(r"[\r\n]+", output.text) if output.get("name") == "stderr" else []
     return [line for line in lines if line.strip() and not PROGRESS.search(line)]
 
 
 def warnings_in(notebook):
-    """Return what the cells wrote to stderr, progress bars aside, as a list of lines."""
+    """Return what the cells wrote to stderr, except progress bars, as a list of lines."""
     cells = enumerate(notebook.cells)
     found = [
         (number, line) for number, cell in cells for output in cell.get("outputs", []) for line in _complaints(output)
@@ -64,7 +64,7 @@ def warnings_in(notebook):
 
 
 def _is_kept(output):
-    # A progress bar shows times, and a widget needs a kernel: on a page they are dead, and never twice the same.
+    # On a stored page, progress bars and widgets are dead, and they are different after every run.
     if output.get("name") == "stderr":
         return bool(_complaints(output))
     kinds = output.get("data", {})
@@ -72,13 +72,13 @@ def _is_kept(output):
 
 
 def _drop_widget(output):
-    # Of a widget with a picture of itself, a page shows the picture.
+    # If a widget comes with a picture of itself, the stored page shows the picture.
     if "data" in output:
         output.data.pop(WIDGET, None)
 
 
 def _shrink(output):
-    # Photographs take a fifth of the room as JPEG, lines a third with a palette; whoever runs the lesson sees all.
+    # Photographs take a fifth of the space as JPEG, line plots a third with a palette. A live run still shows all.
     png = output.get("data", {}).get("image/png", "")
     if len(png) <= SMALL_PICTURE:
         return
@@ -95,14 +95,14 @@ def _shrink(output):
 def clean(notebook):
     """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata.
 
-    Marks for nbgrader stay. Large pictures become JPEG, figures of lines get a palette, and the cells of a lesson say
+    Marks for nbgrader stay. Large pictures become JPEG, line plots get a palette, and the cells of a lesson say
     where they are among its slides.
     """
     notebook = nbformat.from_dict(notebook)
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        cell.setdefault("id", random_cell_id())  # Colab saves cells without
+        cell.setdefault("id", random_cell_id())  # Colab saves cells without ids
         kept = {key: cell.metadata[key] for key in ("nbgrader", "tags") if cell.metadata.get(key)}
         cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type != "code":
@@ -118,7 +118,7 @@ def clean(notebook):
 
 
 def _stored(notebook, path):
-    # A lecture page is shown with a kernel and never read: what it once gave would only make its diffs noisy.
+    # A lecture page is always shown with a kernel, so stored outputs would only make its diffs noisy.
     notebook = clean(notebook)
     if path.parent.name == "lecture":
         for cell in notebook.cells:
@@ -133,7 +133,7 @@ def to_text(notebook):
 
 
 def _peak_memory(pid):
-    # In bytes. Linux and Windows keep the peak; macOS only tells the memory of this moment, so ask after every cell.
+    # In bytes. Linux and Windows keep the peak; macOS only reports the current memory, so ask after every cell.
     status = Path(f"/proc/{pid}/status")
     if status.exists():
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024
@@ -144,7 +144,7 @@ def _peak_memory(pid):
 def execute(path, timeout=300):
     """Run the notebook at `path` in its own folder, and return it with the peak memory of its kernel in bytes.
 
-    What belongs at the path of a solved notebook is made anew from its lesson.
+    A solved notebook is first made again from its lesson.
     """
     solved = path.parent.name == "solutions"
     notebook = solutions.make(path) if solved else nbformat.read(path, as_version=4)
@@ -166,13 +166,13 @@ def execute(path, timeout=300):
 def refresh(path, timeout=300):
     """Execute and clean the notebook at `path`, write it, and return seconds, peak memory and file size in bytes.
 
-    Raises ValueError, and writes nothing, where a cell wrote to stderr; errors of cells are passed on.
+    Raises ValueError, and writes nothing, if a cell wrote to stderr; errors in cells are passed on.
     """
     start = time.perf_counter()
     notebook, memory = execute(path, timeout)
     seconds = time.perf_counter() - start
     if warned := warnings_in(notebook):
-        raise ValueError("a reader should not meet warnings:\n" + "\n".join(warned))
+        raise ValueError("a reader should not see warnings:\n" + "\n".join(warned))
     data = to_text(_stored(notebook, path)).encode()
     path.write_bytes(data)
     return seconds, memory, len(data)

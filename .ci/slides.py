@@ -1,7 +1,7 @@
-"""Which cell of a lesson goes where, when `jupyter nbconvert --to slides` makes slides of it.
+"""Where each cell of a lesson goes when `jupyter nbconvert --to slides` turns the lesson into slides.
 
-Authors write lessons and never tag cells: `python .ci/refresh_notebooks.py` asks this module. How the slides look
-is in notebooks/slides_config.py, and the numbers here are for that look.
+Authors write lessons and never tag cells: `python .ci/refresh_notebooks.py` uses this module. The slides'
+style is in notebooks/slides_config.py, and the numbers here are for that style.
 """
 
 import ast
@@ -16,7 +16,7 @@ PICTURE_TEXT = "**In the picture:**"
 QUESTION = "**Predict**"
 NO_CODE = "slide-without-code"  # a tag: on a slide only the output of this cell is shown
 
-# Heights are in lines of text, of which a slide holds so many; estimates, so some are left as a reserve.
+# Heights are in lines of text. They are estimates, so a slide keeps some lines in reserve.
 ROOM = 16
 TALLEST_PICTURE = 15.5
 BELOW_TEXT = 11.5  # the tallest picture with a text above it: the style makes it smaller
@@ -43,11 +43,11 @@ def picture(cell):
 
 
 def _loops_over_pixels(source):
-    # The loop of the course, by hand or by the library, which a class should see. With a bar of progress it is a run
-    # that only has to be done.
+    # The loop of the course, by hand or by the library, which a class should see. A loop with a progress bar only has
+    # to run, so its code is left out.
     try:
         loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
-    except SyntaxError:  # a line for IPython
+    except SyntaxError:  # an IPython command
         return False
     by_library = re.compile(r"(fu\.)?(optimize_pixels|evolve)\(")
     by_hand = re.compile(r"autograd\.grad\(|\.backward\(")
@@ -59,7 +59,7 @@ def _is_table(cell):
 
 
 def shows_code(cell):
-    """Tell whether the code of a cell is on its slide: with what it prints, and the loop; not above a result."""
+    """Tell whether a slide shows the code of a cell: above printed text and for the loop, but not above a picture."""
     if picture(cell) or _is_table(cell):
         return _loops_over_pixels(cell.source)
     return bool(cell.outputs) or _loops_over_pixels(cell.source)
@@ -119,8 +119,8 @@ def _is_dead_widget(cell):
 
 
 def _is_skipped(cell, following):
-    # Nothing to see (installation, imports, preparation), a widget that needs a kernel and the text that announces it,
-    # or a list to be looked up.
+    # Skip what shows nothing (installation, imports, preparation), a widget that needs a kernel and the text above it,
+    # and the list of sources.
     if cell.cell_type == "code":
         return not cell.outputs and not shows_code(cell)
     if _heading(cell):
@@ -129,21 +129,21 @@ def _is_skipped(cell, following):
 
 
 def _joins(cell, used, only_text):
-    # Whether a cell fits on a slide that is filled up to `used`. A picture comes alone, or below a text.
+    # Whether a cell fits on a slide that is filled up to `used`. A picture stands alone, or below text.
     if picture(cell):
         return only_text and used + min(height(cell), BELOW_TEXT) <= ROOM + 1
     return used + height(cell) <= ROOM
 
 
 def slide_types(notebook):
-    """Return the slide type of each cell: "slide", "subslide", "fragment", "-" (goes on), "notes" or "skip"."""
+    """Return the slide type of each cell: "slide", "subslide", "fragment", "-" (same slide), "notes" or "skip"."""
     types = []
-    used, only_text, asked = ROOM, False, False  # of the slide that is being filled; at first there is none
+    used, only_text, asked = ROOM, False, False  # of the slide that is being filled; it starts full
     section = ""
     for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=False):
         if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^## (?:\d+ )?(.+)", cell.source)):
             section = heading[1]
-        if section == "Exercises" or _is_skipped(cell, following):  # exercises are for a student's own hands
+        if section == "Exercises" or _is_skipped(cell, following):  # students do the exercises themselves
             types.append("skip")
             continue
         if cell.cell_type == "markdown" and cell.source.startswith(PICTURE_TEXT):
@@ -153,7 +153,7 @@ def slide_types(notebook):
             types.append("slide")
         elif not _joins(cell, used, only_text):
             types.append("subslide")
-        else:  # after a question the class decides first, and sees the picture at the next click
+        else:  # after a question, the class decides first and sees the picture at the next click
             types.append("fragment" if picture(cell) and asked else "-")
         if types[-1] in ("slide", "subslide"):
             used, only_text, asked = 0, True, False
@@ -164,7 +164,7 @@ def slide_types(notebook):
 
 
 def tag(notebook):
-    """Give each cell of a lesson its slide type, and the tag that leaves its code away; in place."""
+    """Give each cell of a lesson its slide type, and the tag that hides its code, in place."""
     if not is_lesson(notebook):
         return
     for cell, slide_type in zip(notebook.cells, slide_types(notebook), strict=True):

@@ -1,4 +1,4 @@
-"""The solved notebooks, made from the lessons: whoever changes an exercise changes it in one place.
+"""The solved notebooks, made from the lessons, so that an exercise is only changed in one place.
 
 In a lesson, an exercise is four cells, known by their ids: text-2-1, exercise-2-1 (the stub), check-2-1, and
 solution-2-1, which holds hint and solution in folds. `python .ci/refresh_notebooks.py solutions` makes
@@ -45,7 +45,7 @@ def model_answer(parts):
     solution = re.fullmatch(r"```python\n(.*)\n```", given["Solution"], re.DOTALL)[1]
     head, _, body = solution.partition("\n")
     if head != stub.partition("\n")[0]:
-        raise ValueError(f"the solution begins with {head!r}, and the stub with {stub.partition(chr(10))[0]!r}")
+        raise ValueError(f"the solution begins with {head!r}, but the stub with {stub.partition(chr(10))[0]!r}")
     (function,) = ast.parse(stub).body
     docstring_end = function.body[0].end_lineno
     return "\n".join([*stub.splitlines()[:docstring_end], BEGIN, body, END])
@@ -77,13 +77,13 @@ def solve(notebook, name):
 
 
 def _bare(cell):
-    # A copy with nothing but the source: outputs and the place among the slides are the lesson's.
+    # A copy with only the source: outputs and slide tags belong to the lesson.
     new = new_code_cell if cell.cell_type == "code" else new_markdown_cell
     return new(cell.source, id=cell.id)
 
 
 def _mark(cell, **marks):
-    # For nbgrader, which takes its marks from the metadata.
+    # For nbgrader, which reads its marks from the metadata.
     cell.metadata = {"nbgrader": {"grade_id": cell.id, **NBGRADER, **marks}}
 
 
@@ -93,7 +93,7 @@ def lesson_of(path):
 
 
 def missing():
-    """Return the paths of solved notebooks that should exist and do not: a lesson has got its first exercise."""
+    """Return the paths of solved notebooks that should exist and do not, since a lesson got its first exercise."""
     lessons = (path for path in sorted(NOTEBOOKS.glob("0*.ipynb")) if not (FOLDER / path.name).exists())
     return [FOLDER / path.name for path in lessons if exercises(nbformat.read(path, as_version=4))]
 

@@ -1,7 +1,7 @@
 """Fool a frozen network by changing pixels: the small library behind the course.
 
-Every picture of the course is made by `optimize_pixels`: start somewhere, say what you want (objective), say where you
-may go (constraint), say how to move (step). The other modules are rooms: each has a sentence at its door.
+Every picture in the course is made by `optimize_pixels`: you start somewhere, then say what you want (objective), where
+you may go (constraint) and how to move (step). The docstring of each folder's `__init__` says what the folder holds.
 """
 
 from . import attacks, data, images, objectives, regions, views

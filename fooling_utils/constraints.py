@@ -1,7 +1,7 @@
-"""Where the image may be: a constraint moves a point to the nearest allowed one, in the point's own coordinates.
+"""Where the image may go: a constraint moves a point to the nearest allowed point, in the same coordinates.
 
-Constraints are functions; `both(l2_ball(bus, 1), inside_mask(bus, mask))` applies one after the other. The loop itself
-always applies the legal range of pixels last, so there is no need to combine a ball with it.
+Constraints are functions; `both(l2_ball(bus, 1), inside_mask(bus, mask))` applies one after the other. The loop
+always applies the legal range of pixels last, so you need not add it to a ball.
 """
 
 import math
@@ -22,7 +22,7 @@ def _same_shape(variable: Tensor, other: Tensor, name: str) -> None:
 
 
 def both(*constraints: Constraint) -> Constraint:
-    """One constraint after the other. Put balls before ranges: clipping to a range never moves away from the centre."""
+    """Apply one constraint after the other. Put balls before ranges: clipping never moves away from the centre."""
 
     def project(variable: Tensor) -> Tensor:
         for constraint in constraints:
@@ -33,14 +33,14 @@ def both(*constraints: Constraint) -> Constraint:
 
 
 def pixel_range(low: float = 0.0, high: float = 1.0) -> Constraint:
-    """Every value between `low` and `high`."""
+    """Keep every value between `low` and `high`."""
     if not low <= high:
         raise ValueError(f"low must be at most high, got {low} and {high}")
     return lambda variable: variable.clamp(low, high)
 
 
 def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
-    """Each image at most `radius` (L2, pixel units; one number, or (N,)) from its `centre` (N or 1, 3, H, W)."""
+    """Keep each image within `radius` (L2, pixel units; one number, or (N,)) of its `centre` (N or 1, 3, H, W)."""
     for one in radius.tolist() if isinstance(radius, Tensor) else [radius]:
         between(0, math.inf, radius=one)
 
@@ -49,7 +49,7 @@ def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
         change = variable - centre
         radii = per_image(radius, change) if isinstance(radius, Tensor) else radius
         norms = per_image(torch.linalg.vector_norm(change.flatten(1), dim=1), change)
-        # a hair inside the sphere: rounding in float32 must not put the result outside
+        # aim just inside the sphere, so that rounding in float32 cannot put the result outside
         inside = centre + change * (radii * (1 - 1e-6) / norms.clamp_min(1e-30))
         return torch.where(norms <= radii, variable, inside)
 
@@ -57,7 +57,7 @@ def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
 
 
 def linf_ball(centre: Tensor, radius: float) -> Constraint:
-    """Every value at most `radius` (pixel units; k/255 is k grey levels) from its value in `centre`."""
+    """Keep every value within `radius` (pixel units; k/255 is k grey levels) of its value in `centre`."""
     between(0, math.inf, radius=radius)
 
     def project(variable: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def linf_ball(centre: Tensor, radius: float) -> Constraint:
 
 
 def inside_mask(original: Tensor, mask: Tensor) -> Constraint:
-    """Changes only where `mask` (broadcast to the image; bool, or 0 and 1) is true; `original` elsewhere."""
+    """Allow changes only where `mask` (broadcast to the image; bool, or 0 and 1) is true; keep `original` elsewhere."""
     allowed = mask.bool()
 
     def project(variable: Tensor) -> Tensor:

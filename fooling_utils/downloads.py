@@ -1,4 +1,4 @@
-"""The bytes behind a web address: with limits of size and time, and from public addresses only where that is asked."""
+"""Download what is at a web address, with limits on size and time and, on request, from public addresses only."""
 
 import ipaddress
 import socket
@@ -13,16 +13,16 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def download(url: str, *, public_only: bool = False) -> bytes:
-    """The bytes behind an http or https address, at most 20 MB within 20 seconds; ConnectionError says what failed.
+    """The bytes at an http or https address, at most 20 MB within 20 seconds; a ConnectionError says what failed.
 
-    public_only: refuse addresses of this machine and of private networks, also after a redirection. What somebody types
-        into a page served by another person's machine must not reach what only that machine can reach.
+    public_only: refuse addresses of this machine and of private networks, even after a redirect. What somebody types
+        into a page must not give them access to what only the machine that serves the page can reach.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(f"an address must begin with http:// or https://, got {url!r}")
-    opener = urllib.request.OpenerDirector()  # without the handlers for file:// and ftp://, for redirections, too
+    opener = urllib.request.OpenerDirector()  # it has no handlers for file:// and ftp://, so redirects cannot use them
     over_the_wire = (
-        (_PublicHTTPHandler, _PublicHTTPSHandler)  # and no proxy, which would look up the name on its own
+        (_PublicHTTPHandler, _PublicHTTPSHandler)  # no proxy, because it would look up the name itself
         if public_only
         else (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler)
     )
@@ -51,7 +51,7 @@ def download(url: str, *, public_only: bool = False) -> bytes:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet, also where it wraps an IPv4 address."""
+    """Whether an IP address is public; for an address that wraps an IPv4 address, whether that one is."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
@@ -65,12 +65,12 @@ def is_public(address: str) -> bool:
 
 
 def _connect_to_public(address: tuple[str, int], timeout: float, source: object = None) -> socket.socket:
-    # Use the very address that was checked: a second look-up of the name could give another one.
+    # Connect to the address that was checked: looking up the name again could give a different one.
     host, port = address
     error: OSError | None = None
     for family, kind, protocol, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not is_public(where[0]):
-            raise ConnectionError(f"{host} is this machine or a private network")
+            raise ConnectionError(f"{host} is this machine or on a private network")
         try:
             connection = socket.socket(family, kind, protocol)
             connection.settimeout(timeout)

@@ -37,7 +37,7 @@ STYLE = {
 
 
 def new_figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
-    """A figure of this size in inches and its axes (rows, columns), in the style of the course; grid: as `subplots`."""
+    """A figure of this size in inches and its axes (rows, columns), in the course's style; grid: for `subplots`."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained", squeeze=False, **grid)
     plt.close(figure)  # a notebook shows the returned figure, and would show it again if it were still open
@@ -52,7 +52,7 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
 
 
 def amplify(change: Tensor, times: float) -> Tensor:
-    """A change of an image made visible: `times` as large, around grey, clipped to black and white."""
+    """The change of an image made visible: multiplied by `times`, centred on grey, clipped to black and white."""
     return (0.5 + times * change).clamp(0, 1)
 
 
@@ -160,7 +160,7 @@ def picture(image: Tensor, title: str = "", *, width: float = 12.5) -> Figure:
 def distributions(
     groups: Mapping[str, Sequence[float]], x_label: str, marks: Mapping[str, float], *, percent: bool = False
 ) -> Figure:
-    """How the values of several groups are distributed: a row of bars per group, over one axis with named lines."""
+    """How the values of several groups are distributed: a histogram per group on one axis, with lines at `marks`."""
     figure, axes = new_figure(10, 0.9 + 1.35 * len(groups), nrows=len(groups), sharex=True)
     everything = np.concatenate([np.asarray(values, dtype=float) for values in [*groups.values(), [*marks.values()]]])
     edges = np.linspace(min(0, everything.min()), everything.max() * 1.001, 41)
@@ -192,11 +192,11 @@ def region_maps(
     axis_labels: tuple[str, str] = ("", ""),
     stretch: bool = False,
 ) -> Figure:
-    """Maps of classes side by side, with names; the more certain a class, the stronger its colour.
+    """Class maps side by side, with names; the more certain the network, the stronger the colour.
 
-    names: of all classes, such as `model.labels`. points: training points, drawn in the shape of their class.
+    names: the names of all classes, such as `model.labels`. points: training points, drawn in the shape of their class.
     paths: walks (steps, 2), from a circle to a star. marks: named places (2,). images: named images, beside the maps.
-    unit: what a length of 1 is on the axes. stretch: let the axes differ in scale.
+    unit: what a length of 1 becomes on the axes. stretch: let the two axes have different scales.
     Classes with little area are grey and have no name. More than three maps are drawn without names and axes.
     """
     images = images or {}
@@ -276,15 +276,15 @@ def name_places(
     height: float,
     least: float,
 ) -> dict[int, Place]:
-    """Where to write the names of classes into a map (rows, columns): each one where its region is widest.
+    """Where to write class names on a map (rows, columns): each name goes where its region is widest.
 
-    taken: places (x, y, height) that no name may cover. width, height: of a name, half and whole. least: the share of
-    the map from which a class gets a name at all. All are shares of the map, counted from the bottom left.
+    taken: places (x, y, height) that no name may cover. width, height: half the width and the full height of a name.
+    least: the smallest area that gets a name. All are shares of the map, counted from the bottom left.
     """
     from scipy import ndimage
 
     rows, columns = labels.shape
-    labels = labels.repeat_interleave(max(1, columns // rows), 0)  # so that strips are as high as they look
+    labels = labels.repeat_interleave(max(1, columns // rows), 0)  # a strip is drawn stretched
     y, x = np.mgrid[0 : 1 : len(labels) * 1j, 0 : 1 : columns * 1j]
     taken, places = list(taken), {}
     for index in indices:
@@ -331,7 +331,7 @@ def _draw_points(axes: Axes, points: Points, unit: float, size: float) -> None:
 
 
 def before_and_after(model: Classifier, originals: Tensor, fooled: Tensor, *, amplification: float = 20) -> Figure:
-    """Three rows for N images: original, amplified change and result, each named by the network."""
+    """Three rows for N images: original, amplified change and result, with the network's classes."""
     originals, fooled = round_to_8bit(originals), round_to_8bit(fooled)
     titles = [*_verdicts(model, originals), *[""] * len(originals), *_verdicts(model, fooled)]
     images = [*originals.split(1), *amplify(fooled - originals, amplification).split(1), *fooled.split(1)]
@@ -421,7 +421,7 @@ def changed_levels(original: Tensor, image: Tensor) -> Figure:
         validate_images(given, name=name)
         if given.shape != original.shape or len(given) != 1:
             raise ValueError(
-                f"changed_levels compares one image with one, got shapes {tuple(original.shape)} "
+                f"changed_levels compares two single images, got shapes {tuple(original.shape)} "
                 f"and {tuple(image.shape)}"
             )
     levels = (to_uint8(image).int() - to_uint8(original).int()).abs()[0].clamp(max=3).cpu()

@@ -1,8 +1,7 @@
 """Images as sums of waves: a start and a decoder for `optimize_pixels`, for pictures that look natural.
 
-In a photograph neighbouring pixels are alike, and so are the three colours of a pixel. A step in pixels knows nothing
-of this. Here the variable holds the strength of each wave in each of three mixtures of colours, and longer waves count
-more.
+In a photograph neighbouring pixels are alike, and so are the three colours of a pixel. A step in pixels ignores
+this. Here the variable holds the strength of each wave in each of three colour mixtures, and longer waves count more.
 
 Source: Olah, Mordvintsev, Schubert 2017, "Feature Visualization", distill.pub/2017/feature-visualization,
 section "Preconditioning and Parameterization".
@@ -17,7 +16,7 @@ from .arguments import whole
 from .images import default_device, validate_images
 
 # How red, green and blue vary together in the course's photographs: the rows are the colours; the columns are
-# brightness, blue against red, and green against both, scaled by their strength. `data.make colours` measures it again.
+# brightness, blue against red, and green against both, scaled by their strength. `data.make colours` measures them.
 COLOURS = ((0.61, -0.31, 0.03), (0.58, 0.07, -0.09), (0.54, 0.28, 0.06))
 
 
@@ -31,7 +30,7 @@ def _share(height: int, width: int, decay: float) -> Tensor:
     """How much each wave counts, (H, W // 2 + 1); the mean square over the whole spectrum is 1."""
     rows, columns = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
     share = torch.hypot(rows, columns).clamp_min(1 / max(height, width)) ** -decay
-    twice = torch.where((columns > 0) & (columns < 0.5), 2, 1)  # of a real image, only half the spectrum is stored
+    twice = torch.where((columns > 0) & (columns < 0.5), 2, 1)  # only half the spectrum of a real image is stored
     return share * (height * width / (twice * share.square()).sum()).sqrt()
 
 
@@ -65,7 +64,7 @@ def fourier_decode(size: int | Sequence[int] = 224, *, decay: float = 1.3) -> Ca
         expected = (3, height, width // 2 + 1, 2)
         if tuple(variable.shape[1:]) != expected:
             raise ValueError(
-                f"the decoder is made for coordinates (N, {', '.join(map(str, expected))}) and got "
+                f"the decoder expects coordinates (N, {', '.join(map(str, expected))}), got "
                 f"{tuple(variable.shape)}: give fourier_start and fourier_decode the same size"
             )
         waves = torch.view_as_complex(variable) * share.to(variable.device)

@@ -1,4 +1,4 @@
-"""The format of images, (N, 3, H, W) float32 in [0, 1]; 8 bit and back; how far apart two images are."""
+"""The format of images, (N, 3, H, W) float32 in [0, 1], conversion to and from 8 bits, and distances between images."""
 
 import io
 import os
@@ -29,8 +29,8 @@ def validate_images(
         way = f"fooling_utils.from_uint8({name})" if images.dtype == torch.uint8 else f"{name}.float()"
         raise TypeError(f"{name} must be float32{limits}, got {images.dtype}{top}: use {way}")
     if images.ndim != dimensions + 1:
-        shape = "(N, 3, H, W)" if dimensions == 3 else f"(N, and {dimensions} more)"
-        way = f"{name}[None] makes a batch of one" if images.ndim == dimensions else "one dimension is for the batch"
+        shape = "(N, 3, H, W)" if dimensions == 3 else f"(N, ...) with {dimensions + 1} dimensions"
+        way = f"{name}[None] makes a batch of one" if images.ndim == dimensions else "the first dimension is the batch"
         raise ValueError(f"{name} must have the shape {shape}, got {tuple(images.shape)}: {way}")
     if not images.numel():
         raise ValueError(f"{name} is empty: its shape is {tuple(images.shape)}")
@@ -60,7 +60,7 @@ def from_uint8(images: Tensor) -> Tensor:
 
 
 def round_to_8bit(images: Tensor) -> Tensor:
-    """The images as they would be after saving them as PNG and loading them again: what counts as a fooled image."""
+    """The images after saving them as PNG and loading them again. Only then does an image count as fooled."""
     validate_images(images)
     return (images * 255).round_().div_(255)  # the same as from_uint8(to_uint8(images)), in a third of the time
 
@@ -68,7 +68,7 @@ def round_to_8bit(images: Tensor) -> Tensor:
 def to_pil(image: Tensor) -> Image.Image:
     """One image (1, 3, H, W) as a PIL picture."""
     if len(image) != 1:
-        raise ValueError(f"to_pil takes one image and got {len(image)}: use image[i : i + 1]")
+        raise ValueError(f"to_pil takes one image, got {len(image)}: use image[i : i + 1]")
     return Image.fromarray(to_uint8(image)[0].permute(1, 2, 0).cpu().numpy())
 
 
@@ -110,12 +110,12 @@ class Distances(NamedTuple):
 
 
 def distances(original: Tensor, image: Tensor) -> Distances:
-    """How far one image (1, 3, H, W) is from another, by the measures of the literature.
+    """How far one image (1, 3, H, W) is from another, by the usual measures.
 
     l2: the Euclidean norm of the change, with values from 0 to 1.
     linf_grey_levels, rms_grey_levels: the largest change of a value, and the root mean square, in grey levels.
     changed_share: the share of the values that differ once both are rounded to 8 bit.
-    ssim: structural similarity, 1 for equal images. Source: Wang et al. 2004, by scikit-image.
+    ssim: structural similarity, 1 for equal images. Source: Wang et al. 2004; computed by scikit-image.
     Raises ValueError unless both are single images of the same shape, large enough for SSIM (3 x 3 pixels).
     """
     from skimage.metrics import structural_similarity
@@ -124,7 +124,7 @@ def distances(original: Tensor, image: Tensor) -> Distances:
     validate_images(image)
     if original.shape != image.shape or len(image) != 1 or min(image.shape[2:]) < 3:
         raise ValueError(
-            "distances compares one image with one, of 3 x 3 pixels or more, got shapes "
+            "distances compares two single images of at least 3 x 3 pixels, got shapes "
             f"{tuple(original.shape)} and {tuple(image.shape)}"
         )
     change = (image - original).double()
@@ -140,5 +140,5 @@ def distances(original: Tensor, image: Tensor) -> Distances:
 
 
 def grey_levels(image: Tensor) -> float:
-    """How many grey levels (RMS) an L2 distance of 1 is, for images of this shape."""
+    """How many grey levels (RMS) correspond to an L2 distance of 1 for images of this shape."""
     return 255 / image[0].numel() ** 0.5

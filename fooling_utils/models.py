@@ -1,4 +1,4 @@
-"""Networks to fool: frozen, from pixels in [0, 1] to one logit per class, with the names of the classes."""
+"""Networks to fool: frozen, with named classes, from pixels in [0, 1] to one logit per class."""
 
 import copy
 import difflib
@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """A frozen network from images in `bounds` to logits, which knows its classes by name.
+    """A frozen network that turns images in `bounds` into logits, and knows its classes by name.
 
     net: any `nn.Module` in eval mode, from (N, *input_shape) to logits (N, classes). It is copied, never changed.
     labels: one name per class; `None` names them "class 0", "class 1", ...
@@ -132,7 +132,7 @@ class Classifier(nn.Module):
         if isinstance(label, str):
             return self._index_of_name(label)
         if isinstance(label, bool) or not hasattr(label, "__index__"):
-            raise TypeError(f"a class is given by its name or its index, got {label!r}")
+            raise TypeError(f"a class must be a name or an index, got {label!r}")
         index = label.__index__()
         if not 0 <= index < len(self.labels):
             raise ValueError(f"there is no class {index}: the indices go from 0 to {len(self.labels) - 1}")
@@ -158,7 +158,7 @@ class Classifier(nn.Module):
     def indices(self, labels: Label | Sequence[Label], count: int | None = None) -> Tensor:
         """The indices of the classes that `labels` names: one class for all `count` images, or one per image.
 
-        Without `count`, there is one for each name. Raises ValueError if the numbers of names and images differ.
+        Without `count`, there is one index per name. Raises ValueError if the numbers of names and images differ.
         """
         named = list(labels) if one_per_image(labels) else [labels] * (count or 1)
         if count is not None and len(named) != count:
@@ -233,7 +233,7 @@ class Classifier(nn.Module):
         """The k most probable classes of one image (1, *input_shape), most probable first."""
         if len(image) != 1:
             raise ValueError(
-                f"top takes one image and got {len(image)}: use image[i : i + 1], "
+                f"top takes one image, got {len(image)}: use image[i : i + 1], "
                 "or model.probabilities(images) for all of them"
             )
         return self.best(self.probabilities(image)[0], k)
@@ -268,9 +268,9 @@ def load_model(
 
 
 def on_each_chunk(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Apply `function` to at most 16 images at a time and join the results: faster, and with less memory.
+    """Apply `function` to at most 16 images at a time and join the results, which is faster and needs less memory.
 
-    Small members, such as points of a plane, are taken in larger chunks, of up to 1024 numbers.
+    Small members, such as points in a plane, are processed in larger chunks of up to 1024 numbers.
     """
     count = max(CHUNK, 1024 // max(images[:1].numel(), 1))
     if len(images) <= count:

@@ -1,7 +1,7 @@
 """What to climb. An objective is a score per image, and larger is better. Objectives add and scale.
 
-`toward("ostrich") - 0.02 * total_variation()` asks for an ostrich and a smooth image. There is one sign everywhere: the
-loop climbs, so whatever should be small is subtracted.
+`toward("ostrich") - 0.02 * total_variation()` asks for an ostrich and a smooth image. The loop always climbs, so
+subtract whatever should be small.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -113,7 +113,7 @@ def logit(labels: Label | Sequence[Label]) -> Objective:
 
 
 def total_variation() -> Objective:
-    """The sum of |differences| between neighbouring values of an image; subtract it to ask for a smooth image."""
+    """The sum of absolute differences between neighbouring values; subtract it to ask for a smooth image."""
 
     def score(seen: Seen) -> Tensor:
         rows, columns = seen.image.diff(dim=-2).abs(), seen.image.diff(dim=-1).abs()
@@ -169,7 +169,7 @@ def activation(layer: str, channel: int | None = None) -> Objective:
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Which channels respond together, wherever they do: from (N, C, H, W) to (N, C, C), mean products over all places.
+    """Which channels respond together, at any place: from (N, C, H, W) to (N, C, C), products averaged over places.
 
     Source: Gatys, Ecker, Bethge 2015, "A Neural Algorithm of Artistic Style", arXiv 1508.06576.
     """
@@ -178,12 +178,12 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def _likeness(image: Tensor, layers: Sequence[str], summary: Callable[[Tensor], Tensor], name: str) -> Objective:
-    """Minus the squared distance between summaries of layers, relative to that of `image`; the mean over the layers."""
+    """Minus the squared distance between layer summaries, relative to that of `image`; the mean over the layers."""
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
         for layer, shape in model.shapes_of(layers).items():
             if len(shape) != 4:
-                raise ValueError(f"layer {layer!r} gives {shape}: {name} needs one with channels, height and width")
+                raise ValueError(f"layer {layer!r} has shape {shape}: {name} needs channels, height and width")
         model.validate(image, f"the image of {name}")
         with torch.no_grad():
             goals = {layer: summary(output) for layer, output in model.features(image, layers)[1].items()}
@@ -206,7 +206,7 @@ def style(image: Tensor, layers: Sequence[str]) -> Objective:
     """How close the style is to that of `image` (1 or M, 3, H, W; of any size): 0 at best, -1 for no style at all.
 
     It compares Gram matrices of several layers, each relative to the size of its goal, so that layers count equally.
-    Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; the division is ours.
+    Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; dividing by the size of the goal is ours.
     """
     if isinstance(layers, str) or not layers:
         raise ValueError(f"layers must be a list with at least one name, got {layers!r}")
@@ -216,6 +216,6 @@ def style(image: Tensor, layers: Sequence[str]) -> Objective:
 def content(image: Tensor, layer: str) -> Objective:
     """How much of the content of `image` (1 or M, 3, H, W) one layer sees: 0 at best, -1 for nothing.
 
-    Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; relative to the size of the goal.
+    Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; dividing by the size of the goal is ours.
     """
     return _likeness(image, [layer], lambda output: output, "content")

@@ -36,7 +36,7 @@ class Frame:
 
     @property
     def logits(self) -> Tensor:
-        """The logits of `image`. After random views, they are computed when they are first asked for."""
+        """The logits of `image`. With a view, they are computed on first use."""
         if self.seen_logits is None:
             with torch.no_grad():
                 self.seen_logits = on_each_chunk(self.model, self.image)
@@ -72,7 +72,7 @@ def optimize_pixels(
     view: from (images, generator) to (K*M, ...), K views in K blocks; the score is their mean.
     seed: for the generator that is passed to `view`.
     A frame costs one forward pass, and one backward pass once the next frame is asked for.
-    Raises ValueError or TypeError at the call for anything that cannot work.
+    Raises ValueError or TypeError at the call for arguments that cannot work.
     """
     if not isinstance(model, Classifier):
         raise TypeError(
@@ -104,7 +104,7 @@ def optimize_pixels(
         variable = start.detach().clone()
         state = step.init(variable)
         for index in range(steps + 1):
-            with torch.enable_grad():  # also inside a caller's no_grad(); never open at a yield
+            with torch.enable_grad():  # so that a caller's no_grad() does no harm; closed again before each yield
                 leaf = variable.detach().requires_grad_()
                 image = decode(leaf) if decode else leaf
                 seen = _looked_at(view, image, generator) if view else image
@@ -139,7 +139,7 @@ def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def last(frames: Iterable[One]) -> One:
-    """Run an optimisation to its end and return the last frame, keeping no other. ValueError if there is no frame."""
+    """Run an optimisation to its end and return the last frame, keeping only that one. ValueError if there are none."""
     kept = deque(frames, maxlen=1)
     if not kept:
         raise ValueError("there are no frames left: make a new optimize_pixels(...)")
@@ -147,7 +147,7 @@ def last(frames: Iterable[One]) -> One:
 
 
 class Reached(NamedTuple):
-    """The images (M, ...) at the frames where they arrived, and the indices of those frames; `None` for never."""
+    """The images (M, ...) when they reached their classes, and the indices of those frames; `None` if never."""
 
     image: Tensor
     frames: list[int | None]
@@ -156,7 +156,7 @@ class Reached(NamedTuple):
 def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probability: float = 0.99) -> Reached:
     """Run an optimisation until each image has reached its class with more than `probability`.
 
-    Each image is taken from the first frame where it has, or from the last frame if there is none.
+    Each image is taken from the first frame where it has, or from the last frame if it never does.
     """
     if not 0 <= probability < 1:
         raise ValueError(f"probability must be in [0, 1), got {probability}")

@@ -1,4 +1,4 @@
-"""Which class a network gives to each place: in a plane of points, and on planes through the space of images."""
+"""Which class a network gives to each place, in a plane of points or on a plane through the space of images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Extent = tuple[float, float, float, float]
 class RegionMap(NamedTuple):
     """The most probable class and its probability on a grid, with row 0 at the bottom; the grid includes the borders.
 
-    labels, confidence, exact: (rows, columns); `exact` is true where it was computed and not filled in.
+    labels, confidence, exact: (rows, columns); `exact` is true where the value was computed, not filled in.
     extent: left, right, bottom, top.
     """
 
@@ -44,10 +44,10 @@ def grid_points(extent: Extent, size: int) -> Tensor:
 def refine_map(
     predict: Callable[[Tensor], Tensor], extent: Extent, size: int, *, coarse: int = 8, sure: float | None = None
 ) -> Iterator[RegionMap]:
-    """Maps of one area, coarse to fine: each covers all of it, and the last one has every point.
+    """Maps of one area, from coarse to fine. Each map covers the whole area, and the last one has every point.
 
     predict: from points (N, 2) to probabilities (N, classes), such as `model.probabilities` or `on_plane(...)`.
-    coarse: the first map computes every `coarse`-th row and column, the next one twice as many, and so on to all.
+    coarse: the first map computes every `coarse`-th row and column, the next one twice as many, until all are computed.
     sure: a point whose four computed neighbours agree, all with at least this probability, is filled in from them
         instead of computed; `None` computes everything.
     """
@@ -74,7 +74,7 @@ def refine_map(
             nearest = lines[(torch.arange(size)[:, None] - lines).abs().argmin(1)]
             place = nearest[:, None], nearest
             yield RegionMap(labels[place], confidence[place], exact.clone(), extent)
-            stride = stride // 2 if stride % 2 == 0 else min(stride - 1, 1)  # coarser lines stay among the finer
+            stride = stride // 2 if stride % 2 == 0 else min(stride - 1, 1)  # the finer lines include the coarser
 
     return maps()
 
@@ -82,7 +82,7 @@ def refine_map(
 def _fill(
     wanted: Tensor, labels: Tensor, confidence: Tensor, coarser: Tensor, sure: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Fill in the wanted points whose four neighbours on the coarser lines agree; the others are still wanted."""
+    """Fill in the wanted points whose four neighbours on the coarser lines agree; the others stay wanted."""
     every = torch.arange(len(labels))
     above = torch.searchsorted(coarser, every).clamp_min(1)
     low, high = coarser[above - 1], coarser[above]
@@ -128,7 +128,7 @@ class Plane:
 def plane_through(first: Tensor, second: Tensor, third: Tensor) -> Plane:
     """The plane through three images (1, 3, H, W): the first at (0, 0), the second to its right, the third above.
 
-    Raises ValueError for images of different shapes, or on one line.
+    Raises ValueError if the images have different shapes or lie on one line.
     """
     shapes = [tuple(image.shape) for image in (first, second, third)]
     if len(set(shapes)) > 1 or shapes[0][:1] != (1,):
@@ -167,11 +167,11 @@ def boundary_distance(
     *,
     halvings: int = 8,
 ) -> Tensor:
-    """How far (L2) it is from one image (1, ...) along each direction (K, ...) to another class: (K,).
+    """The distance (L2) from one image (1, ...) along each direction (K, ...) to another class: (K,).
 
     distances: where to look, increasing. The interval from the last place inside to the first outside is then halved.
     target: look for the first place of this class instead. Images are clipped to what a picture can show.
-    The distance is infinite where there is no such place. A stretch that is shorter than the steps can be missed.
+    The distance is infinite where there is no such place. A stretch shorter than the gaps in `distances` can be missed.
     """
     directions = unit_vectors(directions)
     own = model.index(target) if target is not None else model.top(image, 1)[0].index

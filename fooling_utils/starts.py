@@ -80,7 +80,7 @@ def photographs(
     """Seeded crops of photographs, half of them mirrored: (len(names) * crops, 3, size, size).
 
     crops: per photograph; a crop shows seven eighths of the picture's height and width, anywhere in it.
-    names: some of the `PHOTOGRAPHS`; each one's crops are the same, whichever others are asked for.
+    names: some of the `PHOTOGRAPHS`; the crops of one do not depend on which others are named.
     """
     whole(crops=crops, size=size)
     for name in names:
@@ -117,7 +117,7 @@ def load_image(
     try:
         picture = _to_rgb(_open(source))
     except Image.DecompressionBombError as error:
-        raise ValueError(f"the picture is too large to be opened safely ({error}): make it smaller first") from error
+        raise ValueError(f"the picture is too large to open safely ({error}): make it smaller first") from error
     except UnidentifiedImageError as error:
         raise ValueError(_unreadable(source)) from error
     except (OSError, SyntaxError) as error:
@@ -181,13 +181,13 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _unreadable(source) -> str:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        name, head = f"the content, {len(source)} bytes,", bytes(source[:16])
+        name, head = f"the content ({len(source)} bytes)", bytes(source[:16])
     elif isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
         with open(source, "rb") as file:
             name, head = f"the file {str(source)!r}", file.read(16)
     else:
-        name, head = f"what {str(source)!r} gives", b""
-    kind = "a HEIC photograph of a phone" if head[4:8] == b"ftyp" else "no picture that can be read"
+        name, head = f"the content of {str(source)!r}", b""
+    kind = "a HEIC photograph from a phone" if head[4:8] == b"ftyp" else "not a picture that can be read"
     return f"{name} is {kind}: save it as PNG or JPEG first"
 
 

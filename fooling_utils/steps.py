@@ -52,7 +52,7 @@ def sign_step(size: float = 1 / 255) -> Step:
 
 
 def adam_step(rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999) -> Step:
-    """Adam, as ascent, with learning rate `rate` (pixel units).
+    """Adam as gradient ascent, with learning rate `rate` (pixel units).
 
     Source: Kingma and Ba 2014, arXiv 1412.6980, algorithm 1.
     """

@@ -1,7 +1,7 @@
 """How the network looks at an image: a view is a function from (images, generator) to images.
 
 There are random views, for images that must survive being moved and turned, and filters that a defence puts in front of
-a network. An attack that knows of a filter climbs through it, or `straight_through` it where it has no useful gradient.
+a network. An attacker who knows the filter climbs through it, with `straight_through` if it has no useful gradient.
 """
 
 import math
@@ -25,7 +25,7 @@ def random_views(
 
     shift: the largest move, as a share of the image's height and width. degrees: the largest turn. zoom: 0.2 scales
         by 1 / 1.2 to 1.2. fill: the shade that comes in at the edges.
-    Source: Athalye and others 2017, arXiv 1707.07397 (expectation over transformation); by torchvision.
+    Source: Athalye and others 2017, arXiv 1707.07397 (expectation over transformation); computed by torchvision.
     """
     whole(count=count)
     between(0, math.inf, shift=shift, degrees=degrees, zoom=zoom)
@@ -66,17 +66,17 @@ def blurred(sigma: float = 1.5) -> View:
 
 
 def recompressed(quality: int = 75) -> View:
-    """Save as JPEG with this quality (1 to 95) and load again. No gradient passes, so attack it `straight_through`.
+    """Save as JPEG with this quality (1 to 95) and load again. No gradient passes: attack it with `straight_through`.
 
     Source: Dziugaite, Ghahramani, Roy 2016, arXiv 1608.00853.
     """
     whole(1, 95, quality=quality)
-    # adding zero times the image gives a gradient of zero, as rounding has, instead of an error in torch
+    # adding zero times the image makes the gradient zero, as for rounding, instead of an error in torch
     return lambda images, generator: through_jpeg(images.detach(), quality) + 0 * images
 
 
 def straight_through(defence: View) -> View:
-    """The same filter (with one draw) forwards; backwards, the gradient passes as if it did nothing.
+    """The same filter (with one draw) forwards; backwards, the gradient passes as if the filter did nothing.
 
     Source: Athalye, Carlini, Wagner 2018, arXiv 1802.00420, section 4.1 (BPDA).
     """

@@ -91,7 +91,7 @@ def test_an_address_that_fails_says_why_and_what_to_do(server, path, reason):
 
 
 def test_a_web_page_is_no_picture(server):
-    with pytest.raises(ValueError, match=r"what 'http.*/page' gives is no picture that can be read"):
+    with pytest.raises(ValueError, match=r"the content of 'http.*/page' is not a picture that can be read"):
         load_image(server.address + "/page")
 
 
@@ -163,7 +163,7 @@ def test_this_machine_is_refused_under_every_name(server, host):
 
 def test_a_name_that_means_this_machine_is_refused(server, monkeypatch):
     resolve_to(monkeypatch, "127.0.0.1")
-    with pytest.raises(ConnectionError, match=r"harmless\.example is this machine or a private network"):
+    with pytest.raises(ConnectionError, match=r"harmless\.example is this machine or on a private network"):
         download(f"http://harmless.example:{server.server_port}/good.png", public_only=True)
     assert server.asked == []
 

@@ -47,7 +47,7 @@ def test_a_saved_image_comes_back_exactly(tmp_path, size):
 
 
 def test_only_one_image_fits_into_a_file(tmp_path):
-    with pytest.raises(ValueError, match=r"takes one image and got 2: use image\[i : i \+ 1\]"):
+    with pytest.raises(ValueError, match=r"takes one image, got 2: use image\[i : i \+ 1\]"):
         save_png(uniform_noise(2, 8), tmp_path / "image.png")
 
 
@@ -62,7 +62,7 @@ def test_only_one_image_fits_into_a_file(tmp_path):
         ),
         (torch.zeros(1, 3, 4, 4, dtype=torch.int64), TypeError, r"got torch.int64.*use image\.float\(\)"),
         (torch.zeros(3, 4, 4), ValueError, r"got \(3, 4, 4\): image\[None\] makes a batch of one"),
-        (torch.zeros(4, 4), ValueError, r"got \(4, 4\): one dimension is for the batch"),
+        (torch.zeros(4, 4), ValueError, r"got \(4, 4\): the first dimension is the batch"),
     ],
 )
 def test_only_images_can_be_converted_to_uint8(image, kind, message):
@@ -146,7 +146,7 @@ def test_distances_obey_the_triangle_inequality(first, second, third):
     [((1, 3, 8, 8), (1, 3, 8, 9)), ((2, 3, 8, 8), (2, 3, 8, 8)), ((1, 3, 2, 8), (1, 3, 2, 8))],
 )
 def test_distances_need_one_image_and_one_of_the_same_shape(first, second):
-    with pytest.raises(ValueError, match=r"one image with one, of 3 x 3 pixels or more, got shapes \("):
+    with pytest.raises(ValueError, match=r"two single images of at least 3 x 3 pixels, got shapes \("):
         distances(torch.zeros(first), torch.zeros(second))
 
 

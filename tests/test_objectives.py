@@ -121,7 +121,7 @@ def test_a_combination_keeps_the_number_of_images_it_is_made_for():
 
 
 def test_objectives_for_different_numbers_of_images_do_not_add():
-    with pytest.raises(ValueError, match=r"made for different numbers of images: \[2, 3\]"):
+    with pytest.raises(ValueError, match=r"targets for different numbers of images: \[2, 3\]"):
         toward([0, 1]) + distance_to(random_images(3))
 
 
@@ -236,7 +236,7 @@ def test_layers_add_up(conv_net):
     [
         (lambda: activation("second", 8), "layer 'second' has no channel 8: the channels go from 0 to 7"),
         (lambda: activation("second", -1), "has no channel -1"),
-        (lambda: style(random_images(1, 12), ["last"]), r"layer 'last' gives \(1, 5\): style needs"),
+        (lambda: style(random_images(1, 12), ["last"]), r"layer 'last' has shape \(1, 5\): style needs"),
         (lambda: style(random_images(1, 12), "first"), "layers must be a list with at least one name, got 'first'"),
         (lambda: style(random_images(1, 12), []), "layers must be a list"),
         (lambda: content(2 * random_images(1, 12), "first"), r"the image of content must be in \[0, 1\]"),

@@ -158,13 +158,13 @@ def cut(kind: str) -> bytes:
     [
         (
             b"\0\0\0\x18ftypheic" + bytes(100),
-            "the content, 112 bytes, is a HEIC photograph of a phone: save it as PNG or JPEG",
+            "the content \\(112 bytes\\) is a HEIC photograph from a phone: save it as PNG or JPEG",
         ),
         (
             b"Dear reader, this is no picture",
-            "the content, 31 bytes, is no picture that can be read: save it as PNG or JPEG",
+            "the content \\(31 bytes\\) is not a picture that can be read: save it as PNG or JPEG",
         ),
-        (b"", "the content, 0 bytes, is no picture that can be read"),
+        (b"", "the content \\(0 bytes\\) is not a picture that can be read"),
         (cut("PNG"), "damaged or cut short .*save it again as PNG or JPEG"),
         (cut("JPEG"), "damaged or cut short .*save it again as PNG or JPEG"),
     ],
@@ -176,7 +176,7 @@ def test_what_is_no_picture_says_what_it_is_and_what_to_do(content, message, tmp
     path = tmp_path / "holiday.jpg"
     path.write_bytes(content)
     with pytest.raises(
-        ValueError, match=message.replace(f"the content, {len(content)} bytes,", "the file '.*holiday.jpg'")
+        ValueError, match=message.replace(f"the content \\({len(content)} bytes\\)", "the file '.*holiday.jpg'")
     ):
         load_image(path)
 
@@ -184,7 +184,7 @@ def test_what_is_no_picture_says_what_it_is_and_what_to_do(content, message, tmp
 def test_a_decompression_bomb_is_not_opened(monkeypatch):
     content = as_file(Image.new("RGB", (100, 100)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(ValueError, match=r"too large to be opened safely .*10000 pixels.*make it smaller first"):
+    with pytest.raises(ValueError, match=r"too large to open safely .*10000 pixels.*make it smaller first"):
         load_image(content)
 
 
@@ -204,7 +204,7 @@ def test_a_name_that_is_neither_a_picture_nor_a_file_lists_the_nearest(name, hin
 
 
 def test_a_folder_is_no_picture(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"no file '{tmp_path.name}'|no file '.*{tmp_path.name}'"):
+    with pytest.raises(FileNotFoundError, match=f"no picture or file called '.*{tmp_path.name}'"):
         load_image(tmp_path)
 
 

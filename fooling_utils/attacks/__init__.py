@@ -1,4 +1,4 @@
-"""Attacks under their names in the literature: the loop with its choices filled in, and searches of other kinds."""
+"""Attacks under their names in the literature: the loop with its choices filled in, and other searches."""
 
 from .gradient import fgsm, pgd
 from .lbfgs import lbfgs_frames

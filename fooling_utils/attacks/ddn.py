@@ -17,8 +17,9 @@ def ddn(
     """The 8-bit image of the target that DDN finds nearest to `image`, or `image` itself if it finds none.
 
     Every image on the way is rounded. The size of the change falls by the share `gamma` after an image that fools and
-    rises by it after one that does not; the gradient only turns it. image: (1, 3, H, W). size: L2, pixel units.
-    Source: Rony et al. 2019, arXiv 1811.09600, algorithm 1, with the step from 1 to 0 by a cosine.
+    rises by it after one that does not; the gradient only turns it.
+    image: (1, 3, H, W). size: L2, pixel units.
+    Source: Rony et al. 2019, arXiv 1811.09600, algorithm 1, with a step that falls from 1 to 0 along a cosine.
     """
     goal, tried, smallest = model.index(target), image, None
     for i in range(steps):

@@ -25,11 +25,13 @@ def _objective(model: Classifier, image: Tensor, target: Target) -> Objective:
 def _check_radius(model: Classifier, epsilon: float, norm: str = "linf") -> None:
     positive(epsilon=epsilon)
     if norm == "linf" and model.bounds and epsilon > model.bounds[1] - model.bounds[0]:
-        raise ValueError(f"epsilon is in pixel units, where white is 1, got {epsilon}: for grey levels, {epsilon}/255")
+        raise ValueError(
+            f"epsilon must be in pixel units, where white is 1, got {epsilon}: for grey levels, use {epsilon}/255"
+        )
 
 
 def fgsm(model: Classifier, image: Tensor, epsilon: float, target: Target = None) -> Tensor:
-    """One step of size `epsilon` along the sign of the gradient: the best change in L-infinity of a linear network.
+    """One step of size `epsilon` along the sign of the gradient: for a linear network, the best change in L-infinity.
 
     epsilon: pixel units, 8/255 is eight grey levels. target: a class, one per image, or `None` for any other class.
     Raises ValueError for an epsilon that is not positive, and for an image that is already of its target class.

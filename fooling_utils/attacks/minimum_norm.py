@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..arguments import whole
-from ..images import per_image
+from ..images import per_image, validate_images
 from ..models import CHUNK, Classifier, on_each_chunk
 from ..objectives import Label
 from ..optimize import last
@@ -114,7 +114,9 @@ def _searches(
         raise TypeError(f"model must be a network (nn.Module), got {type(model).__name__}")
     whole(steps=steps)
     if not isinstance(model, Classifier):
-        model = Classifier(model, None, image.shape[1:], prepare=False, share=True)
+        validate_images(image, dimensions=max(getattr(image, "ndim", 4) - 1, 1))
+        with image.device:  # a network without weights of its own computes wherever its images are
+            model = Classifier(model, None, image.shape[1:], prepare=False, share=True)
     if len(model.labels) < 2:
         raise ValueError("the network knows a single class, and every image is of that class: it takes two or more")
     if eight_bit and model.bounds != (0.0, 1.0):
@@ -167,13 +169,14 @@ class _Search:
             norm = norms(gradient)
             moves, first, outside = (norm > 0) & norm.isfinite(), self.size == 0, self.best_size.isinf()
 
-            self.step = torch.where(moves & first, FIRST * (AIM - margin) / norm, self.step)
-            # on the approach, a new step counts by its length beside the change so far
+            self.step = torch.where(moves & first, self._first_step(margin, norm), self.step)
+            # on the approach, a new step counts by its length next to the change so far
             weight = torch.where(outside, self.step / self.size, turn)
             self._turn(gradient, norm, moves, torch.where(first, 1, weight))
-            approach = self.size * self.length
-            shrink = approach if outside.all() else self._shrunk(margin, gradient, norm, band)
-            self._go_to(torch.where(first, self.step, torch.where(outside, approach, shrink)), moves)
+            size = torch.where(first, self.step, self._approach())
+            if not outside.all():
+                size = torch.where(outside, size, self._shrink(margin, gradient, norm, band))
+            self._go_to(size, moves)
 
             ends = index == steps - 1 or not moves.any()
             if ends:
@@ -219,8 +222,18 @@ class _Search:
         length = norms(self.direction)
         self.length = torch.where(moves, torch.where(length > 0, length, 1), self.length)
 
-    def _shrunk(self, margin: Tensor, gradient: Tensor, norm: Tensor, band: float) -> Tensor:
-        """The size (N,) at which the linearised margin is what is aimed for, within the band around the present one."""
+    # The three phases: how large the next change is to be (N,). Each image is in a phase of its own.
+
+    def _first_step(self, margin: Tensor, norm: Tensor) -> Tensor:
+        """Most of the way to the linearised boundary; all steps of the approach have this length."""
+        return FIRST * (AIM - margin) / norm
+
+    def _approach(self) -> Tensor:
+        """The length of the sum of all steps, of which the latest has just turned the direction."""
+        return self.size * self.length
+
+    def _shrink(self, margin: Tensor, gradient: Tensor, norm: Tensor, band: float) -> Tensor:
+        """Where the linearised margin is what is aimed for, within the band around the present size."""
         slope = torch.linalg.vecdot(gradient.flatten(1), self.direction.flatten(1)) / self.length
         change = (AIM - margin) / (torch.maximum(slope, 1e-6 * norm) * self.size)
         return torch.minimum(self.size * (1 + change.clamp(-band, band)), self.best_size)

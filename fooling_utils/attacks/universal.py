@@ -7,7 +7,7 @@ from ..views import View
 
 
 def add_to_all(scenes: Tensor, count: int = 8) -> View:
-    """A view for one change of all pictures. The variable (1, 3, H, W) is the change around grey; 0.5 means no change.
+    """A view for one change to all pictures. The variable (1, 3, H, W) is the change around grey; 0.5 means no change.
 
     scenes: images (S, 3, H, W); each frame shows `count` of them at random, changed.
     Source: Moosavi-Dezfooli and others 2017, arXiv 1610.08401 (universal perturbations).
@@ -27,7 +27,7 @@ def universally(images: Tensor, change: Tensor) -> Tensor:
 def lay_on_all(scenes: Tensor, count: int = 8) -> View:
     """A view for a patch: the variable (1, 3, h, w) lies on `count` of the scenes (S, 3, H, W), anywhere.
 
-    Source: Brown and others 2017, arXiv 1712.09665 (adversarial patch), without turns and sizes.
+    Source: Brown and others 2017, arXiv 1712.09665 (adversarial patch), without rotation and scaling.
     """
 
     def view(patch: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """What all checks share: calling a student's function, comparing what it returns, and messages in the student's terms.
 
 A check never raises: whatever the answer does, there is a verdict. It uses small images and a small network, so it
-takes less than a second. It never shows what the right answer would have been.
+takes less than a second. It never shows the right answer.
 """
 
 import os
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..models import Classifier
 
 RIGHT, WRONG, NOT_ATTEMPTED, ANSWERED = "right", "wrong", "not attempted", "answered"
-FEWEST_WORDS = 15  # in an answer in words; fewer are a note, not an answer
+FEWEST_WORDS = 15  # of an answer in words; anything shorter is a note
 
 
 class Wrong(Exception):
@@ -54,7 +54,7 @@ class Exercise(NamedTuple):
 
 
 EXERCISES: dict[str, Exercise] = {}
-_verdicts: dict[str, Verdict] = {}  # of this kernel
+_verdicts: dict[str, Verdict] = {}  # since the kernel started
 
 
 def exercise(number: str, title: str, function: str) -> Callable:
@@ -68,18 +68,18 @@ def exercise(number: str, title: str, function: str) -> Callable:
 
 
 def question(number: str, title: str) -> None:
-    """Register a question to be answered in words, in a variable called answer_..., and read by a person."""
+    """Register a question whose answer, in words, is in a variable called answer_... and is read by a person."""
     EXERCISES[number] = Exercise(number, title, f"answer_{number.replace('.', '_')}", None)
 
 
 class Answer:
-    """A student's function. Whatever goes wrong in a call becomes a message: an error, a changed argument, nothing."""
+    """A student's function. An error in a call, a changed argument or a missing result becomes a message."""
 
     def __init__(self, function: Callable):
         self.function = function
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call the function; raise NotAttempted for a stub, and Wrong for anything that no answer may do."""
+        """Call the function; raise NotAttempted for a stub, and Wrong for an error, a changed argument or no result."""
         before = [argument.detach().clone() if isinstance(argument, Tensor) else argument for argument in arguments]
         tracked = [isinstance(argument, Tensor) and argument.requires_grad for argument in arguments]
         try:
@@ -145,7 +145,7 @@ def tensor(result: Any, shape: Sequence[int], name: str = "your result") -> Tens
     if not result.is_floating_point():
         raise Wrong(f"{name} should hold floats, but it holds {str(result.dtype).removeprefix('torch.')}")
     if not result.isfinite().all():
-        raise Wrong(f"{name} holds nan or infinity: is something divided by zero, or the logarithm of zero taken?")
+        raise Wrong(f"{name} holds nan or infinity: do you divide by zero, or take the logarithm of zero?")
     if result.grad_fn is not None:
         raise Wrong(f"{name} is still attached to its graph, which stays in memory: `detach()` it")
     return result.detach()
@@ -165,9 +165,9 @@ def legal(image: Tensor) -> Tensor:
     """Return `image` if its values are in [0, 1], or say which are not."""
     low, high = (value.item() for value in image.aminmax())
     if low < -1e-6:
-        raise Wrong(f"your result leaves [0, 1]: smallest value {low:.3f}")
+        raise Wrong(f"your result leaves [0, 1]: its smallest value is {low:.3f}")
     if high > 1 + 1e-6:
-        raise Wrong(f"your result leaves [0, 1]: largest value {high:.3f}")
+        raise Wrong(f"your result leaves [0, 1]: its largest value is {high:.3f}")
     return image
 
 
@@ -184,7 +184,7 @@ def compare(
     result: Tensor | float,
     right: Tensor | float,
     mistakes: Mapping[str, Tensor | float] | None = None,
-    message: str = "the values are not the right ones",
+    message: str = "the values are wrong",
     tolerance: float = 1e-4,
 ) -> None:
     """Raise Wrong unless `result` is `right`, with the message of the known mistake that leads to it, if any."""
@@ -194,7 +194,7 @@ def compare(
         if is_close(result, mistaken, tolerance):
             raise Wrong(text)
     difference = (torch.as_tensor(result) - torch.as_tensor(right)).abs().max().item()
-    raise Wrong(f"{message} (largest difference to the right result: {difference:.2g})")
+    raise Wrong(f"{message} (largest difference from the right result: {difference:.2g})")
 
 
 def one_by_one(answer: Callable[..., Any], batch: Tensor, members: Sequence[Tensor], what: str = "images") -> None:
@@ -217,7 +217,7 @@ def normal(shape: Sequence[int], seed: int, device: torch.device) -> Tensor:
 
 
 def uses_only(generator: torch.Generator, answer: Answer, *arguments: Any) -> Any:
-    """Call `answer(*arguments, generator)`; raise Wrong if its randomness comes from elsewhere, or if there is none."""
+    """Call `answer(*arguments, generator)`; raise Wrong if it draws from elsewhere, or not at all."""
 
     def draw(seed: int) -> Any:
         return answer(*arguments, generator.manual_seed(seed))
@@ -260,7 +260,7 @@ def small_network(seed: int, device: torch.device, size: int = 8, classes: int =
 
 
 def watched(model: Classifier) -> list[Tensor]:
-    """A list that collects, from now on, the batches that the network is shown."""
+    """A list that collects the batches that the network is shown from now on."""
     shown: list[Tensor] = []
     model.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0].detach().clone()))
     return shown
@@ -275,15 +275,15 @@ def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = 
     Raises ValueError for a number that no exercise has, which is a mistake in the notebook.
     """
     if number not in EXERCISES:
-        raise ValueError(f"there is no exercise {number!r}; there are: {', '.join(EXERCISES)}")
+        raise ValueError(f"there is no exercise {number!r}: choose from {', '.join(EXERCISES)}")
     entry = EXERCISES[number]
     if entry.check is None:
         return _judge_words(number, answer)
     if answer is Ellipsis:
         return Verdict(number, NOT_ATTEMPTED)
     if not callable(answer):
-        return Verdict(number, WRONG, f"give the check your function, without brackets: check({number!r}, ...)")
-    state = torch.get_rng_state()  # a check leaves a notebook's random numbers alone
+        return Verdict(number, WRONG, f"pass your function to the check, without brackets: check({number!r}, ...)")
+    state = torch.get_rng_state()  # so that a check does not change the notebook's random numbers
     try:
         with torch.enable_grad():
             entry.check(Answer(answer), seed, torch.device(device))
@@ -291,7 +291,7 @@ def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = 
         return Verdict(number, NOT_ATTEMPTED)
     except Wrong as wrong:
         return Verdict(number, WRONG, str(wrong))
-    except Exception as error:  # what it returned was so unlike an answer that the check itself failed
+    except Exception as error:  # the check itself failed on what the answer returned
         return Verdict(number, WRONG, f"its result cannot be used: {type(error).__name__}: {_first_line(error)}")
     finally:
         torch.set_rng_state(state)
@@ -305,15 +305,15 @@ def _judge_words(number: str, answer: Any) -> Verdict:
     if not words:
         return Verdict(number, NOT_ATTEMPTED)
     if words < FEWEST_WORDS:
-        return Verdict(number, WRONG, f"only {words} words: write whole sentences, with your reason")
+        return Verdict(number, WRONG, f"only {words} words: write whole sentences, and give your reason")
     return Verdict(number, ANSWERED, "compare it with the folded answer below")
 
 
 def check(number: str, answer: Any) -> Verdict | None:
     """Judge the answer to exercise `number` and remember the verdict for `summary`.
 
-    If nbgrader runs the notebook, the verdict is printed, and AssertionError raised unless the answer is right, because
-    nbgrader would read the result of a cell as a number of points.
+    If nbgrader runs the notebook, the verdict is printed, and AssertionError raised unless the answer is right:
+    nbgrader would read the result of the cell as a number of points.
     """
     verdict = _verdicts[number] = judge(number, answer)
     if not os.environ.get("NBGRADER_EXECUTION"):
@@ -329,7 +329,7 @@ def summary(lesson: int) -> pd.DataFrame:
     rows = [entry for entry in EXERCISES.values() if entry.lesson == lesson]
     if not rows:
         raise ValueError(
-            f"lesson {lesson} has no exercises; these have: {sorted({e.lesson for e in EXERCISES.values()})}"
+            f"lesson {lesson} has no exercises: choose from {sorted({e.lesson for e in EXERCISES.values()})}"
         )
     status = [_verdicts.get(entry.number, Verdict(entry.number, NOT_ATTEMPTED)).status for entry in rows]
     marks = {RIGHT: "✓", ANSWERED: "✓", WRONG: "✗", NOT_ATTEMPTED: "–"}

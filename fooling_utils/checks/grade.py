@@ -1,11 +1,11 @@
 """Grade a folder of notebooks: python -m fooling_utils.checks.grade FOLDER --out grades.csv
 
 One row for each exercise of each notebook: right, wrong, not attempted, answered (in words, for a person to read), or
-what is wrong with the notebook: damaged, hangs, crashes, tampered. Each notebook has its own kernel and its own empty
-folder, and its cells run with the checks that are installed here. Outputs stored in it do not count.
+what is wrong with the notebook: damaged, hangs, crashes, tampered. Each notebook gets its own kernel and its own empty
+folder, and its cells run with the checks that are installed here. Stored outputs do not count.
 
 **This executes the students' code.** It runs with your rights: it can read your files and use your network, and a
-determined student can fool it. Separate processes give no security: use a container or an account for nothing else.
+determined student can fool it. Separate processes do not protect you: use a container, or an otherwise empty account.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from . import EXERCISES, Exercise
 from .core import ANSWERED, NOT_ATTEMPTED, WRONG
 
 DAMAGED, HANGS, CRASHES, TAMPERED = "damaged", "hangs", "crashes", "tampered"
-WAKE = 3.0  # seconds in which a kernel that was interrupted has to answer
-LONGEST = 5000  # characters of an answer in words
-LARGEST = 50_000_000  # bytes of a notebook that is opened at all
+WAKE = 3.0  # seconds that an interrupted kernel has to answer
+LONGEST = 5000  # characters that are kept of an answer in words
+LARGEST = 50_000_000  # bytes; a larger notebook is not opened
 
 
 class Row(NamedTuple):
@@ -87,7 +87,7 @@ def needed_cells(sources: Sequence[str], answers: Sequence[str]) -> list[int]:
 
 
 def _defines(source: str, name: str) -> bool:
-    # also in a cell that is not valid Python, for a message about it
+    # also in a cell that is not valid Python, so that a message can say so
     lines = source.splitlines()
     return name in _names(source)[0] or any(line.startswith((f"def {name}(", f"{name} =")) for line in lines)
 
@@ -159,7 +159,7 @@ class _Kernel:
         self.manager.start_kernel(cwd=folder)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
-        self.lost = ""  # why the kernel is of no use any more: "hangs" or "crashes"
+        self.lost = ""  # why the kernel can no longer be used: "hangs" or "crashes"
 
     def __enter__(self) -> "_Kernel":
         return self
@@ -169,7 +169,7 @@ class _Kernel:
         self.manager.shutdown_kernel(now=True)
 
     def run(self, source: str, timeout: float) -> tuple[list[dict], str]:
-        """Run code for `timeout` seconds at most.
+        """Run code for at most `timeout` seconds.
 
         Returns what it displays, and what went wrong: an error's text, "hangs", "crashes" or nothing.
         """
@@ -186,7 +186,7 @@ class _Kernel:
                     return shown, CRASHES
                 continue
             if message["parent_header"].get("msg_id") != request:
-                continue  # from code that ran before
+                continue  # from code that ran earlier
             kind, content = message["msg_type"], message["content"]
             if kind == "display_data":
                 shown.append(content["data"])
@@ -194,7 +194,7 @@ class _Kernel:
                 problem = f"{content['ename']}: {content['evalue']}"
             elif kind == "status" and content["execution_state"] == "idle":
                 return shown, problem
-        # After an interrupt, most code gives up, and the following exercises still count.
+        # Most code stops when it is interrupted, and then the exercises after it still count.
         self.manager.interrupt_kernel()
         if timeout != WAKE and self.run("pass", WAKE)[1]:
             self.lost = HANGS
@@ -211,14 +211,14 @@ def grade_notebook(path: Path, name: str, timeout: float = 60) -> list[Row]:
             raise ValueError(f"it is larger than {LARGEST / 1e6:.0f} MB")
         notebook = nbformat.read(path, as_version=4)
         sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    except Exception as error:  # whatever is in the file
+    except Exception as error:  # the file may hold anything
         text = next(iter(str(error).splitlines()), "")[:200]
         return [Row(name, "", DAMAGED, f"not a notebook that can be opened: {type(error).__name__}: {text}")]
     text = "\n".join(sources)
     lessons = {e.lesson for e in EXERCISES.values() if f'check("{e.number}"' in text or _defines(text, e.function)}
     exercises = [entry for entry in EXERCISES.values() if entry.lesson in lessons]
     if not exercises:
-        return [Row(name, "", DAMAGED, f"there is no exercise in its {len(sources)} cells of code")]
+        return [Row(name, "", DAMAGED, f"its {len(sources)} code cells hold no exercise")]
     with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
         try:
             with _Kernel(folder) as kernel:
@@ -234,7 +234,7 @@ def _grade(
     _, problem = kernel.run(f"{inspect.getsource(snapshot)}\n{before} = snapshot()", max(timeout, 120))
     if problem:
         return [Row(name, "", CRASHES, f"the course cannot be imported in the kernel: {problem}")]
-    told = {HANGS: f"did not finish within {timeout:g} s", CRASHES: "ends the kernel"}
+    told = {HANGS: f"did not finish within {timeout:g} s", CRASHES: "crashes the kernel"}
     problems = {position: kernel.run(sources[position], timeout)[1] for position in _cells_to_run(sources, exercises)}
     problems = {position: problem for position, problem in problems.items() if problem}
     stopped = [f"; code cell {at + 1} {told.get(p, f'stops with {p}')}" for at, p in problems.items()][:1]
@@ -289,12 +289,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, help="where the notebooks are, in folders of any depth")
-    parser.add_argument("--out", type=Path, default=Path("grades.csv"), help="the table (default: grades.csv)")
+    parser.add_argument("folder", type=Path, help="the folder with the notebooks, which may be in subfolders")
+    parser.add_argument("--out", type=Path, default=Path("grades.csv"), help="the table to write (default: grades.csv)")
     parser.add_argument("--timeout", type=float, default=60, help="seconds for one cell (default: 60)")
     options = parser.parse_args(arguments)
     if not options.folder.is_dir():
-        parser.error(f"{options.folder} is no folder")
+        parser.error(f"{options.folder} is not a folder")
     count = len(find(options.folder))
     if not count:
         parser.error(f"there is no notebook (.ipynb) under {options.folder}")
@@ -303,7 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.writerow(Row._fields)
         for rows in tqdm(grade_folder(options.folder, options.timeout), total=count, unit="notebook"):
             table.writerows([_harmless(field) for field in row] for row in rows)
-            file.flush()  # so that stopping it keeps what is done
+            file.flush()  # so that nothing is lost if it is stopped
     print(f"{count} notebooks graded: {options.out}")
     return 0
 

@@ -10,11 +10,11 @@ def to_legal(answer: Answer, seed: int, device: torch.device) -> None:
     inside = random((2, 3, 8, 8), seed, device)
     image = 0.5 + normal((3, 3, 8, 8), seed, device)
     if not is_close(legal(tensor(answer(inside), inside.shape)), inside, 1e-6):
-        raise Wrong("it changes an image whose values are all in [0, 1] already; such an image should stay as it is")
+        raise Wrong("it changes an image whose values are all in [0, 1] already: such an image should stay as it is")
     result = legal(tensor(answer(image), image.shape))
     in_range = (image >= 0) & (image <= 1)
     if not is_close(result[in_range], image[in_range], 1e-6):
-        raise Wrong("legal, but values that were already in [0, 1] changed, too: only the others should move")
+        raise Wrong("legal, but it moves values that were already in [0, 1]: only the others should move")
     compare(result, torch.clip(image, 0, 1), message="a value outside [0, 1] should go to the *nearest* legal value")
 
 
@@ -26,19 +26,19 @@ def away_from_class(answer: Answer, seed: int, device: torch.device) -> None:
     log_p = logits.log_softmax(1)
     result = tensor(answer(logits, classes), (6,))
     mistakes = {
-        "the sign is reversed: whoever climbs your score makes the class *more* probable": log_p[rows, classes],
+        "the sign is reversed: climbing your score makes the class *more* probable": log_p[rows, classes],
         "these are logits: take the logarithm of the *probability*": -logits[rows, classes],
         "this is the probability: take its logarithm": -log_p[rows, classes].exp(),
         "the probabilities must add up to 1 over the classes, not over the images": -logits.log_softmax(0)[
             rows, classes
         ],
-        "every image got the score of the same class: each has its own class": -log_p[:, classes[0]],
+        "every image got the score of the same class: each image has its own class": -log_p[:, classes[0]],
     }
     mistakes |= {"every image has the same score": torch.full_like(result, result[0].item())}
     compare(result, -log_p[rows, classes], mistakes)
     large = tensor(answer(40 * logits, classes), (6,), "for large logits your result")
     if not is_close(large, -(40 * logits).log_softmax(1)[rows, classes]):
-        raise Wrong("right for small logits, and wrong for large ones, where a probability is rounded to 0 or 1")
+        raise Wrong("right for small logits but wrong for large ones, where a probability is rounded to 0 or 1")
     one_by_one(answer, result, (logits, classes))
 
 

@@ -56,9 +56,7 @@ def climb(answer: Answer, seed: int, device: torch.device) -> None:
         raise Wrong("the image did not move")
     legal(result)
     mistakes = {
-        "each step has the length of the gradient: divide it by its norm first": _climbed(
-            score, start, 0.5, 5, raw=True
-        ),
+        "each step is as long as the gradient: divide it by its norm first": _climbed(score, start, 0.5, 5, raw=True),
         "clamp after *every* step, not only at the end": _climbed(score, start, 0.5, 5, unclamped=True, late=True),
         "the gradients of earlier steps are added to the new one: `backward()` does that, unless you set the image's "
         "`grad` to None before": _climbed(score, start, 0.5, 5, added_up=True),
@@ -69,7 +67,7 @@ def climb(answer: Answer, seed: int, device: torch.device) -> None:
     }
     compare(result, right, mistakes, "the score rises, but the image is not where these steps should lead", 1e-3)
     other = tensor(answer(score, start, 0.1, 2), start.shape)
-    compare(other, _climbed(score, start, 0.1, 2), {}, "right only for one length and number of steps", 1e-3)
+    compare(other, _climbed(score, start, 0.1, 2), {}, "right only for some lengths and numbers of steps", 1e-3)
 
 
 @exercise("1.2", "Total variation", "variation")
@@ -82,14 +80,15 @@ def variation(answer: Answer, seed: int, device: torch.device) -> None:
     mistakes = {
         "only neighbours in a column are compared: those in a row count as well": down.abs().sum((1, 2, 3)),
         "only neighbours in a row are compared: those in a column count as well": right.abs().sum((1, 2, 3)),
-        "rises and falls cancel: take the size of each difference": down.sum((1, 2, 3)) + right.sum((1, 2, 3)),
-        "the differences are squared: take their size instead": down.square().sum((1, 2, 3))
+        "rises and falls cancel: take the absolute value of each difference": down.sum((1, 2, 3))
+        + right.sum((1, 2, 3)),
+        "the differences are squared: take their absolute values instead": down.square().sum((1, 2, 3))
         + right.square().sum((1, 2, 3)),
         "this is a mean: take the *sum*": down.abs().mean((1, 2, 3)) + right.abs().mean((1, 2, 3)),
         "the last pixel is compared with the first one, on the other side of the image: they are not neighbours": sum(
             around
         ),
-        "colours of a pixel are compared with each other: they are not neighbours": total + colours,
+        "the colours of a pixel are compared with each other: they are not neighbours": total + colours,
         "dimension 1 holds the colours, 2 the rows and 3 the columns": colours + down.abs().sum((1, 2, 3)),
         "the sign is reversed: a variation is never negative": -total,
         "the images of the batch are added up: return one number per image": total.sum().expand(3),
@@ -113,17 +112,17 @@ def jitter(answer: Answer, seed: int, device: torch.device) -> None:
     )
     if not torch.equal(result, expected):
         raise Wrong(
-            "the images are not merely moved: all three colours move alike, no pixel is lost, and what leaves at one "
-            "edge comes in at the opposite one"
+            "the images are not just moved: the three colours should move together, no pixel should be lost, and what "
+            "leaves at one edge should come in at the opposite edge"
         )
     for axis, name in enumerate(["up and down", "left and right"]):
         low, high = moves[:, axis].min().item(), moves[:, axis].max().item()
         if low == high:
-            raise Wrong(f"{'no image was moved' if low == 0 else 'all images were moved alike'} {name}")
+            raise Wrong(f"{'no image was moved' if low == 0 else 'all images were moved by the same amount'} {name}")
         if (low, high) != (-most, most):
-            raise Wrong(f"the moves {name} go from {low} to {high} pixels, and they should go from -{most} to {most}")
+            raise Wrong(f"the moves {name} go from {low} to {high} pixels, but they should go from -{most} to {most}")
     if torch.equal(moves[:, 0], moves[:, 1]) or torch.equal(moves[:, 0], -moves[:, 1]):
-        raise Wrong("each image moves as far down as to the right: draw two numbers for each image")
+        raise Wrong("each image moves as far down as to the right: draw two separate numbers for each image")
     counts = torch.stack([torch.bincount(axis + most, minlength=2 * most + 1) for axis in moves.T])
     share = counts / count * (2 * most + 1)  # 1 if all are equally probable, with a standard deviation of 0.2
     if share.max() > 2.2 or share.min() < 0.2:
@@ -146,14 +145,14 @@ def dream_of(answer: Answer, seed: int, device: torch.device) -> None:
         if is_close(result, image, 1e-6):
             raise Wrong("it returns the image unchanged")
         if after < before:
-            raise Wrong(f"the sign is reversed: the answer of layer {layer!r} fell from {before:.3f} to {after:.3f}")
+            raise Wrong(f"the sign is reversed: the response of layer {layer!r} fell from {before:.3f} to {after:.3f}")
         if is_close(result, earlier[-1].image, 1e-4):
             raise Wrong("it makes one step too few: `steps` steps give `steps + 1` frames, and the last one counts")
-        message = f"asked for layer {layer!r}, whose answer rose from {before:.3f} to {after:.3f} only"
+        message = f"the response of layer {layer!r} only rose from {before:.3f} to {after:.3f}"
         if after < goal - 0.02 * (goal - before):
-            raise Wrong(message + ": is it really this layer that you climb, with steps of 0.5?")
+            raise Wrong(message + ": do you really climb this layer, with steps of 0.5?")
         if (result - image).norm() > 0.5 * steps * 1.01:
-            raise Wrong(f"the image moved by {(result - image).norm():.2f}, more than {steps} steps of 0.5 can")
+            raise Wrong(f"the image moved by {(result - image).norm():.2f}, too far for {steps} steps of 0.5")
 
 
 question("1.5", "What a certain network has not learnt")

@@ -59,14 +59,14 @@ def fgsm_toward(answer: Answer, seed: int, device: torch.device) -> None:
         "this is a step of L2 length epsilon: every *value* should move by epsilon": (
             image + epsilon * gradient / per_image(norms, gradient)
         ).clamp(0, 1),
-        "off by the factor 255: epsilon is given on the scale from 0 to 1 already": (
+        "off by a factor of 255: epsilon is already on the scale from 0 to 1": (
             image + epsilon / 255 * gradient.sign()
         ).clamp(0, 1),
         "every value went up: take the *sign* of the gradient, which may be negative": (image + epsilon).clamp(0, 1),
     }
     change = (result - image).abs().max().item()
     if change > epsilon * 1.001:
-        raise Wrong(f"a value moved by {change:.3f}, more than epsilon, which is {epsilon}")
+        raise Wrong(f"a value moved by {change:.3f}, which is more than epsilon ({epsilon})")
     legal(result)
     compare(result, right, mistakes, "the change is not epsilon times the sign of the gradient of log p(target)")
     one_by_one(lambda *one: answer(model, *one, epsilon), result, (image, targets))
@@ -116,16 +116,16 @@ def noise_like(answer: Answer, seed: int, device: torch.device) -> None:
         if abs(noise.norm() / change.norm() - 1).item() < 1e-3:
             raise Wrong("the batch as a whole has the right size: each noise should have the size of *its own* change")
         raise Wrong(
-            f"the first change has the L2 norm {sizes[0]:.3g}, and its noise {norms[0]:.3g}: they should be equal"
+            f"the first change has the L2 norm {sizes[0]:.3g}, but its noise has {norms[0]:.3g}: they should be equal"
         )
     values = noise.flatten(1)
     if (values.abs().sort(1).values - change.flatten(1).abs().sort(1).values).abs().max() < 1e-6:
-        raise Wrong("these are the values of the change itself, in another order or with other signs: draw new ones")
+        raise Wrong("these are the values of the change itself, in another order or with new signs: draw new ones")
     if (values.mean(1) / values.std(1)).abs().max() > 0.15:
-        raise Wrong("the noise has a mean: it should push values up as much as down")
+        raise Wrong("the mean of the noise is not zero: it should push values up as much as down")
     beyond = (values.abs() > values.std(1, keepdim=True)).float().mean().item()
     if not 0.27 < beyond < 0.37:
-        raise Wrong(f"{beyond:.0%} of the values are beyond one standard deviation, and of Gaussian noise 32 % are")
+        raise Wrong(f"{beyond:.0%} of the values are beyond one standard deviation: in Gaussian noise, 32 % are")
     if (torch.corrcoef(values) - torch.eye(3, device=device)).abs().max() > 0.3:
         raise Wrong("the images of the batch got the same noise, scaled: each should get its own")
     if (noise[:, 0] - noise[:, 1]).abs().max() < 1e-6:
@@ -153,7 +153,7 @@ def in_the_corner(answer: Answer, seed: int, device: torch.device) -> None:
         if rows.max() >= size or columns.max() >= size:
             raise Wrong(
                 f"pixels outside the corner changed: rows {rows.min()} to {rows.max()}, columns {columns.min()} to "
-                f"{columns.max()}, and the corner has rows and columns 0 to {size - 1}"
+                f"{columns.max()}, but the corner is rows and columns 0 to {size - 1}"
             )
         if rows.max() < size - 1 and columns.max() < size - 1:
             raise Wrong(f"only {int(rows.max()) + 1} of the {size} rows and columns of the corner were used")
@@ -170,11 +170,11 @@ def in_the_corner(answer: Answer, seed: int, device: torch.device) -> None:
             raise Wrong(f"the probability of the target fell from {before:.3f} to {after:.3f}: is it the right target?")
         if after < goal - 0.02 * (goal - before):
             raise Wrong(
-                f"the corner alone, but after {steps} steps of 0.3 the target rose from {before:.3f} to {after:.3f}, "
-                f"and {goal:.3f} is within reach: are these the steps, and is it the right target?"
+                f"only the corner changed, but in {steps} steps of 0.3 the target only rose from {before:.3f} to "
+                f"{after:.3f}, and {goal:.3f} is within reach: are the steps right, and the target?"
             )
         if after > goal + 0.05 and (result - image).norm() > 0.3 * steps * 1.01:
-            raise Wrong(f"the image moved by {(result - image).norm():.2f}, more than {steps} steps of 0.3 can")
+            raise Wrong(f"the image moved by {(result - image).norm():.2f}, too far for {steps} steps of 0.3")
 
 
 def _changed(image: Tensor, start: Tensor) -> Tensor:
@@ -214,8 +214,8 @@ def _found_at(image: Tensor, shown: Sequence[Tensor], size: int) -> set[tuple[in
             if max(last_row - row, last_column - column) >= size:
                 raise Wrong(
                     f"the network was shown an image that differs from the given one in rows {row} to {last_row} and "
-                    f"columns {column} to {last_column}: only a patch of {size} x {size} should; is the patch pasted "
-                    "into a fresh copy each time?"
+                    f"columns {column} to {last_column}: only a patch of {size} x {size} should: do you paste it into "
+                    "a fresh copy each time?"
                 )
             places.add((row, column))
     return places
@@ -238,14 +238,16 @@ def learn_patch(answer: Answer, seed: int, device: torch.device) -> None:
     result = answer(model, image, target, size, steps, torch.Generator(device).manual_seed(seed))
     patch = legal(tensor(result, (1, 3, size, size), "the patch"))
     if not shown:
-        raise Wrong("the network was never asked")
+        raise Wrong("the network was never called")
     looks, places = len(torch.cat(shown)), _found_at(image, shown, size)
     if is_close(patch, grey, 1e-6):
         raise Wrong("the patch is still grey")
     if (reached := mean_probability(patch)) < start - 0.01:
-        raise Wrong(f"the sign is reversed: with the patch the target has {reached:.3f}, with a grey one {start:.3f}")
+        raise Wrong(
+            f"the sign is reversed: the target has {reached:.3f} with the patch, but {start:.3f} with a grey one"
+        )
     if looks < steps:
-        raise Wrong(f"{steps} steps were asked for, and the network was shown {looks} images")
+        raise Wrong(f"{steps} steps were asked for, but the network was shown only {looks} images")
     first = shown[0][:1]
     if ((first - 0.5).abs() > 1e-5).logical_and((first - image).abs() > 1e-6).any():
         raise Wrong("in the first step the patch should be grey, 0.5 everywhere")
@@ -253,13 +255,13 @@ def learn_patch(answer: Answer, seed: int, device: torch.device) -> None:
         found = {place[axis] for place in places}
         if found != set(range(length - size + 1)):
             raise Wrong(
-                f"the upper left corner of the patch was in {name} {sorted(found)} only, and in an image of {length} "
+                f"the upper left corner of the patch was only in {name} {sorted(found)}, but in an image of {length} "
                 f"{name} a patch of {size} fits from 0 to {length - size}: every place should come up"
             )
     count = (height - size + 1) * (width - size + 1)
     if len(places) < 0.6 * count:
         raise Wrong(
-            f"the patch was tried in {len(places)} of {count} places: draw row and column apart, and in every step"
+            f"the patch was tried in only {len(places)} of {count} places: draw row and column separately in each step"
         )
     again = []
     for other in (1, 2):
@@ -269,8 +271,8 @@ def learn_patch(answer: Answer, seed: int, device: torch.device) -> None:
         raise Wrong("two calls with a generator in the same state differ: take all randomness from `generator`")
     if reached < start + 0.45 * (goal - start):
         raise Wrong(
-            f"with the patch the target has {reached:.2f} on average over all places, with a grey one {start:.2f}, and "
-            f"{goal:.2f} is within reach: does every step have the length 0.3, and climb?"
+            f"averaged over all places, the target has {reached:.2f} with the patch and {start:.2f} with a grey one, "
+            f"but {goal:.2f} is within reach: does every step have the length 0.3, and climb?"
         )
 
 
@@ -312,16 +314,16 @@ def jpeg_proof(answer: Answer, seed: int, device: torch.device) -> None:
     if moved < 1e-6:
         raise Wrong("the image did not change")
     if not looks:
-        raise Wrong("the network was never shown an image as it is after `spoil`")
+        raise Wrong("the network was never shown what `spoil` returns")
     if reached < before:
         raise Wrong(f"the sign is reversed: after JPEG the target fell from {before:.3f} to {reached:.3f}")
     if looks < steps:
-        raise Wrong(f"the network was shown a spoiled image {looks} times in {steps} steps: look at it in every step")
+        raise Wrong(f"the network was shown a spoiled image {looks} times in {steps} steps: show it one in every step")
     if moved > 0.3 * steps * 1.01:
-        raise Wrong(f"the image moved by {moved:.2f}, more than {steps} steps of 0.3 can")
+        raise Wrong(f"the image moved by {moved:.2f}, too far for {steps} steps of 0.3")
     if reached < before + 0.8 * (goal - before):
         raise Wrong(
-            f"after JPEG the target rose from {before:.2f} to {reached:.2f}, and {goal:.2f} is within reach in {steps} "
+            f"after JPEG the target rose from {before:.2f} to {reached:.2f}, but {goal:.2f} is within reach in {steps} "
             "steps of 0.3: does every step begin at the *unspoiled* image?"
         )
 

@@ -46,7 +46,9 @@ def _compare_frames(result: Any, names: Sequence[str], right: Sequence[int | Non
     if not isinstance(result, (list, tuple)):
         raise Wrong(f"your result should be a list with one entry per image, but it is of type {type(result).__name__}")
     if len(result) != len(right):
-        raise Wrong(f"there are {len(right)} images, and your list has {len(result)} entries: is it one per frame?")
+        raise Wrong(
+            f"there are {len(right)} images, but your list has {len(result)} entries: does it have one per frame?"
+        )
     for name, found, wanted in zip(names, result, right, strict=True):
         found = found.item() if isinstance(found, torch.Tensor) else found
         if found != wanted or isinstance(found, bool):
@@ -63,13 +65,13 @@ def entropy_in_bits(answer: Answer, seed: int, device: torch.device) -> None:
         "this is the entropy in nats, of the natural logarithm: use bits": nats,
         "the sign is reversed: an entropy is never negative": -nats / math.log(2),
         "the sign is reversed, and it is in nats": -nats,
-        "each term is the logarithm of p, *times* p": -p.log2().sum(1),
+        "each term should be the logarithm of p *times* p": -p.log2().sum(1),
         "it is a mean over the classes: take the *sum*": nats / math.log(2) / 8,
         "the probabilities must add up to 1 over the classes, not over the images": -(
             logits.softmax(0) * logits.softmax(0).log2()
         ).sum(1),
         "this is the largest probability": p.amax(1),
-        "off by ln 2 squared: to go from nats to bits, *divide* by ln 2": nats * math.log(2),
+        "off by a factor of (ln 2)²: to go from nats to bits, *divide* by ln 2": nats * math.log(2),
     }
     compare(result, nats / math.log(2), mistakes)
     certain = torch.tensor([[0.0, -500.0, -1000.0], [300.0, 0.0, 300.0]], device=device)
@@ -95,15 +97,15 @@ def mutate(answer: Answer, seed: int, device: torch.device) -> None:
             raise Wrong(f"all {name} change in the same places: draw separately for each value")
     share = changed.float().mean().item()
     if not 0.17 < share < 0.23:
-        raise Wrong(f"{share:.1%} of the values changed, and with a rate of {rate} it should be about 20 %")
+        raise Wrong(f"{share:.1%} of the values changed, but with a rate of {rate} it should be about 20 %")
     found = change[changed]
     if found.mean().abs() > 0.2 * size:
-        raise Wrong("the changes have a mean: they should go up as much as down")
+        raise Wrong("the mean of the changes is not zero: they should go up as much as down")
     if not 0.9 * size < found.std() < 1.1 * size:
-        raise Wrong(f"the changes have the standard deviation {found.std():.3f}, and it should be {size}")
+        raise Wrong(f"the changes have the standard deviation {found.std():.3f}, but it should be {size}")
     beyond = (found.abs() > found.std()).float().mean().item()
     if not 0.27 < beyond < 0.37:
-        raise Wrong(f"{beyond:.0%} of the changes are beyond one standard deviation, and of Gaussian ones 32 % are")
+        raise Wrong(f"{beyond:.0%} of the changes are beyond one standard deviation: of Gaussian changes, 32 % are")
     if found.unique().numel() < 0.9 * found.numel():
         raise Wrong("different values get the same change: draw separately for each value")
     legal(tensor(answer(random((4, 3, 10, 10), seed, device).round(), 0.9, 0.5, generator), (4, 3, 10, 10)))
@@ -135,23 +137,23 @@ def update_champions(answer: Answer, seed: int, device: torch.device) -> None:
 
     result = answer(champions, confidence, children, p)
     if not isinstance(result, tuple) or len(result) != 2:
-        raise Wrong(f"return two tensors, champions and confidence: it returns {type(result).__name__}")
+        raise Wrong(f"return two tensors, champions and confidence, not {type(result).__name__}")
     found, sure = result
     found = tensor(found, champions.shape, "the champions")
     sure = tensor(sure, confidence.shape, "the confidence")
     mistakes = {
-        "nothing was replaced, though some children are better": confidence,
+        "nothing was replaced, although some children are better": confidence,
         "a champion was replaced by a child that is worse: compare before you replace": best,
-        "a child counts only for the class that is on top for it: it should compete for *every* class": only_top,
+        "a child counts only for its own top class: it should compete for *every* class": only_top,
         "a champion was replaced by a child that is worse: `<` or `>`?": torch.minimum(best, confidence),
     }
-    compare(sure, new_confidence, mistakes, "the confidence is not the better one of champion and best child")
+    compare(sure, new_confidence, mistakes, "the confidence should be the larger one of champion and best child")
     for label in range(classes):
         if is_close(found[label], new_champions[label], 1e-6):
             continue
         if best[label] == confidence[label]:
             raise Wrong("a child that is exactly as good as the champion replaced it: only a *better* one should")
-        raise Wrong(f"the confidence is right, but the champion of class {label} is not the picture that belongs to it")
+        raise Wrong(f"the confidence is right, but the champion of class {label} is not the matching picture")
 
 
 question("3.5", "What does a confidence say?")

@@ -15,10 +15,10 @@ def sure_share(answer: Answer, seed: int, device: torch.device) -> None:
         share = (top >= threshold).float().mean().item()
         mistakes = {
             "this is a count: divide it by the number of points": (top >= threshold).sum().item(),
-            "this is in per cent: return a share from 0 to 1": 100 * share,
+            "this is a percentage: return a share from 0 to 1": 100 * share,
             "this is the share that is *not* sure": 1 - share,
-            "this is the mean probability: count the points that pass the threshold": top.mean().item(),
-            "these are logits: make probabilities of them first": (logits.amax(1) >= threshold).float().mean().item(),
+            "this is the mean probability: count the points that reach the threshold": top.mean().item(),
+            "these are logits: turn them into probabilities first": (logits.amax(1) >= threshold).float().mean().item(),
             "no point is sure at all: do the probabilities add up to 1 over the classes, not over the points?": 0.0,
             "it looks at one class only: being sure of *any* class counts": (
                 logits.softmax(1)[:, 0] >= threshold).float().mean().item(),
@@ -28,7 +28,7 @@ def sure_share(answer: Answer, seed: int, device: torch.device) -> None:
         compare(number(answer(logits, threshold)), share, mistakes)
     edge = torch.tensor([[0.0, 0.0], [0.0, 0.0], [9.0, 0.0], [0.0, 9.0]], device=device)
     if not is_close(number(answer(edge, 0.5)), 1.0):
-        raise Wrong("a point with *exactly* the threshold counts as sure: at least 99 %, not more than 99 %")
+        raise Wrong("a point at *exactly* the threshold counts as sure: at least 99 %, not more than 99 %")
 
 
 @exercise("4.2", "Distance to the boundary of a linear classifier", "boundary_distance")
@@ -56,18 +56,18 @@ def boundary_distance(answer: Answer, seed: int, device: torch.device) -> None:
     mistakes = {
         "this is the lead over the next class: divide by how fast the lead shrinks, the norm of the *difference* of "
         "the two rows": nearest(lead),
-        "the lead over a class shrinks with the *difference* of two rows, not with the top class's own": (
+        "the lead over a class shrinks with the *difference* of two rows, not with the top class's own row": (
             nearest(lead / weight[top].norm(dim=1, keepdim=True).expand_as(lead))
         ),
-        "the lead over a class shrinks with the *difference* of two rows, not with the other one alone": nearest(
+        "the lead over a class shrinks with the *difference* of two rows, not with the other row alone": nearest(
             lead / weight.norm(dim=1)[None].expand_as(lead)
         ),
         "the class with the second largest logit need not be the nearest one: try all": (lead / apart)[rows, second],
         "divide by the norm, not by its square": nearest(lead / apart.square()),
-        "the distance to the *farthest* boundary is not the one that counts": (lead / apart)
+        "this is the distance to the *farthest* boundary: return the smallest distance": (lead / apart)
         .masked_fill(~other, -math.inf)
         .amax(1),
-        "zero everywhere: from its own class a point is no distance away; leave that class out": torch.zeros(6),
+        "zero everywhere: a point is at no distance from its own class, so leave that class out": torch.zeros(6),
         "the bias is missing": without_bias(),
         "a distance is not negative": -right,
     }
@@ -93,7 +93,7 @@ def smallest_epsilon(answer: Answer, seed: int, device: torch.device) -> None:
                 return epsilon >= edge
 
             found = number(answer(fools, high, tolerance))
-            where = f"when the change fools from {edge:.4f} on, it gives {found:.4f}"
+            where = f"when every epsilon from {edge:.4f} up fools, it gives {found:.4f}"
             if found > high or found < 0:
                 raise Wrong(f"{where}, which is outside 0 to {high}")
             if found < edge:
@@ -101,13 +101,13 @@ def smallest_epsilon(answer: Answer, seed: int, device: torch.device) -> None:
             if found - edge > tolerance:
                 raise Wrong(f"{where}, which is more than {tolerance} too large")
             if not calls:
-                raise Wrong("it never asks `fools`")
+                raise Wrong("it never calls `fools`")
             if len(calls) > most:
                 raise Wrong(
-                    f"it asks `fools` {len(calls)} times, and {most} are enough if every question halves the interval"
+                    f"it calls `fools` {len(calls)} times, but {most} are enough if every call halves the interval"
                 )
             if max(calls) > high or min(calls) < 0:
-                raise Wrong(f"it asks for an epsilon of {max(calls):.3f}: stay between 0 and {high}")
+                raise Wrong(f"it tries an epsilon of {max(calls):.3f}: stay between 0 and {high}")
 
 
 @exercise("4.4", "One over the root of d", "even_change")
@@ -123,11 +123,12 @@ def even_change(answer: Answer, seed: int, device: torch.device) -> None:
             / size**0.5 * w.sign(),
             "every value rises: where w is negative, it must fall": (gap / w.abs().sum()).expand(size),
             "every value rises: where w is negative, it must fall, and less is enough": (gap / w.sum()).expand(size),
-            "the sum of the *sizes* of w counts, not the root of the sum of its squares": gap / w.norm() * w.sign(),
+            "the sum of the *absolute values* in w counts, not the root of the sum of their squares": gap
+            / w.norm() * w.sign(),
         }  # fmt: skip
         result = tensor(answer(w, gap), (size,))
         rise = (w * result).sum().item()
-        compare(result, right, mistakes, f"the score should rise by {gap:g}, and it rises by {rise:.3g}")
+        compare(result, right, mistakes, f"the score should rise by {gap:g}, but it rises by {rise:.3g}")
     for size in (100, 10_000):
         w = normal((size,), seed, device).sign() / size**0.5
         found = tensor(answer(w, 2.0), (size,)).abs()
@@ -146,16 +147,16 @@ def point_on_plane(answer: Answer, seed: int, device: torch.device) -> None:
     for s, t in ((0.0, 0.0), ((b - a).norm().item(), 0.0), (0.7, -1.3), (-2.0, 0.4)):
         mistakes = {
             "the point (0, 0) should be a: add it": s * u + t * v,
-            "the second direction is not at right angles to the first: take its part along u away": a
+            "the second direction is not at right angles to the first: subtract its part along u": a
             + s * u
             + t * slanted,
-            "directions should have length 1: otherwise the map has no scale": a + s * (b - a) + t * rest,
+            "both directions should have length 1: otherwise the map has no scale": a + s * (b - a) + t * rest,
             "the second direction should have length 1": a + s * u + t * rest,
             "the first direction should have length 1": a + s * (b - a) + t * v,
-            "s and t are exchanged": a + t * u + s * v,
+            "s and t are swapped": a + t * u + s * v,
             "a wrong direction: u leads from a to b": a - s * u + t * v,
             "a wrong direction: v leads from a towards c": a + s * u - t * v,
-            "directions lead from a to the others: subtract a": a + s * b / b.norm() + t * c / c.norm(),
+            "the directions lead from a to the other images: subtract a": a + s * b / b.norm() + t * c / c.norm(),
         }
         too_much = (c - a) - ((c - a) * (b - a)).sum() * (b - a)
         mistakes["the part of x along u is (x · u) u only if u has length 1: divide u by its norm first"] = (

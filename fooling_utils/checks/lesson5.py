@@ -31,12 +31,12 @@ def robust_accuracy(answer: Answer, seed: int, device: torch.device) -> None:
         count, finite = (int((some > epsilon).sum()) for some in (distances, found))
         mistakes = {
             "this is a count: divide it by the number of images": count,
-            "this is in per cent: return a share from 0 to 1": 100 * count / 40,
+            "this is a percentage: return a share from 0 to 1": 100 * count / 40,
             "this is the share that does *not* stand": 1 - count / 40,
-            "images that are wrong already count as well: it is a share of *all* images": count / 33,
-            "this is the accuracy without an attack: `epsilon` plays no part in it": 33 / 40,
+            "divide by the number of *all* images: those that are already wrong count as well": count / 33,
+            "this is the accuracy without an attack: it does not depend on `epsilon`": 33 / 40,
             "infinity means that no error was found: such an image stands": finite / 40,
-            "images whose distance is infinity count as well: it is a share of *all* images": finite / 37,
+            "divide by the number of *all* images: those whose distance is infinity count as well": finite / 37,
         }
         compare(number(answer(distances, epsilon)), count / 40, mistakes)
     edge = torch.tensor([0.0, 0.5, 1.0, math.inf], device=device)
@@ -72,18 +72,18 @@ def worst_of_attacks(answer: Answer, seed: int, device: torch.device) -> None:
             "this is the smallest of the accuracies: an image that only another attack fools does not stand either": (
                 accuracies.min().item()
             ),
-            "an image that stands against *one* of the attacks may still fall to another one": (
+            "an image that stands against *one* of the attacks may still fall to another": (
                 rows.amax(0).mean().item()
             ),
             "this is the accuracy under the first attack alone": accuracies[0].item(),
             "this is the accuracy under the last attack alone": accuracies[-1].item(),
             "this is the share of the images that do *not* stand": 1 - right,
-            "this is the product of the accuracies: look at each image, the attacks may fool the same ones": (
+            "this is the product of the accuracies: look at each image, since the attacks may fool the same ones": (
                 accuracies.prod().item()
             ),
             "this is a count: divide it by the number of images": 21 * right,
-            "this is in per cent: return a share from 0 to 1": 100 * right,
-            "no image stands at all, and some do: is it asked for each *image* whether all attacks fail?": 0.0,
+            "this is a percentage: return a share from 0 to 1": 100 * right,
+            "no image stands here, but some should: do you ask for each *image* whether all attacks fail?": 0.0,
         }  # fmt: skip
         compare(number(answer(model, attacked[:count], labels)), right, mistakes)
     if not torch.equal(torch.stack(attacked), before):
@@ -97,7 +97,7 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
         whole = random(shape, seed + levels, device, 0, levels - 0.001).floor()
         image = ((whole + random(shape, seed, device, -0.45, 0.45)) / (levels - 1)).clamp(0, 1)  # no value between two
         mistakes = {
-            "the image comes back as it was: the values are not rounded": image,
+            "the image comes back unchanged: the values are not rounded": image,
             f"black and white are levels as well: there are {levels + 1} different values from black to white here, "
             f"but you need {levels}": (image * levels).round() / levels,
             "it rounds down: a value should go to the *nearest* level": (image * (levels - 1)).floor() / (levels - 1),
@@ -109,7 +109,9 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
             f"these are the 256 grey levels of a file, but you need {levels} levels": (image * 255).round() / 255,
         }
         result = legal(tensor(answer(image, levels), shape))
-        compare(result, whole / (levels - 1), mistakes, f"with {levels} levels, these are not the nearest ones")
+        compare(
+            result, whole / (levels - 1), mistakes, f"with {levels} levels, some values do not go to the nearest level"
+        )
         leaf, sent = image.clone().requires_grad_(), normal(shape, seed, device)
         result = answer(leaf, levels)
         passed = torch.autograd.grad(result, leaf, sent, allow_unused=True)[0] if result.requires_grad else None
@@ -126,7 +128,7 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
                     f"the gradient comes out {share.mean():.3g} times as large as it went in: it should not change"
                 )
             same = ((share - 1).abs() < 1e-3).float().mean()
-            raise Wrong(f"the gradient passes unchanged for {same:.0%} of the values only, and should for all")
+            raise Wrong(f"the gradient passes unchanged for only {same:.0%} of the values, but it should for all")
         compare(result.detach(), whole / (levels - 1), message="the values change when a gradient is needed")
 
 
@@ -145,17 +147,17 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
 
     result = tensor(answer(model, image, targets, view, draws, generator), image.shape)
     if not given:
-        raise Wrong("`view` was never asked: the network should be shown random views of the image")
+        raise Wrong("`view` was never called: the network should be shown random views of the image")
     if any(one is not generator for one in handed):
-        raise Wrong("`view` got another generator: take all randomness from `generator`")
+        raise Wrong("`view` got a different generator: take all randomness from `generator`")
     same = (torch.cat(given)[:, None] - image).abs().flatten(2).amax(2) < 1e-6
     if not same.any(1).all():
-        raise Wrong("`view` was given something other than the image: each draw begins at the image as it is")
+        raise Wrong("`view` was given something other than the image: each draw should start from the image itself")
     if (wrong := same.sum(0)[same.sum(0) != draws]).numel():
-        raise Wrong(f"`view` was drawn {wrong[0]} times for an image, and {draws} draws are asked for")
+        raise Wrong(f"an image got {wrong[0]} draws of `view`, but {draws} draws are asked for")
     drawn = torch.stack([torch.cat(factors)[mine] for mine in same.T], 1)
     if is_close(drawn[0], drawn[1]):
-        raise Wrong("all draws are the same one: let the generator run on instead of seeding it again")
+        raise Wrong("all draws are the same: do not seed the generator again between draws")
 
     leaf = image.clone().requires_grad_()
     views = leaf * drawn
@@ -168,14 +170,14 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
     right = slope(log_p.mean(0))
     norms = right.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     mistakes = {
-        "the sign is reversed: along this, the target falls": -right,
+        "the sign is reversed: this makes the target less probable": -right,
         "this is the sum over the draws: take the mean": draws * right,
         "this is divided by the number of images: each image has its own gradient": right / 3,
-        "this is divided by the number of images, and not by that of the draws": draws * right / 3,
+        "this is divided by the number of images, not by the number of draws": draws * right / 3,
         "this is divided by the number of draws twice": right / draws,
         "this is the gradient of the first draw alone: take the mean over all": slope(log_p[0]),
         "this is the gradient of the last draw alone: take the mean over all": slope(log_p[-1]),
-        "this is the gradient of the last draw alone, divided by their number: keep the scores of all": (
+        "this is the gradient of the last draw alone, divided by the number of draws: keep the scores of all draws": (
             slope(log_p[-1]) / draws
         ),
         "this is the gradient of the probability: take that of its logarithm": slope(log_p.exp().mean(0)),
@@ -185,15 +187,15 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
         "this is the gradient of the logit: take that of the log-probability": slope(logits.mean(0)[range(3), targets]),
         "the probabilities should add up to 1 over the classes, not over the images": slope(
             logits.log_softmax(1)[:, range(3), targets].mean(0)),
-        "all images have the target of the first: each has its own": slope(
+        "all images have the target of the first one: each has its own": slope(
             logits.log_softmax(2).mean(0)[:, targets[0]]),
         "every image has the targets of all: each has its own": slope(logits.log_softmax(2)[:, :, targets].mean(0)),
         "the network should be shown every view, not the mean of the views": slope(mean_view[range(3), targets]),
         "this is the gradient for what `view` shows: follow it back, through `view`, to the image": slope(
             log_p.mean(0), views).sum(0),
-        "only its direction is left: return the gradient itself": right / norms,
-        "only its signs are left: return the gradient itself": right.sign(),
-        "the views are left out: this is the gradient for the image as it is": slope(
+        "this is only its direction: return the gradient itself": right / norms,
+        "these are only its signs: return the gradient itself": right.sign(),
+        "the views are left out: this is the gradient for the image itself": slope(
             model(leaf).log_softmax(1)[range(3), targets]),
     }  # fmt: skip
     compare(result, right, mistakes, tolerance=1e-3)
@@ -216,10 +218,10 @@ def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
         certain, right = p > 0.5, sigma * torch.special.ndtri(p.clamp(0.5))
         result = answer(successes, draws, sigma, bound)
         if not asked:
-            raise Wrong("`lower_bound` was never asked: the share of the draws may be large by luck")
+            raise Wrong("`lower_bound` was never called: the share of the draws may be large by luck")
         counts = torch.cat([counts.flatten() for counts, _ in asked]).unique()
         if any(of != draws for _, of in asked) or not is_close(counts, successes.cpu().unique()):
-            raise Wrong("`lower_bound` should be asked about `successes` and `draws` as they are")
+            raise Wrong("`lower_bound` should be called with `successes` and `draws` as they are")
         fits = isinstance(result, Tensor) and result.shape == p.shape
         shown = result.masked_fill(~certain, 0) if fits else result
         if fits and shown.isinf().any():
@@ -231,9 +233,9 @@ def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
             "this is Φ(p) and not its inverse": sigma * torch.special.ndtr(p) * certain,
             "this is sigma times the probability: Φ⁻¹ is missing": sigma * p * certain,
             "a factor of √2 is missing: `erfinv` is for a bell curve of a different width": right / 2**0.5,
-            "only half as large as the theorem says": right / 2,
+            "this is only half as large as the theorem says": right / 2,
             "a radius is never negative": -right,
-            "0 for all of them: a vote that is clear has a radius": torch.zeros_like(p),
+            "all radii are 0: a clear vote has a radius": torch.zeros_like(p),
         }
         compare(tensor(shown, p.shape), right, mistakes, f"wrong for sigma = {sigma:g}")
         odd = ~certain & ~(result.abs() < 1e-6)

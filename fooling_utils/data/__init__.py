@@ -17,7 +17,7 @@ TABLES, DRAWN, ARRAYS = (".csv", ".json"), (".png",), (".npz",)
 
 
 def path(name: str) -> Path:
-    """The stored file of this name, given without its ending. FileNotFoundError lists the names that exist."""
+    """The stored file with this name, given without its ending. FileNotFoundError lists the names that exist."""
     stored = {file.stem: file for file in sorted(FOLDER.iterdir()) if file.suffix in TABLES + DRAWN + ARRAYS}
     if name not in stored:
         raise FileNotFoundError(f"nothing is stored as {name!r}: choose from {', '.join(stored)}")
@@ -25,7 +25,7 @@ def path(name: str) -> Path:
 
 
 def read(name: str) -> "pd.DataFrame | pd.Series | Tensor | dict[str, np.ndarray]":
-    """What is stored under this name.
+    """Load what is stored under this name.
 
     A table is a DataFrame, or a Series if it has a single row; a picture is an image (1, 3, H, W), on the GPU if there
     is one; anything else is a dictionary of arrays.

@@ -11,11 +11,11 @@ SHEET = 448  # every flat coordinate below is given on a 448 x 448 sheet
 SCALE = 3  # drawn three times larger and shrunk at the end, which smooths all edges
 SIDE = SHEET * SCALE
 
-# The bus is a small model in metres: x runs from its nose to its tail, y up, z toward the viewer.
+# The bus is a small model in metres: x runs from its nose to its tail, y up, z towards the viewer.
 EYE, TARGET, ZOOM = np.array([-8.0, 2.0, 6.8]), np.array([2.65, 1.54, -0.9]), 860.0
 YELLOW, BLACK, WHITE = np.array([248, 176, 18.0]), np.array([24, 24, 26.0]), np.array([222, 222, 216.0])
 NOSE, COWL, TAIL, WIDTH, SKIRT = 0.1, 1.5, 8.6, 2.4, 0.52
-SUN = np.array([-0.36, 0.78, 0.5])  # the direction toward it
+SUN = np.array([-0.36, 0.78, 0.5])  # the direction towards it
 # fmt: off
 TREETOPS = [(-6, 40), (22, 22), (60, 30), (10, 84), (48, 72), (84, 66), (34, 112), (76, 104), (330, 96), (350, 44),
             (390, 24), (430, 14), (372, 78), (412, 60), (448, 52), (304, 118), (352, 112), (396, 102), (440, 96)]
@@ -215,7 +215,7 @@ def _street(rng: np.random.Generator) -> np.ndarray:
     _paint(canvas, ((gz > -4.6) & (gz < -3.2)).astype(np.float32) * (gx < 60), [186, 180, 168])
     _paint(canvas, ((gz > -3.2) & (gz < -3.0)).astype(np.float32) * (gx < 60), [150, 146, 138])
     tracks = 7 * np.cos(gz * 2.6) + 6 * _noise(rng, 30)
-    tracks -= 16 * np.clip(_noise(rng, 16) + 0.4 * _noise(rng, 5) - 0.6, 0, 1)  # shade of trees we do not see
+    tracks -= 16 * np.clip(_noise(rng, 16) + 0.4 * _noise(rng, 5) - 0.6, 0, 1)  # the shade of trees outside the picture
     asphalt = np.array([118, 117, 118]) + (tracks + 7 * _noise(rng, 0.5) + 4 * _noise(rng, 2.0))[..., None]
     _paint(canvas, (gz > -3.0).astype(np.float32) * (gz < 900), asphalt)
     shadow = _flat(1, 0, _box(-0.2, TAIL + 0.4, 0.15, -WIDTH - 0.6))
@@ -224,7 +224,7 @@ def _street(rng: np.random.Generator) -> np.ndarray:
 
 
 def _strips(canvas: np.ndarray, front, back, colour) -> None:
-    """Paints a bent sheet between two outlines as strips, each as bright as it faces the sun."""
+    """Paints a bent sheet between two outlines as strips, brighter the more they face the sun."""
     for a, b, c, d in zip(front, front[1:], back[1:], back, strict=False):
         normal = np.cross(np.subtract(d, a), np.subtract(b, a))
         if normal @ (EYE - a) < 0:

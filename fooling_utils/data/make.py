@@ -1,4 +1,4 @@
-"""Make the stored files again: python -m fooling_utils.data.make, with names, or all of them; --list shows them."""
+"""Make the stored files again: python -m fooling_utils.data.make [NAME ...] (default: all); --list shows the names."""
 
 import json
 import math
@@ -43,7 +43,7 @@ IMAGES = FOLDER.parent.parent / "notebooks" / "images"
 
 
 def _write_rows(path: Path, rows: list[dict]) -> None:
-    """Store a table as JSON, one row a line."""
+    """Store a table as JSON, one row per line."""
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
@@ -275,7 +275,7 @@ def smoothed() -> None:
 
 
 def defended() -> None:
-    """Transforms in front of the network, against attacks that know of them and that do not (two minutes)."""
+    """Transforms in front of the network, against attacks that know about them and that do not (two minutes)."""
     model = load_model(device="cpu")
     images = torch.cat([load_image(name, device="cpu") for name in LESSON_2_PICTURES])
     rows = list(tqdm(lesson5.compare_defences(model, images, "ostrich"), total=8 * len(transforms.DEFENCES)))

@@ -1,1 +1,1 @@
-"""Defences: transforms in front of a network, votes with a proof, and the accuracy that is left under attack."""
+"""Defences: transforms in front of a network, votes with a proven radius, and the accuracy that attacks leave."""

@@ -23,13 +23,13 @@ Attack = Callable[[Classifier, Tensor, float], Tensor]  # (model, images, epsilo
 
 
 def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Which images (N, ...) the network classifies as in `labels` (N,): (N,), true or false."""
+    """Whether the network gives each image (N, ...) its label in `labels` (N,): (N,), true or false."""
     with torch.no_grad():
         return model(images).argmax(1) == labels
 
 
 def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: Attack, epsilon: float) -> float:
-    """The share of the images that are right, and still are after `attack(model, images, epsilon)`.
+    """The share of the images that the network gets right before and after `attack(model, images, epsilon)`.
 
     Raises ValueError if the attack goes farther than `epsilon` (L2), or leaves the legal range.
     """
@@ -52,9 +52,9 @@ def nearest_errors(
 ) -> Tensor:
     """The L2 distance from each image (N, ...) to the nearest error that our attacks find: (N,), 0 if wrong already.
 
-    It is the smallest of `smallest_change` away from the class and towards each other class, and of what PGD then finds
-    in slightly smaller balls; infinite if there is none. It is an upper bound: a nearer error may exist.
-    For any `epsilon`, `distances > epsilon` says which images stand.
+    `smallest_change` searches away from the class and towards each other class, and PGD then searches slightly smaller
+    balls. The result is infinite if they find no error. It is an upper bound: a nearer error may exist.
+    For any `epsilon`, `distances > epsilon` says which images have no known error within it.
     steps: gradients for each search. targets: the number of other classes to try, most probable first; all by default.
     """
     nearest = torch.zeros(len(images), device=images.device)
@@ -112,7 +112,7 @@ def warning_signs(
     """The reasons to distrust an evaluation by `attack`, as sentences. An empty list does not prove that it is strong.
 
     epsilons: increasing radii (L2). The last one should be so large that any image can become any other, or plain
-    grey: there, an attack that works leaves next to nothing.
+    grey: an attack that works then leaves next to nothing right.
     known: distances (N,) to known errors, such as `nearest_errors` returns.
     Source: Carlini and others 2019, arXiv 1902.06705, section 4; Athalye and others 2018, arXiv 1802.00420.
     """
@@ -130,7 +130,8 @@ def warning_signs(
     i = max(range(1, len(left)), key=lambda i: left[i] - left[i - 1])
     if left[i] > left[i - 1] + 0.01:
         signs.append(
-            f"more room helps the defence: {epsilons[i - 1]:g} leaves {left[i - 1]:.0%}, {epsilons[i]:g} {left[i]:.0%}"
+            f"a larger epsilon leaves more: {epsilons[i - 1]:g} leaves {left[i - 1]:.0%}, "
+            f"{epsilons[i]:g} leaves {left[i]:.0%}"
         )
     for sentence, others, least in (
         ("random changes are stronger", by_noise, 0.01),

@@ -1,4 +1,4 @@
-"""Randomised smoothing: a network votes over noisy copies of an image, and the vote provably stands within a radius.
+"""Randomised smoothing: a network votes over noisy copies of an image, and the vote provably holds within a radius.
 
 Source: Cohen, Rosenfeld, Kolter 2019, arXiv 1902.02918.
 """
@@ -15,7 +15,7 @@ from ..networks.small import Digits, digit_net, fit, noisy
 from ..optimize import last
 from .robustness import right
 
-STORED_SIGMAS = (0.25, 0.5)  # of `python -m fooling_utils.data.make smoothed`
+STORED_SIGMAS = (0.25, 0.5)  # in `python -m fooling_utils.data.make smoothed`
 ABSTAINS = -1
 AT_ONCE = 500  # noisy copies at once; they fit in the cache, which more than halves the time of a vote
 
@@ -41,7 +41,7 @@ def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int
 def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
     """A lower bound on the probability of success, given `successes` in `draws`; wrong with probability `alpha`.
 
-    Source: Clopper and Pearson 1934, the exact one-sided bound, by SciPy's beta distribution.
+    Source: Clopper and Pearson 1934, the exact one-sided bound, computed with SciPy's beta distribution.
     """
     from scipy.stats import beta
 
@@ -50,7 +50,7 @@ def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
     if successes.min() < 0 or successes.max() > draws:
         raise ValueError(f"successes must be between 0 and draws = {draws}, got {successes.tolist()}")
     found = beta.ppf(alpha, successes.cpu().numpy(), draws - successes.cpu().numpy() + 1)
-    return torch.as_tensor(found).nan_to_num(0.0)  # without a success, the bound is 0
+    return torch.as_tensor(found).nan_to_num(0.0)  # with no successes, the bound is 0
 
 
 class Certificate(NamedTuple):
@@ -103,7 +103,7 @@ def nearest_overturned(
     """How far (L2) our attack must change images (N, ...) before the vote is no longer for `labels`: (N,).
 
     The smallest change that fools the mean (`Smoothed`) gives a direction. Votes are then taken along this line, from
-    0.7 to 2 times the change, in steps of 0.05. The result is 0 if the vote is wrong already, infinite if it stands.
+    0.7 to 2 times the change, in steps of 0.05. It is 0 if the vote is wrong already, infinite if it never changes.
     draws: noisy copies per vote.
     """
     nearest = torch.zeros(len(images), device=images.device)

@@ -1,4 +1,4 @@
-"""Transforms in front of a network, as defences, each with the view for an attack that knows of it."""
+"""Transforms in front of a network, as defences, each with the view for an attack that knows about it."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..models import Classifier
 from ..views import View, blurred, quantised, random_views, recompressed, straight_through
 
-# each defence, and the view for an attack that knows of it
+# each defence, and the view for an attack that knows about it
 DEFENCES: Mapping[str, tuple[View, View]] = {
     "8 levels": (quantised(), straight_through(quantised())),
     "blur": (blurred(), blurred()),
@@ -28,7 +28,7 @@ class _Front(nn.Module):
 
 
 def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
-    """The network with a defence in front of it, as a `Classifier`. A random defence draws the same at every call."""
+    """The network behind a defence, as a `Classifier`. A random defence repeats its draws at every call."""
     front = _Front(defence, model, seed).eval()
     return Classifier(front, model.labels, model.input_shape, model.bounds, prepare=False)
 

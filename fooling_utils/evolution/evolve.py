@@ -30,10 +30,10 @@ VERSION = 1
 class Encoding(NamedTuple):
     """What a genome is, and how it becomes an image.
 
-    name: kept in the archive, so that an archive is never continued with another encoding.
+    name: kept in the archive, so that nobody continues it with a different encoding.
     start: (count, generator) to random genomes (count, ...). mutate: (genomes, generator) to changed copies.
     render: genomes (N, ...) to images (N, C, H, W) in [0, 1]. render_at: (genomes, size) to images of about that
-    size, if small ones are quicker to paint.
+    size, if small images are quicker to paint.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Archive:
     confidence: (classes,), each champion's probability of its class, after rounding to 8 bit.
     born: (classes,), the generation that each champion comes from, counted from 1.
     generations, evaluations: how many so far. encoding: its name.
-    random_state: of the generator, for going on. fingerprint: the network's logits for a grey image.
+    random_state: the state of the generator, needed to continue. fingerprint: the network's logits for a grey image.
     """
 
     labels: tuple[str, ...]
@@ -135,10 +135,10 @@ class Archive:
 
 
 def load_archive(path: str | os.PathLike) -> Archive:
-    """An archive as `Archive.save` wrote it.
+    """Load an archive that `Archive.save` wrote.
 
     Raises FileNotFoundError for a missing file, and ValueError for one that was cut short, is not an archive, or has
-    another version. Nothing in the file is executed: it holds plain arrays.
+    a different version. Nothing in the file is executed: it holds plain arrays.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -148,7 +148,7 @@ def load_archive(path: str | os.PathLike) -> Archive:
             return _from_arrays(stored)
     except FileNotFoundError:
         raise
-    except Exception as error:  # numpy and zipfile raise a dozen kinds for damaged files
+    except Exception as error:  # numpy and zipfile raise many kinds of error for damaged files
         raise ValueError(f"{path} is not an archive, or was cut short ({error}): use an earlier one") from error
     raise ValueError(f"{path} is an archive of version {version}, but this course reads version {VERSION}")
 
@@ -178,7 +178,7 @@ def evolve(
 
     encoding: `direct(...)` or `cppn(...)`. targets: the classes that get a champion; all unless given.
     population: children per generation; the first generation is `population` random genomes.
-    archive: continue from here, exactly as without the interruption; it has its own `targets` and `seed`.
+    archive: continue from here, exactly as if there had been no interruption; it has its own `targets` and `seed`.
     A generation costs `population` forward passes and no backward pass. Stop at any time: each archive is complete.
     Raises ValueError at the call for a population below 2, an unknown or repeated target, or an archive that belongs
     to another network or encoding.
@@ -208,7 +208,7 @@ def evolve(
     elif archive.encoding != encoding.name:
         raise ValueError(f"the archive was made with the encoding {archive.encoding!r}, but this is {encoding.name!r}")
     elif archive.fingerprint.shape != fingerprint.shape or (archive.fingerprint - fingerprint).abs().max() > 0.05:
-        raise ValueError("the archive belongs to another network: this one gives other logits for a grey image")
+        raise ValueError("the archive belongs to another network: this one gives different logits for a grey image")
     model.validate(encoding.render(encoding.start(1, torch.Generator()).to(model.device)), "a rendered genome")
     begin = archive
 

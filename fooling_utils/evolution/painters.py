@@ -1,10 +1,10 @@
-"""Pictures painted by small networks (CPPNs): from the place of a pixel to its colour.
+"""Pictures painted by small networks (CPPNs), which turn the place of a pixel into its colour.
 
 A compositional pattern-producing network takes x, y, the distance from the centre and a constant 1, and gives hue,
 lightness and saturation, so its pictures are regular and often symmetric. Evolution changes weights *and* structure.
 
 A genome is a table (hidden + 3, 5 + hidden), one row per node in the order in which they are computed: first the
-hidden nodes, last hue, lightness and saturation. The first number of a row is the place of its function in `FUNCTIONS`;
+hidden nodes, then hue, lightness and saturation. The first number of a row is the index of its function in `FUNCTIONS`;
 the others are the weights of its inputs: x, y, distance, 1, and the hidden nodes. A zero means no
 connection, and a node sees only the nodes before it.
 
@@ -50,7 +50,7 @@ def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
 def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
     """A `decode` for `optimize_pixels`: from weights (N, connections) to images (N, 3, size, size).
 
-    The structure and the functions are those of `genome`, and stay the same. Start at `cppn_weights(genome)`.
+    The structure and the functions are those of `genome`, and do not change. Start at `cppn_weights(genome)`.
     """
     connected = _connected(genome)
 
@@ -104,7 +104,7 @@ def _inputs(size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor
 def paint(genome: Tensor, size: int) -> Tensor:
     """The picture (3, size, size) of one genome; x and y go from -1 to 1, from left to right and from top to bottom.
 
-    The outputs, from -1 to 1, become hue (a circle, which starts again beyond 1), lightness and saturation from 0 to 1.
+    The outputs, from -1 to 1, become hue (a circle that starts again at 1), lightness and saturation from 0 to 1.
     """
     rows = genome.tolist()
     hidden = len(rows) - OUTPUTS
@@ -193,7 +193,7 @@ def _connections(genome: Tensor) -> list[list[int]]:
 
 
 def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
-    """A copy with other weights, and sometimes another structure."""
+    """A copy with different weights, and sometimes a different structure."""
     genome = parent.clone()
     if _chance(generator) < 0.4:
         _split_connection(genome, generator)
@@ -208,7 +208,7 @@ def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
     chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
     size = 0.1 * 30 ** _chance(generator)  # from 0.1 to 3: small steps refine, large ones explore
     weights += chosen * size * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
-    weights.clamp_(-1000, 1000)  # that is waves as fine as pixels; repeated large steps would overflow
+    weights.clamp_(-1000, 1000)  # 1000 gives waves as fine as pixels; beyond it, repeated large steps would overflow
     return genome
 
 

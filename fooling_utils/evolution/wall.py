@@ -10,12 +10,12 @@ from .evolve import Archive, Encoding, thumbnails
 class Wall:
     """The champions of an archive as small pictures, one per class. Each champion is painted only once.
 
-    size: the longer side of a small picture, in pixels. columns: how many stand side by side.
+    size: the longer side of a small picture, in pixels. columns: how many pictures per row.
     """
 
     def __init__(self, encoding: Encoding, columns: int = 40, size: int = 28):
         self.encoding, self.columns, self.size = encoding, columns, size
-        self._small: dict[int, tuple[Tensor, Tensor]] = {}  # by identity; the genome is kept, so that it stays unique
+        self._small: dict[int, tuple[Tensor, Tensor]] = {}  # by id; the genome is kept, so that its id stays taken
 
     def small(self, genome: Tensor) -> Tensor:
         """The small picture (3, h, w) of a champion, on the 8-bit grid."""
@@ -48,5 +48,5 @@ class Wall:
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two genomes are equal. The first genes, compared first, tell nearly all of them apart."""
+    """Whether two genomes are equal. The first genes are compared first, since they tell nearly all of them apart."""
     return torch.equal(one.flatten()[:99], other.flatten()[:99]) and torch.equal(one, other)

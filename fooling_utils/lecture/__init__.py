@@ -34,7 +34,7 @@ class Page(NamedTuple):
 def find_pages(folder: Path) -> list[Page]:
     """The pages in a folder, in the order of their names.
 
-    Raises FileNotFoundError if there are none, as when the package was installed without the repository.
+    Raises FileNotFoundError if there are none, for example if the package was installed without the repository.
     """
     pages = []
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
@@ -76,14 +76,14 @@ def is_loopback(ip: str) -> bool:
 
 
 def token_for(token: str | None, no_token: bool) -> str:
-    """The secret that a viewer needs: the given one or a new one, or none if that was explicitly asked for.
+    """The secret that a viewer needs: the given one or a new one, or none if that was explicitly requested.
 
-    Raises ValueError for an empty token, which would silently switch it off.
+    Raises ValueError for an empty token, which would silently switch the protection off.
     """
     if no_token:
         return ""
     if token is not None and not token.strip():
-        raise ValueError("the token is empty: leave --token out for a random one, or use --no-token on purpose")
+        raise ValueError("the token is empty: leave --token out for a random one, or use --no-token for none")
     return token or secrets.token_urlsafe(18)
 
 
@@ -95,15 +95,15 @@ def free_port(ip: str, port: int, tries: int = 20) -> int:
             try:
                 listener.bind((ip, candidate))
             except PermissionError as error:
-                raise OSError(f"port {candidate} may not be used here: choose one above 1023 with --port") from error
+                raise OSError(f"you may not use port {candidate}: choose one above 1023 with --port") from error
             except OSError:
                 continue
             return candidate
-    raise OSError(f"the ports from {port} to {port + tries - 1} of {ip} are taken: choose another with --port")
+    raise OSError(f"all ports from {port} to {port + tries - 1} of {ip} are in use: choose another with --port")
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m fooling_utils.lecture", description=__doc__)
     parser.add_argument("--folder", type=Path, default=PAGES, help="where the pages are")
     parser.add_argument("--ip", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other machines as well")
@@ -111,11 +111,9 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--viewers", type=int, default=1, help="warm kernels per page, so that the first visitors do not have to wait"
     )
-    parser.add_argument(
-        "--idle-minutes", type=float, default=60, help="kernels that have been idle for this long are ended"
-    )
-    parser.add_argument("--grace", type=float, default=30, help="seconds before the kernel of a closed page is ended")
-    parser.add_argument("--token", help="the secret in the address; a random one unless given")
+    parser.add_argument("--idle-minutes", type=float, default=60, help="stop kernels that have been idle for this long")
+    parser.add_argument("--grace", type=float, default=30, help="seconds before the kernel of a closed page is stopped")
+    parser.add_argument("--token", help="the secret in the address; random unless given")
     parser.add_argument("--no-token", action="store_true", help="let in everyone who can reach this address")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser.parse_args(arguments)
@@ -132,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     if not token:
-        reach = "on this machine" if is_loopback(chosen.ip) else f"who reaches {chosen.ip}, and that may be many"
+        reach = "on this machine" if is_loopback(chosen.ip) else f"who can reach {chosen.ip}, and that may be many"
         print(f"WARNING: --no-token: the pages are open to everybody {reach}.", flush=True)
     host = "127.0.0.1" if chosen.ip in ("0.0.0.0", "::") else chosen.ip
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
@@ -142,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def ready() -> None:
         print(f"All {len(pages)} pages are warm.", flush=True)
 
-    print(f"The lecture: {address}\nCtrl-C ends it. Warming up ...", flush=True)
+    print(f"The lecture: {address}\nCtrl-C stops it. Warming up ...", flush=True)
     if not chosen.no_browser:
         webbrowser.open(address)
     serve(

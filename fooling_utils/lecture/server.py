@@ -1,4 +1,4 @@
-"""Voila, with everything closed that a viewer of the lecture pages does not need."""
+"""Voila, with everything closed off that viewers of the lecture pages do not need."""
 
 import asyncio
 import os
@@ -28,9 +28,9 @@ KERNELS, RENDER, LOGIN = r"/api/kernels/", r"/voila/render/(.*)", (r"/login", r"
 
 
 class Kernels(AsyncMappingKernelManager):
-    """Ends kernels that are idle or whose page is gone, but never one that is waiting for its first viewer."""
+    """Stops kernels that are idle or whose page is gone, but never one that is waiting for its first viewer."""
 
-    grace = Float(30, config=True, help="seconds after which a kernel without a page is ended")
+    grace = Float(30, config=True, help="seconds after which a kernel without a page is stopped")
 
     def __init__(self, **settings):
         super().__init__(**settings)
@@ -45,7 +45,7 @@ class Kernels(AsyncMappingKernelManager):
         asyncio.get_event_loop().create_task(self._end_if_left(kernel_id))
 
     async def _end_if_left(self, kernel_id: str) -> None:
-        await asyncio.sleep(self.grace)  # a page that has lost its connection will come back
+        await asyncio.sleep(self.grace)  # a page that only lost its connection comes back
         if kernel_id in self and not self._kernel_connections.get(kernel_id):
             await self.shutdown_kernel(kernel_id)
 
@@ -88,7 +88,7 @@ class Lecture(Voila):
     async def _tell_when_ready(self) -> None:
         for pool in list(self.kernel_manager._pools.values()):
             for starting in list(pool):
-                await (await starting)["task"]  # until the notebook has run to its end
+                await (await starting)["task"]  # until the whole notebook has run
         self.when_ready()
 
 
@@ -110,7 +110,7 @@ def settings(
             "Kernels": {"grace": grace},
             "MappingKernelManager": {
                 "cull_idle_timeout": round(60 * idle_minutes), "cull_interval": CULL_EVERY,
-                "cull_connected": True,  # a page that was left open all night counts as connected
+                "cull_connected": True,  # a page that is left open all night stays connected
             },
         }
     )  # fmt: skip

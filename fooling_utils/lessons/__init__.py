@@ -1,1 +1,1 @@
-"""What one lesson alone needs, one module per lesson, and in `shared.py` what two of them need."""
+"""What only one lesson needs, in one module per lesson; `shared.py` holds what two of them need."""

@@ -59,7 +59,7 @@ def _device() -> Finding:
 
 def _threads() -> Finding:
     count = torch.get_num_threads()
-    return Finding("threads", count >= 2, str(count), "the lessons will take twice as long; torch.set_num_threads(2)")
+    return Finding("threads", count >= 2, str(count), "lessons will take twice as long: try torch.set_num_threads(2)")
 
 
 def _memory() -> Finding:

@@ -14,7 +14,7 @@ from ..models import Classifier
 from ..objectives import Label, toward
 from ..optimize import last, optimize_pixels, run_until
 
-STEPS = 200  # the most unit steps
+STEPS = 200  # at most this many unit steps
 
 Method = Callable[[Classifier, Tensor, Label], tuple[Tensor, int]]
 

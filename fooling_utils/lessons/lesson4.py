@@ -47,9 +47,9 @@ def _survey(extent_in_grey_levels: Extent, **images: Tensor) -> Survey:
 
 
 def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """The beginnings and the ends of `count` straight lines: two batches (count, 3, 224, 224).
+    """The first and the last images of `count` straight lines: two batches (count, 3, 224, 224).
 
-    "corner to corner": every value is 0 or 1 at random, and the opposite at the end; the middle is grey.
+    "corner to corner": every value is 0 or 1 at random at one end, and the opposite at the other; the middle is grey.
     "photograph to photograph": crops of two different photographs.
     """
     one_of(LINE_KINDS, kind=kind)
@@ -96,7 +96,7 @@ def stored_maps() -> dict[str, RegionMap]:
 
 
 def stored_lines() -> dict[str, tuple[Tensor, Tensor]]:
-    """Top classes and probabilities, (lines, places) each, of `python -m fooling_utils.data.make lines`."""
+    """Top classes and probabilities, (lines, places) each, made by `python -m fooling_utils.data.make lines`."""
     arrays = data.read("lines")
     return {kind: _answers(arrays, kind) for kind in LINE_KINDS}
 

@@ -1,4 +1,4 @@
-"""What lesson 5 measures: attacks that know of a defence and attacks that do not, a universal change, and a patch."""
+"""What lesson 5 measures: attacks that know about a defence or do not, a universal change, and a patch."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ def attacks_that_know_nothing(model: Classifier, images: Tensor, target: Label) 
 def attack_that_knows(
     model: Classifier, images: Tensor, target: Label, view: View | None, *, steps: int = 20, length: float = 0.6
 ) -> Tensor:
-    """The loop through a defence's view, rounded to 8 bit. Without a view, it is the control: as many equal steps."""
+    """The loop through a defence's view, rounded to 8 bit. Without a view, it is the control with the same steps."""
     frames = optimize_pixels(model, images, toward(target), view=view, step=unit_step(length), steps=steps)
     return round_to_8bit(last(frames).image)
 
@@ -49,9 +49,9 @@ def as_large(images: Tensor, changed: Tensor, like: Tensor) -> Tensor:
 def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws: int = 8) -> Iterator[dict]:
     """One row per defence and attack: the shares of images and draws that become the target and that keep their class.
 
-    images: (N, 3, H, W). There are three attacks of lesson 2, which know nothing of the defence, and the loop through
-    it, in 20 and in 50 steps. The control for the size of the change is as many steps without the defence, scaled to
-    the same size.
+    images: (N, 3, H, W). Three attacks from lesson 2 know nothing about the defence; the loop goes through it, with 20
+    and with 50 steps. The control for the size of the change takes as many steps without the defence, and its change
+    is scaled to the same size.
     """
     goal = model.index(target)
     before = model.probabilities(images).argmax(1)
@@ -85,14 +85,14 @@ def other_scenes(device: torch.device | str | None = None) -> Tensor:
 
 
 def judged_change(model: Classifier, change: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
-    """A universal change on pictures it has not seen, next to the same change with its pixels shuffled."""
+    """Judge a universal change on pictures it has not seen, next to the same change with its pixels shuffled."""
     scenes, change = other_scenes(model.device), round_to_8bit(change)
     with_each = [universally(scenes, one) for one in (change, _shuffled(change, seed))]
     return _judged(model, scenes, *with_each, label)
 
 
 def judged_patch(model: Classifier, patch: Tensor, label: Label, *, seed: int = 0) -> dict[str, float]:
-    """A patch on pictures it has not seen, in three places on each, next to the patch with its pixels shuffled."""
+    """Judge a patch on pictures it has not seen, in three places on each, next to the same patch, shuffled."""
     scenes, patch = other_scenes(model.device).repeat(3, 1, 1, 1), round_to_8bit(patch)
     both = (patch, _shuffled(patch, seed))
     with_each = [patched(scenes, one, torch.Generator(scenes.device).manual_seed(seed)) for one in both]

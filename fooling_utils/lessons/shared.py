@@ -1,4 +1,4 @@
-"""What two lessons need: the opinion of a second network, and rows of pictures that are stored."""
+"""What two lessons need: the opinion of a second network, and stored rows of pictures."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ def recognised(first: Classifier, second: Classifier, images: Tensor, labels: Se
 def load_strip(lesson: str, device: str | torch.device | None = None) -> dict[str, Tensor]:
     """Robins from a full prior to none, one of `STRIPS`: images (1, 3, 128, 128) by name (`data.make strips`)."""
     if lesson not in STRIPS:
-        raise ValueError(f"there is no strip of {lesson!r}: choose from {', '.join(STRIPS)}")
+        raise ValueError(f"there is no strip for {lesson!r}: choose from {', '.join(STRIPS)}")
     images = squares(data.read(f"robins_{lesson}".replace(" ", "_")), 128).to(device or default_device())
     return dict(zip(STRIPS[lesson], images.split(1), strict=True))
 

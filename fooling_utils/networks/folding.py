@@ -16,13 +16,13 @@ def prepare_for_speed(net: nn.Module, example: Tensor) -> nn.Module:
     try:
         for convolution, norm in _foldable_pairs(fast):
             _fold(fast, convolution, norm)
-    except Exception as error:  # torch.fx raises many kinds for control flow that depends on the input
+    except Exception as error:  # torch.fx raises many kinds of error for control flow that depends on the input
         warnings.warn(f"batch norms were not folded, so the network is slower: {error}", stacklevel=3)
         fast = copy.deepcopy(net).to(memory_format=torch.channels_last)
     with torch.no_grad():
         expected, found = net(example), fast(example)
     if not torch.allclose(expected, found, rtol=1e-4, atol=1e-4):
-        warnings.warn("the prepared network gives other logits, so it is not used", stacklevel=3)
+        warnings.warn("the prepared network gives different logits, so it is not used", stacklevel=3)
         return net
     return fast
 

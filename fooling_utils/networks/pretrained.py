@@ -1,4 +1,4 @@
-"""Networks that others have trained, with their preprocessing and labels, as `Classifier` needs them."""
+"""Networks trained by others, with the preprocessing and labels that `Classifier` needs."""
 
 import difflib
 import hashlib
@@ -92,8 +92,8 @@ def _from_torchvision(name: str) -> tuple[nn.Module, dict]:
         net = torchvision.models.get_model(name, weights=weights)
     except OSError as error:
         raise ConnectionError(
-            f"the weights of {name!r} must be downloaded from {weights.url}, and that failed "
-            f"({error}). Without a network use {' or '.join(map(repr, BUNDLED))}"
+            f"the weights of {name!r} could not be downloaded from {weights.url} "
+            f"({error}). Without an internet connection, use {' or '.join(map(repr, BUNDLED))}"
         ) from error
     preset = weights.transforms()
     return net, {

@@ -1,7 +1,6 @@
 """Small networks that train in seconds, for points in the plane and for handwritten digits of 8 x 8 pixels.
 
-`fit` trains all of them, on the images as they are, on attacked ones or on noisy ones. To attack the result, make a
-`frozen` copy.
+`fit` trains all of them, on images that are clean, attacked or noisy. To attack the result, make a `frozen` copy.
 """
 
 import copy
@@ -139,13 +138,13 @@ def fit(
     """Train the weights of `net` with Adam: an iterator that gives the mean loss of each epoch.
 
     images: (N, ...), labels: (N,), classes by index. epochs: how many; endless unless given.
-    batch_size: of batches in random order; `None` for all images at once, in their order.
+    batch_size: images per batch, in random order; `None` for all images at once, in the given order.
     shown: a function from (net, images, labels, generator) to what the network is shown instead, such as
         `attacked(0.75)` or `noisy(0.25)`.
     rate, weight_decay: for Adam, unless you pass the `optimizer` that has trained this network so far.
     seed: for the generator that shuffles and that is passed to `shown`.
-    Only the weights change. Between epochs, the network is back in the mode, training or evaluation, that it had.
-    Raises ValueError at the call for numbers that cannot work, and for fewer than two classes.
+    Only the weights change. Between epochs, the network is in the mode (training or evaluation) that it had before.
+    Raises ValueError at the call for invalid numbers and for fewer than two classes.
     """
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"there must be one label per image, got {len(images)} images and {len(labels)} labels")
@@ -193,7 +192,7 @@ def _in_training_mode(net: nn.Module) -> Iterator[None]:
 
 
 def frozen(net: nn.Module, kind: Kind = DIGITS) -> Classifier:
-    """A copy of a small network as it is now, to attack: in evaluation mode. kind: `DIGITS` or `POINTS`."""
+    """A copy of a small network as it is now, in evaluation mode, for an attack. kind: `DIGITS` or `POINTS`."""
     fixed = copy.deepcopy(net).eval()
     with torch.no_grad():
         classes = fixed(torch.zeros(1, *kind.input_shape)).shape[1]
@@ -208,14 +207,14 @@ def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, 
 
 
 def fit_points(net: nn.Module, points: Points, **options) -> Iterator[float]:
-    """`fit` as lesson 4 does it in the plane: all points at once, at rate 0.01, endlessly."""
+    """`fit` as lesson 4 uses it in the plane: all points at once, at rate 0.01, endlessly."""
     return fit(net, *points, **{"batch_size": None, "rate": 0.01} | options)
 
 
 def attacked(epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | None = (0.0, 1.0)) -> Shown:
     """For `fit`: each batch after `steps` steps of the loop away from its classes, within `epsilon` (L2).
 
-    bounds: of legal values; `None` for points of the plane.
+    bounds: the range of legal values; `None` for points of the plane.
     Source: Madry et al. 2017, arXiv 1706.06083, section 2, in L2 and without random starts.
     """
     positive(epsilon=epsilon)
@@ -249,7 +248,7 @@ def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
     with torch.no_grad():
         answers = copy.deepcopy(net).eval()(_probe()).numpy()
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
-    with open(path, "wb") as file:  # given a name, numpy would add .npz to it
+    with open(path, "wb") as file:  # numpy would add .npz to a plain name
         np.savez_compressed(file, answers=answers, **weights)
 
 
@@ -268,7 +267,7 @@ def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
         net.load_state_dict(arrays)
     except FileNotFoundError:
         raise
-    except Exception as error:  # numpy, zipfile and torch raise a dozen kinds for damaged files
+    except Exception as error:  # numpy, zipfile and torch raise many kinds of error for damaged files
         raise ValueError(
             f"{path} does not hold the weights of a digit_net, or was cut short ({error}): make it again"
         ) from error

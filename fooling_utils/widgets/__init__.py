@@ -1,4 +1,4 @@
-"""What students slide and instructors project; each widget has a static twin for a reader without a kernel."""
+"""Widgets for students to use and instructors to show; each has a static twin for a reader without a kernel."""
 
 from .blink import BlinkComparator
 from .guess import GuessFirst, tally

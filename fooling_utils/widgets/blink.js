@@ -1,4 +1,4 @@
-// Two images in turns. Everything is drawn here: Python is asked once, for the images and the numbers.
+// Two images in turn. Everything is drawn here: Python is asked once, for the images and the numbers.
 const BLINK = `
 .fool.blink .large { width: calc(1.6 * var(--picture)); max-width: 100%; }
 .fool.blink .letter { font-size: 1.3em; font-weight: 600; padding: 0; }
@@ -68,7 +68,7 @@ function blink(context) {
     if (!images) return;
     large.draw(images[shown], facts.width);
     large.title(hidden ? "?" : letter());
-    // while the class votes, the buttons must not tell
+    // while the class votes, the buttons must not give it away
     letters.forEach((one, k) => one.setAttribute("aria-pressed", String(!hidden && k === shown)));
     Object.assign(ui.root.dataset, { drawn: 1 + Number(ui.root.dataset.drawn || 0), shown: hidden ? "?" : letter() });
   }
@@ -118,7 +118,7 @@ function blink(context) {
     if (!hidden) ui.say(letter());
   }
 
-  // For a vote: which image is it? It is drawn by lot, or else the class would know.
+  // For a vote: which image is it? It is chosen at random, or the class would know.
   function hide(on) {
     hidden = on;
     if (on) {

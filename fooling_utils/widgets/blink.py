@@ -1,4 +1,4 @@
-"""Two images in the same place, in turn: the eye finds a change there that it misses side by side."""
+"""Two images that take turns in one place, where the eye finds a change that it misses side by side."""
 
 import weakref
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class BlinkComparator(AskedWidget):
     presets: dictionaries with a title and any of times, 1 to 200, and rate.
     It starts paused. For readers who prefer reduced motion, an image stays for at least 2 seconds, and only the start
     button and the space bar start it.
-    Raises ValueError for images of different shapes, and for a rate or an amplification out of its range.
+    Raises ValueError for images of different shapes, and for a rate or an amplification that is out of range.
     """
 
     _esm = script("blink")
@@ -65,7 +65,7 @@ class BlinkComparator(AskedWidget):
         super().__init__(rate=float(rate), presets=[dict(preset) for preset in presets])
 
     def answer_start(self) -> Reply:
-        """All that the page needs: both images, how far apart they are, and what the network says about them."""
+        """Everything that the page needs: both images, how far apart they are, and what the network says about them."""
         change = self.fooled - self.original
         judged = (self.original, self.fooled) if self.model else ()
         facts = {

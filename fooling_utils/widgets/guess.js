@@ -39,7 +39,7 @@ function guess(context) {
   const choices = model.get("choices");
   const range = model.get("range");
   const isNumber = !choices.length;
-  let now = {}; // guess, right and answer, as far as Python has told
+  let now = {}; // guess, right and answer, as far as Python has sent them
   let buttons = [];
 
   make("div", ui.body, { class: "question" }, model.get("question"));
@@ -88,7 +88,7 @@ function guess(context) {
     };
   }
 
-  // Both numbers on a line, the guess above and the answer below it, with all that counts as right.
+  // Both numbers on a line, the guess above and the answer below it, with everything that counts as right.
   function drawLine() {
     line.replaceChildren();
     line.setAttribute("aria-label", told());
@@ -129,7 +129,7 @@ function guess(context) {
     if (!now.answer) return "";
     const truth = name(now.answer.value);
     if (now.guess === undefined) return `The answer: ${truth}${unit}`;
-    if (!now.right) return `✗ Not quite: you said ${name(now.guess)}, and it is ${truth}${unit}`;
+    if (!now.right) return `✗ Not quite: you said ${name(now.guess)}, but it is ${truth}${unit}`;
     return isNumber ? `✓ Right, within a factor of ${range.within}: it is ${truth}${unit}` : `✓ Right: ${truth}`;
   }
 
@@ -158,7 +158,7 @@ function guess(context) {
     if (!answer) return;
     const { guess: committed, right, answer: truth } = answer;
     now = { guess: committed, right, answer: truth };
-    const inside = ui.root.contains(document.activeElement); // on a button that cannot be pressed any more
+    const inside = ui.root.contains(document.activeElement); // on a button that can no longer be pressed
     draw();
     if (!aloud) return;
     ui.say(truth ? `${told()}. ${truth.explanation}` : "");

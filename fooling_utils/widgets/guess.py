@@ -21,7 +21,7 @@ _alive: WeakSet = WeakSet()  # the widgets whose pages show the tally
 
 
 class Range(NamedTuple):
-    """A slider from low to high, in equal steps or by factors (log); guesses within a factor of the answer count."""
+    """A slider from low to high, in equal steps or by factors (log); guesses within a factor of it are right."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Range(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How many questions were guessed correctly, out of those that were guessed."""
+    """How many questions were guessed correctly, and how many were guessed at all."""
 
     right: int
     asked: int
@@ -49,12 +49,12 @@ def _guesses(name: str) -> dict[str, tuple[int | float, bool]]:
 
 
 class GuessFirst(AskedWidget):
-    """A question with choices to commit to before the answer is shown; a tally counts the right ones.
+    """A question with choices to commit to before the answer is shown; a tally counts the right guesses.
 
     choices: two to nine texts, or a `Range` of numbers. answer: the place of the right text from 0, the text itself,
         or a number in the range. pictures: images (1, 3, H, W) or (1, 1, H, W), shown in a row.
     explanation: shown with the answer. tally: the name of the tally that this question counts towards.
-    The page learns the answer only after the commitment, which survives another run of the cell.
+    The page learns the answer only after the commitment, which survives when the cell runs again.
     Raises ValueError for an answer that is not one of the choices, and for an empty range.
     """
 
@@ -143,20 +143,20 @@ class GuessFirst(AskedWidget):
 
     @property
     def guess(self) -> int | float | None:
-        """What was committed to: the place of a choice, or a number; None before."""
+        """The guess that was committed: the place of a choice, or a number; `None` before that."""
         return _guesses(self._tally).get(self._key, (None, False))[0]
 
     def commit(self, guess: int | float) -> bool:
-        """Commit to a choice, by its place, or to a number; whether it is right. ValueError for a second time."""
+        """Commit to a choice, by its place, or to a number; return whether it is right. ValueError the second time."""
         if self.guess is not None:
-            raise ValueError("you have already committed to an answer: 'ask again' forgets it")
+            raise ValueError("you have already committed to an answer: use 'ask again' to forget it")
         guess = _checked_guess(self._range, guess) if self._range else _checked_place(self.choices, guess)
         _guesses(self._tally)[self._key] = (guess, self._is_right(guess))
         _count_again(self._tally)
         return self._is_right(guess)
 
     def ask_again(self) -> None:
-        """Forget the commitment, also in the tally."""
+        """Forget the commitment, in the tally too."""
         _guesses(self._tally).pop(self._key, None)
         _count_again(self._tally)
 
@@ -240,7 +240,7 @@ def _checked_place(choices: Sequence[str], answer: object) -> int:
     if isinstance(answer, str) and answer in choices:
         return choices.index(answer)
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(choices):
-        raise ValueError(f"{answer!r} is not one of the choices: use a place from 0 to {len(choices) - 1}, or a text")
+        raise ValueError(f"{answer!r} is not one of the choices: use a place from 0 to {len(choices) - 1}, or its text")
     return answer
 
 

@@ -1,4 +1,4 @@
-// The plane explorer: it asks for a finer map again and again, and in between for the image at the cross.
+// The plane explorer: it keeps asking for a finer map and, in between, for the image at the cross.
 const EXPLORER = `
 .fool.plane-explorer .map { --side: 24em; display: grid; grid-template: auto auto auto / auto minmax(0, 1fr);
   width: calc(var(--side) + 3.6em); max-width: 100%; flex: none; }
@@ -40,7 +40,7 @@ const EXPLORER = `
 
 const MOVE = 0.02; // of the map's side
 const FAR = 5; // times as far, with shift
-const OTHERS = "#adadad"; // the grey of the classes without a colour, where they are most certain
+const OTHERS = "#adadad"; // the grey of classes without a colour, where the network is most certain
 
 function explorer(context) {
   const { model } = context;
@@ -91,8 +91,8 @@ function explorer(context) {
     return element;
   };
 
-  // A label with its middle at a place of the map, moved as far as it must be to stay on it.
-  // Where another one is already, it is left out: the legend has the classes, and the buttons have the pictures.
+  // A label centred on a place of the map, moved only as far as it must be to stay on the map.
+  // It is left out if it would cover another one: the legend has the classes, and the buttons have the pictures.
   function write(parent, kind, text, { x, y }, lift = 0) {
     const label = make("span", parent, { class: kind }, text);
     const box = ground.getBoundingClientRect();
@@ -155,7 +155,7 @@ function explorer(context) {
 
   function showChoices() {
     const choices = JSON.stringify([state.chosen, state.sizes, state.size]);
-    if (choosing || choices === chosenBefore) return; // to fill a list closes it, while somebody chooses from it
+    if (choosing || choices === chosenBefore) return; // filling a list closes it, even while somebody is choosing
     chosenBefore = choices;
     state.chosen.forEach((name, k) => pictures[k].set(name));
     const text = (places) => `${places} × ${places}`;
@@ -191,7 +191,7 @@ function explorer(context) {
   function jump(corner) {
     const mark = state.marks.find((one) => one.name === state.chosen[corner]);
     if (mark && inside(mark)) return look(mark.x, mark.y);
-    ui.say("this picture is outside of the map");
+    ui.say("this picture is outside the map");
     return null;
   }
 
@@ -243,7 +243,7 @@ function explorer(context) {
     showButtons();
     ui.root.dataset.running = running;
     while (running && mine === runs) {
-      const done = !showMap(await ui.ask("refine")) || state.done; // a question about a place goes before the next one
+      const done = !showMap(await ui.ask("refine")) || state.done; // a question about a place is answered before the next one
       if (mine !== runs) return;
       if (done) {
         running = false;

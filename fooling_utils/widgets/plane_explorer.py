@@ -21,11 +21,11 @@ from ..starts import PICTURES, load_image, uniform_noise
 from .kit import AskedWidget, Kept, Reply, fingerprint, named_image, rgb, script
 
 SIZES = (17, 33, 49)  # places along a side; on two cores, the whole map takes about 5, 20 or 40 seconds
-SIZE, COARSE = 33, 16  # at most every 16th row and column first: 9 images, or 16 of the largest map
+SIZE, COARSE = 33, 16  # at most every 16th row and column first: 9 images, or 16 for the largest map
 BATCH = 4  # images between two looks at the clock
 SECONDS = 0.1  # of work per question, plus the last batch, so that a moving pointer does not wait longer
 MARGIN = 0.2  # around the three pictures, as a share of the distance between the outermost ones
-LARGE = 0.03  # the share of the map from which a region's name is written into it
+LARGE = 0.03  # the smallest share of the map for which a region gets its name on the map
 STARTS = {
     "noise": lambda model: uniform_noise(size=model.input_size, device=model.device),
     "fooled bus": lambda model: load_image(data.path("fooled_bus"), model.input_size, device=model.device),
@@ -135,7 +135,7 @@ class PlaneExplorer(AskedWidget):
     size: places along a side of the map that is computed, one of `SIZES`.
     presets: dictionaries with a title, and any of x and y (shares of the map, 0 to 1), corner (0, 1 or 2, for one of
         the three pictures) and pictures (three names), for the number keys.
-    Raises ValueError for a map of another part of the plane, or an impossible preset.
+    Raises ValueError for a map of another part of the plane, or an invalid preset.
     """
 
     _esm = script("plane_explorer")
@@ -225,7 +225,7 @@ class PlaneExplorer(AskedWidget):
         if isinstance(size, bool) or size not in offered:
             raise ValueError(f"size must be one of {', '.join(map(str, offered))}, got {size!r}")
         if chosen != state.chosen:
-            state.colours = {}  # so that the colours of its own pictures come first
+            state.colours = {}  # so that the new pictures get the first colours
         state.chosen, state.size = chosen, size
 
     def _sizes(self, chosen: tuple[str, ...]) -> list[int]:
@@ -284,7 +284,7 @@ class PlaneExplorer(AskedWidget):
         return self.answer_map()
 
     def answer_choose(self, pictures: Sequence[str] = (), size: int | None = None) -> Reply:
-        """The map of other pictures or of another size, as far as it is computed."""
+        """The map of other pictures or of another size, as far as it has been computed."""
         self.choose(*pictures, size=size)
         self._state.place = None if pictures else self._state.place
         return self.answer_begin()
@@ -333,9 +333,9 @@ class PlaneExplorer(AskedWidget):
 
     def _check_preset(self, preset: Mapping) -> None:
         if not isinstance(preset.get("title"), str) or not {*preset} <= {"title", "x", "y", "corner", "pictures"}:
-            raise ValueError(f"a preset has a title and any of x, y, corner and pictures, got {dict(preset)}")
+            raise ValueError(f"a preset needs a title and any of x, y, corner and pictures, got {dict(preset)}")
         if ("x" in preset) != ("y" in preset) or preset.get("corner", 0) not in (0, 1, 2):
-            raise ValueError(f"a preset has x and y, or a corner 0, 1 or 2, got {dict(preset)}")
+            raise ValueError(f"a preset needs both x and y, or a corner 0, 1 or 2, got {dict(preset)}")
         if "x" in preset:
             between(0, 1, x=preset["x"], y=preset["y"])
         pictures = preset.get("pictures", self.chosen)
@@ -383,7 +383,7 @@ def _regions(
         colour = "#" + "".join(f"{round(255 * part):02x}" for part in strongest)
         share = count[index].item() / found.labels.numel()
         region = {"label": names[index], "colour": colour, "share": share}
-        if index in places and places[index].depth > 0.04:  # a name is about so high
+        if index in places and places[index].depth > 0.04:  # about the height of a name
             region |= {"x": places[index].x, "y": places[index].y}
         if share:
             regions.append(region)

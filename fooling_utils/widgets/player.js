@@ -1,4 +1,4 @@
-// The fooling player: it asks for one frame after the other, and draws picture, change, result and bars itself.
+// The fooling player: it asks for one frame after another, and draws picture, change, result and bars itself.
 const PLAYER = `
 [data-lecture] .fool.player { --picture: calc(var(--fool-picture) * .9); gap: .4em; }
 .fool.player .side { flex: 1 1 11em; min-width: 11em; display: flex; flex-direction: column; gap: .6em; }
@@ -9,7 +9,7 @@ const PLAYER = `
 .fool.player .size { max-width: 24em; }`;
 
 const TIMES = [1, 2, 5, 10, 20, 50, 100, 200];
-const LATE = 400; // ms: as much may be computed before the page hears of it; on its way an answer is held back for 40 ms or more
+const LATE = 400; // ms of computing before the page hears of it; the connection delays an answer by 40 ms or more
 const SAVED_EVERY = 10; // frames, while it plays: the check costs a forward pass
 
 function player(context) {
@@ -57,7 +57,7 @@ function player(context) {
     if (!one) return;
     play(false);
     if (one.size > model.get("largest_upload")) {
-      ui.fail(`${one.name} has ${(one.size / 1e6).toFixed(1)} MB, and ${model.get("largest_upload") / 1e6} MB is the most: save a smaller copy.`);
+      ui.fail(`${one.name} has ${(one.size / 1e6).toFixed(1)} MB, but the limit is ${model.get("largest_upload") / 1e6} MB: save a smaller copy.`);
       return;
     }
     begun(await ui.tell("upload", { name: one.name }, await one.arrayBuffer()));
@@ -152,7 +152,7 @@ function player(context) {
     ui.root.dataset.playing = on;
     const run = ++runs; // a later play or pause ends this one
     if (!on) return;
-    const wait = state.probability <= model.get("until"); // past the target, play means: go on
+    const wait = state.probability <= model.get("until"); // past the target, play simply goes on
     let count = 1;
     let came = performance.now();
     let next = ui.ask("frames", { wait, count });
@@ -185,7 +185,7 @@ function player(context) {
 
   function rewind() {
     play(false);
-    runs++; // a preset on its way does not play any more
+    runs++; // a preset that is still loading must not play now
     return start({});
   }
 

@@ -63,7 +63,7 @@ class FoolingPlayer(AskedWidget):
 
     picture: the name of a built-in picture (see `PICTURES`), "noise", "grey", or a name in `pictures`.
     target: a class, by name or index. method: one of `METHODS`. size: the size of a step, in the method's unit.
-    pictures: more images (1, 3, size, size) by name, size being the model's `input_size`.
+    pictures: more images (1, 3, size, size) by name, where size is the model's `input_size`.
     until: it pauses when the target's probability exceeds this.
     presets: dictionaries with a title and any of picture, target, method and size.
     Raises ValueError for an unknown name, or an image that does not fit the model.
@@ -113,7 +113,7 @@ class FoolingPlayer(AskedWidget):
 
     @property
     def original(self) -> Tensor:
-        """The picture of the start (1, 3, size, size)."""
+        """The picture at the start (1, 3, size, size)."""
         return self._state.original
 
     @property
@@ -138,11 +138,11 @@ class FoolingPlayer(AskedWidget):
         state.own = self._top(state.frame, 1)[0].label
 
     def step(self) -> None:
-        """Go on by one frame."""
+        """Go forward by one frame."""
         self._state.frame = next(self._state.frames, self._state.frame)
 
     def rewind(self) -> None:
-        """Back to frame 0."""
+        """Go back to frame 0."""
         settings = self._state.settings
         self.start(settings["picture"], settings["target"], settings["method"], settings["size"])
 
@@ -150,7 +150,7 @@ class FoolingPlayer(AskedWidget):
         """Add a picture from the bytes of a file, and return the name under which it can be chosen."""
         if len(source) > LARGEST_UPLOAD:
             size, most = len(source) / 1e6, LARGEST_UPLOAD // 10**6
-            raise ValueError(f"{name} has {size:.1f} MB, and {most} MB is the most: save a smaller copy")
+            raise ValueError(f"{name} has {size:.1f} MB, but the limit is {most} MB: save a smaller copy")
         name = name[:40] if name[:40] not in (*self._pictures, *STARTS, *PICTURES) else f"my {name[:40]}"
         self._state.own_pictures[name] = load_image(source, self.model.input_size, device=self.model.device)
         return name
@@ -178,7 +178,7 @@ class FoolingPlayer(AskedWidget):
         return {**facts, **chosen}, [*pixels, rgb(self.original)]
 
     def answer_start(self, **settings: object) -> Reply:
-        """Begin with other settings. Those that are not given stay the same, and a method brings its own step size."""
+        """Begin with other settings. Those not given stay the same, but a new method brings its own step size."""
         if "method" in settings:
             settings = {"size": None} | settings
         self.start(**{**self._state.settings, **settings})
@@ -214,7 +214,7 @@ class FoolingPlayer(AskedWidget):
         return self.answer_start(picture=self.add(name, content))
 
     def answer_address(self, address: str) -> Reply:
-        """Start with the picture behind a public http(s) address."""
+        """Start with the picture at a public http(s) address."""
         content = download(address.strip(), public_only=True)
         return self.answer_start(picture=self.add(address.rpartition("/")[2] or "picture", content))
 

@@ -1,4 +1,4 @@
-// Images along a way, one stop after the other; what they have in common is in `stops`.
+// Images along a path, one stop at a time; `stops` holds what the two widgets share.
 const STOPS = `
 .fool.stops .bars { flex: none; max-width: none; min-width: 0; align-content: start; }
 .fool.stops .bars .target { font-weight: 600; }
@@ -47,7 +47,7 @@ function stops(ui, parent, name, count, { told, spoken, show }) {
   function arrive(answer, mine) {
     if (!answer) return null;
     show(answer);
-    if (mine === moves) set(answer.place); // or else somebody went on, and must not be taken back
+    if (mine === moves) set(answer.place); // otherwise somebody moved on, and must not be moved back
     Object.assign(ui.root.dataset, { place: answer.place, drawn: 1 + Number(ui.root.dataset.drawn || 0) });
     return answer;
   }
@@ -61,7 +61,7 @@ function stops(ui, parent, name, count, { told, spoken, show }) {
   };
   ui.keys([
     ["ArrowLeft", "one stop back", () => go(move.value - 1)],
-    ["ArrowRight", "one stop on", () => go(move.value + 1)],
+    ["ArrowRight", "one stop forward", () => go(move.value + 1)],
     ["Home", "the first stop", () => go(0)],
     ["End", "the last stop", () => go(last)],
   ]);
@@ -79,14 +79,14 @@ function line(parent, [name, way], points, radius, marks = points) {
   shape("polyline", group, { class: "curve", points: points.map((point) => point.join()).join(" ") });
   let before = -Infinity;
   for (const [x, y] of marks) {
-    if (x - before < 4 * radius) continue; // marks that lie on each other tell nothing
+    if (x - before < 4 * radius) continue; // overlapping marks cannot be read
     before = x;
     const [tag, place] = FORM[name](x, y, radius);
     shape(tag, group, { ...place, class: "mark" });
   }
 }
 
-// Numbers for an axis from 0: few, and round.
+// A few round numbers for an axis from 0.
 function ticks(largest) {
   const rough = largest / 6;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -113,7 +113,7 @@ function sizes(context) {
     const box = make("div", view, { class: "shown" });
     return { picture: picture(box, caption), verdict: bars(box) };
   });
-  // the size that was asked for, until it is known what rounding made of it
+  // the size that was asked for, until the size after rounding is known
   const told = (place) => {
     const size = rows.has(place) ? rows.get(place).change.size : null;
     return size === null ? titles[place] : `L2 ${size.toFixed(2)}, ${(size / facts.level).toFixed(2)} grey levels`;
@@ -123,7 +123,7 @@ function sizes(context) {
     if (!preset.enough) return way.go(preset.place);
     const mine = way.moves();
     await measure();
-    return mine === way.moves() && way.arrive(await ui.ask("enough"), mine); // unless somebody went on meanwhile
+    return mine === way.moves() && way.arrive(await ui.ask("enough"), mine); // unless somebody moved on in the meantime
   });
 
   function show(answer) {
@@ -137,12 +137,12 @@ function sizes(context) {
     drawPlot();
     const verdict = (kind) => `${answer.row[kind].label} ${percent(answer.row[kind].probability)}`;
     const words = `${told(answer.place)}: ${verdict("change")}, with noise ${verdict("noise")}`;
-    svg.setAttribute("aria-label", `Probability of ${facts.own} and of ${facts.target} over the size of the change. At ${words}`);
+    svg.setAttribute("aria-label", `Probability of ${facts.own} and of ${facts.target} against the size of the change. At ${words}`);
     ui.say(words);
     measure();
   }
 
-  // A few sizes at a time, so that the curves are seen to grow, and a question in between is answered soon.
+  // A few sizes at a time, so that one sees the curves grow, and a question in between is answered soon.
   const measure = () => {
     measuring ||= measureAll().finally(() => { measuring = null; });
     return measuring;

@@ -54,12 +54,12 @@ class _Stops(AskedWidget):
 
 
 class EpsilonExplorer(_Stops):
-    """What a change does as it grows: the network's output over its size, compared with random noise of the same size.
+    """What a change does as it grows: the network's output for each size, compared with random noise of the same size.
 
     image: (1, 3, H, W). change: (1, 3, H, W), a direction to be scaled. target: a class.
-    own: a class, by default the network's top class for `image`. seed: of the noise, which is Gaussian.
-    sizes: L2 of the change, increasing; by default 25 from 0 to 3 times that of `change`, the thirteenth being
-        that of `change` itself, denser near 0, and including 1 and 8 grey levels RMS if in range.
+    own: a class, by default the network's top class for `image`. seed: for the Gaussian noise.
+    sizes: increasing L2 sizes of the change; by default 25, from 0 to 3 times that of `change` itself, which is the
+        thirteenth. They are denser near 0, and include 1 and 8 grey levels RMS if in range.
     presets: dictionaries with a title and one of size (L2), levels (grey levels RMS), and enough (the smallest size at
         which the target is the top class).
     Sizes are measured on what the network sees, after clipping to black and white and rounding to 8 bit, which erase
@@ -119,7 +119,7 @@ class EpsilonExplorer(_Stops):
         return self._at(way, self._row(place)[way]["scale"])
 
     def enough(self) -> int:
-        """The first stop where the target is the top class; ValueError if there is none."""
+        """The first stop where the target is the top class; ValueError if it never is."""
         for place in range(len(self.sizes)):
             if self._row(place)["change"]["index"] == self.target:
                 return place
@@ -129,7 +129,7 @@ class EpsilonExplorer(_Stops):
         )
 
     def table(self) -> "pd.DataFrame":
-        """The measurements at every size, as a table with a row per stop. Missing ones are made."""
+        """The measurements at every size, as a table with a row per stop. Missing sizes are measured."""
         import pandas as pd
 
         self._measure(range(len(self.sizes)))
@@ -185,7 +185,7 @@ class EpsilonExplorer(_Stops):
         return self._state.rows[place]
 
     def _measure(self, places: Sequence[int]) -> None:
-        """Classify the images of these stops, change and noise in one batch, unless that has been done."""
+        """Classify the images of these stops, change and noise in one batch, unless they are known."""
         rows = self._state.rows
         missing = [(place, way) for place in places if place not in rows for way in self._ways]
         if not missing:
@@ -262,7 +262,7 @@ class EpsilonExplorer(_Stops):
 
 
 def _default_sizes(natural: float, level: float) -> list[float]:
-    """From 0 to 3 times the natural size, half of them up to it; the ones closest to 1 and 8 grey levels move there."""
+    """From 0 to 3 times the natural size, half of them up to it; those nearest to 1 and 8 grey levels move there."""
     sizes = [3 * natural * (k / (SIZES - 1)) ** math.log2(3) for k in range(SIZES)]
     fixed = {0: 0.0, SIZES // 2: natural, SIZES - 1: 3 * natural}
     for size in (level, 8 * level):
@@ -285,7 +285,7 @@ class PriorExplorer(_Stops):
 
     images: (N, 3, H, W), or a list of (1, 3, H, W), of any size that the networks take. titles: one per image.
     models: {name: network}, one or two. label: a class to mark, shown even if it is not among the five.
-    description: the name of the slider. presets: dictionaries with a title and a place, from 0; by default the first
+    description: the label of the slider. presets: dictionaries with a title and a place, from 0; by default the first
         nine stops, with their titles up to a colon or the end of the line.
     Raises ValueError if the numbers of images and titles differ, and for an unknown class or stop.
     """

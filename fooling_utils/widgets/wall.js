@@ -1,4 +1,4 @@
-// The wall of champions: it asks for one generation after the other, and draws the champions that are new.
+// The wall of champions: it asks for one generation after another, and draws the new champions.
 const WALL = `
 .fool.wall .frame { flex: 1 1 30em; min-width: 0; max-width: 44em; display: flex; flex-direction: column; gap: .3em; }
 [data-lecture] .fool.wall { --picture: calc(var(--fool-picture) * .86); gap: .35em; line-height: 1.2; }
@@ -24,7 +24,7 @@ const WALL = `
 .fool.wall .panel .born { font-weight: 400; }`;
 
 const EDGE = 1; // pixels around a thumbnail
-const SURE = 0.99; // a white frame, so that not only the brightness tells
+const SURE = 0.99; // a white frame, so that brightness is not the only sign
 
 function wall(context) {
   const { model } = context;
@@ -38,7 +38,7 @@ function wall(context) {
   let place = 0;
   let pointed = null; // the champion under the pointer
   let looked = null; // what is shown large
-  let rank = 0; // of the champion that was gone to by its confidence
+  let rank = 0; // of the champion that was last chosen by its confidence
   let playing = false;
   let runs = 0;
   let filling = null;
@@ -109,7 +109,7 @@ function wall(context) {
       ...["over 50", "90", "99"].map((limit, k) => `${limit} %: ${over[k]}`), `median ${percent(median)}`];
     texts.forEach((text) => make("span", counts, {}, text));
     shares.forEach((one, k) => { one.style.width = `${(100 * over[k]) / names.length}%`; });
-    ground.setAttribute("aria-label", `the champions of ${names.length} classes, the brighter the more confident: ${texts.join(", ")}`);
+    ground.setAttribute("aria-label", `the champions of ${names.length} classes, brighter means more confident: ${texts.join(", ")}`);
     Object.assign(ui.root.dataset, { generations, drawn: 1 + Number(ui.root.dataset.drawn || 0) });
   }
 
@@ -143,7 +143,7 @@ function wall(context) {
 
   // -------------------------------------------------------------------------------------------------- what is asked
 
-  // All champions that are there, a few rows at a time; it begins again where another view of the wall went on.
+  // All champions so far, a few rows at a time.
   const fill = () => {
     filling ||= fillAll().finally(() => { filling = null; });
     return filling;

@@ -22,7 +22,7 @@ SMALL = 24  # pixels, the longer side of a thumbnail; smaller images stay as the
 AT_ONCE = 80  # thumbnails per answer, if many are missing
 ASKED = 64  # champions to show to the second network, the most confident first
 BATCH = 16
-ENDLESS = 10**9  # generations; nobody stays that long
+ENDLESS = 10**9  # generations; nobody waits that long
 KINDS = ("play", "best", "agree", "label")
 
 
@@ -37,16 +37,16 @@ class _State(Kept):
 
 
 class ChampionsWall(AskedWidget):
-    """Evolve a champion for every class and see them all as small pictures, which are brighter if more confident.
+    """Evolve a champion for every class and see them all as small pictures, brighter ones for more confidence.
 
     model: a network that takes images (3, H, W) or (1, H, W). encoding: `direct(...)` or `cppn(...)`.
-    second: another network with the same classes, to be asked about the champions as well.
+    second: another network with the same classes, which is also asked about the champions.
     archive: champions to show and to continue from. targets: the classes; all unless given.
     population, seed: as for `evolve`. per_question: generations between two updates of the page.
     presets: dictionaries with a title and one of play (True), best (1 for the most confident champion, 2 for the next),
         agree (1 for the champion that the second network agrees with most), and label (a class).
-    Raises ValueError for a network that takes no images, a second one with other classes, a preset that does not fit,
-    and what `evolve` raises.
+    Raises ValueError for a network that takes no images, a second one with different classes, an invalid preset,
+    and whatever `evolve` raises.
     """
 
     _esm = script("wall")
@@ -74,7 +74,7 @@ class ChampionsWall(AskedWidget):
         self.encoding, self.per_question = encoding, per_question
         self._options = {"targets": targets, "population": population, "seed": seed}
         self.indices = archive.indices if archive else tuple(map(model.index, targets or range(len(model.labels))))
-        columns = max(1, round((1.6 * len(self.indices)) ** 0.5))  # of 1000 classes, 40
+        columns = max(1, round((1.6 * len(self.indices)) ** 0.5))  # 40 for 1000 classes
         networks = weakref.ref(model), second and weakref.ref(second)
         key = (*networks, encoding.name, str(targets), population, seed, _fingerprint(archive))
         self._keep(key, lambda: _State(model, second, archive, Wall(encoding, columns, SMALL)))
@@ -134,7 +134,7 @@ class ChampionsWall(AskedWidget):
         return self._sent(range(first, min(first + AT_ONCE, len(self.indices))) if self.archive else [])
 
     def answer_generation(self) -> Reply:
-        """Evolve, and give the champions that are new."""
+        """Evolve one generation, and send the new champions."""
         before = self.archive.generations if self.archive else 0
         for _ in range(self.per_question):
             archive = self.generation()
@@ -209,7 +209,7 @@ class ChampionsWall(AskedWidget):
         if not self.archive:
             raise ValueError("there are no champions yet: play, or ask for one generation")
         if place >= len(self.indices):
-            raise ValueError(f"there is no champion {place}: they go from 0 to {len(self.indices) - 1}")
+            raise ValueError(f"there is no champion {place}: the places go from 0 to {len(self.indices) - 1}")
         return round_to_8bit(self.encoding.render(self.archive.genomes[place][None].to(self.model.device)))
 
     def _place(self, label: Label) -> int:
@@ -230,7 +230,7 @@ class ChampionsWall(AskedWidget):
     def _preset(self, preset: dict) -> dict:
         kinds = [kind for kind in KINDS if kind in preset]
         if len(kinds) != 1 or "title" not in preset:
-            raise ValueError(f"a preset has a title and one of {', '.join(KINDS)}, got {preset}")
+            raise ValueError(f"a preset needs a title and one of {', '.join(KINDS)}, got {preset}")
         if "agree" in preset and not self.second:
             raise ValueError(f"the preset {preset['title']!r} needs a second network")
         for kind in ("best", "agree"):

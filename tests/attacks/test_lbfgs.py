@@ -68,7 +68,7 @@ def test_lbfgs_works_without_bounds(plane):
 
 
 def test_lbfgs_needs_a_target(three_classes):
-    with pytest.raises(TypeError, match="a class is given by its name or its index, got None"):
+    with pytest.raises(TypeError, match="a class must be a name or an index, got None"):
         by_lbfgs(three_classes, random_images(), None)
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fooling_utils import load_image, round_to_8bit, save_png, smallest_change, smallest_change_frames
+from fooling_utils import Classifier, load_image, round_to_8bit, save_png, smallest_change, smallest_change_frames
 from fooling_utils.attacks import minimum_norm
-from fooling_utils.attacks.minimum_norm import SAFE, NothingFound, along
+from fooling_utils.attacks.minimum_norm import AIM, FIRST, SAFE, NothingFound, along
 from nets import ConvNorm, linear, random_images
 
 SHAPE = (3, 8, 8)
@@ -139,6 +139,43 @@ def test_a_change_toward_no_class_in_particular_leaves_by_the_nearest_door():
     result = smallest_change(model, image, None, steps=60, eight_bit=False)
     assert model(result).argmax(1).item() == 2
     assert (result - image).norm().item() == pytest.approx(0.1, rel=0.02)
+
+
+# the phases, where nothing rounds and nothing is cut off: a linear network has one direction, and sizes say it all
+
+
+def sizes_tried(distance: float, steps: int, count: int) -> list[float]:
+    """The sizes that are tried for a point of a plane whose second class begins at this distance, less the aim."""
+    line = linear(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([0.0, AIM - distance]), (2,), bounds=None)
+    point = torch.tensor([[0.0, 5.0]])
+    found = smallest_change_frames(line, point, 1, steps=steps, eight_bit=False)
+    tried = [next(found).tried - point for _ in range(count)]
+    assert all(change[0, 1].abs() < 1e-5 for change in tried)
+    return [change[0, 0].item() for change in tried]
+
+
+def test_the_first_step_goes_most_of_the_way_a_second_fools_and_then_the_size_is_the_aim():
+    assert sizes_tried(2.0, 100, 4) == pytest.approx([0, FIRST * 2, 2 * FIRST * 2, 2], rel=4e-3)
+
+
+def test_the_size_changes_by_less_than_the_band_which_narrows():
+    sizes = sizes_tried(2.0, 5, 4)  # the band is 0.2 of the size at the third of five gradients, and 0.11 at the fourth
+    assert sizes[3] == pytest.approx(2.8 * (1 - 0.1998), rel=4e-3)
+
+
+def test_steps_of_one_length_approach_a_bent_boundary_and_add_up():
+    class Corner(nn.Module):
+        """Class 1 begins where y is 4, but its gradient shows that only from x = 2 on: before, it shows x."""
+
+        def forward(self, points):
+            x, y = points[:, 0], points[:, 1]
+            return torch.stack([0 * x, torch.where(x < 2, x - 4, y - 4)], 1)
+
+    model = Classifier(Corner().eval(), input_shape=(2,), bounds=None)
+    found = smallest_change_frames(model, torch.zeros(1, 2), 1, steps=100, eight_bit=False)
+    step = FIRST * (4 + AIM)
+    for expected in ([0, 0], [step, 0], [step, step]):
+        assert next(found).tried[0].tolist() == pytest.approx(expected, rel=4e-3, abs=1e-4)
 
 
 # properties
@@ -413,7 +450,7 @@ def test_it_works_without_bounds_and_without_gradients_and_modifies_nothing(plan
         (lambda m, x: smallest_change(m.net, x * 255, 1), ValueError, r"image must be in \[0, 1\]"),
         (lambda m, x: smallest_change(m, x[0], 1), ValueError, r"image\[None\] makes a batch of one"),
         (lambda m, x: smallest_change(m.net.weight, x, 1), TypeError, "must be a network .* got Parameter"),
-        (lambda m, x: smallest_change(nn.Flatten(0).eval(), x, 1), ValueError, r"must give \(1, 48\)"),
+        (lambda m, x: smallest_change(nn.Flatten(0).eval(), x, 1), ValueError, r"must return \(1, 48\)"),
         (lambda m, x: smallest_change_frames(m, x, [1, 0]), ValueError, "image 1 is already 'class 0'"),
     ],
 )

@@ -214,7 +214,7 @@ def test_words_are_taken_and_notes_are_not(number):
 
 
 def test_an_unknown_number_is_a_mistake_of_the_notebook():
-    with pytest.raises(ValueError, match=r"no exercise '9\.9'; there are: 0\.1, 0\.2"):
+    with pytest.raises(ValueError, match=r"no exercise '9\.9': choose from 0\.1, 0\.2"):
         check("9.9", None)
 
 
@@ -241,7 +241,7 @@ def test_a_verdict_reads_as_a_sentence(no_verdicts):
     assert repr(check("0.1", lambda image: ...)) == "Exercise 0.1: not attempted yet"
     assert repr(check("0.1", RIGHT["0.1"][0])) == "Exercise 0.1: right"
     message = repr(check("0.1", lambda image: image.clamp(max=1)))
-    assert message.startswith("Exercise 0.1: not right yet: your result leaves [0, 1]: smallest value -")
+    assert message.startswith("Exercise 0.1: not right yet: your result leaves [0, 1]: its smallest value is -")
 
 
 def test_under_nbgrader_a_wrong_answer_raises(no_verdicts, monkeypatch, capsys):

@@ -62,7 +62,7 @@ SUBMITTED = {
     ),
     "ida/dies": (
         lesson_0(legal="import os\ndef to_legal(image):\n    os._exit(0)"),
-        [("0.1", "crashes", "it ends the kernel"), ("0.2", "crashes", ""), ("0.3", "crashes", "")],
+        [("0.1", "crashes", "it crashes the kernel"), ("0.2", "crashes", ""), ("0.3", "crashes", "")],
     ),
     "jon/no_python": (
         lesson_0(legal="def to_legal(image)\n    return image"),
@@ -106,7 +106,7 @@ SUBMITTED = {
         lesson_0(legal="import os\ndef to_legal(image):\n    raise OSError(str(os.listdir()))"),
         [("0.1", "wrong", "OSError: []"), *OPEN_REST],
     ),
-    "sam/no_exercise": (["print('my own notebook')"], [("", "damaged", "no exercise in its 1 cells")]),
+    "sam/no_exercise": (["print('my own notebook')"], [("", "damaged", "its 1 code cells hold no exercise")]),
 }
 TIMEOUT = 5
 
@@ -187,7 +187,7 @@ def test_only_cells_that_an_answer_rests_on_are_run():
 
 def test_the_command_says_what_it_needs(tmp_path, capsys):
     for arguments, message in [
-        ([str(tmp_path / "nowhere")], "nowhere is no folder"),
+        ([str(tmp_path / "nowhere")], "nowhere is not a folder"),
         ([str(tmp_path)], "there is no notebook (.ipynb) under"),
         ([], "folder"),
     ]:

@@ -286,7 +286,7 @@ def at_most_the_third(model: Classifier, images: Tensor, epsilon: float) -> Tens
     return strong(model, images, min(epsilon, RADII[2]))
 
 
-RANDOM, NEARER, MORE_ROOM = "random changes are stronger", "nearer errors are known", "more room helps the defence"
+RANDOM, NEARER, MORE_ROOM = "random changes are stronger", "nearer errors are known", "a larger epsilon leaves more"
 STILL = "with 12, where everything is allowed, it still leaves 85%"
 
 
@@ -324,7 +324,7 @@ def test_the_sentences_give_the_place_where_it_is_worst():
     model, images, labels, _ = linear_classes(bounds=None)
     first, second = (accuracy_under(model, images, labels, strong, 0.01 / epsilon) for epsilon in RADII[:2])
     more_room, *_ = warning_signs(model, images, labels, weaker_with_more_room, RADII)
-    assert more_room == f"more room helps the defence: 0.1 leaves {first:.0%}, 0.3 {second:.0%}"
+    assert more_room == f"a larger epsilon leaves more: 0.1 leaves {first:.0%}, 0.3 leaves {second:.0%}"
     at_random = accuracy_under(model, images, labels, random_change, 12)
     stronger, *_ = warning_signs(model, images, labels, do_nothing, RADII)
     assert stronger == f"random changes are stronger: at 12 the attack leaves 85%, they leave {at_random:.0%}"

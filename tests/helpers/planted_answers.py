@@ -32,10 +32,10 @@ def norms_of(images):
 
 right("0.1")(lambda image: torch.where(image > 1, 1.0, torch.where(image < 0, 0.0, image)))
 right("0.1")(lambda image: torch.relu(image) - torch.relu(image - 1))
-wrong("0.1", "smallest value -")(lambda image: image)
+wrong("0.1", "smallest value is -")(lambda image: image)
 wrong("0.1", "should stay as it is")(torch.zeros_like)
 wrong("0.1", "its argument `image`")(lambda image: image.clamp_(0, 1))
-wrong("0.1", "smallest value -")(lambda image: image.clamp(max=1))
+wrong("0.1", "smallest value is -")(lambda image: image.clamp(max=1))
 wrong("0.1", "largest value")(lambda image: image.clamp(min=0))
 wrong("0.1", "should stay as it is")(torch.sigmoid)
 wrong("0.1", "should stay as it is")(lambda image: (image - image.min()) / (image.max() - image.min()))
@@ -169,7 +169,7 @@ def per_member(x):
 
 
 wrong("1.2", "shape")(lambda image: image)
-wrong("1.2", "the values are not the right ones")(lambda image: torch.zeros(len(image)))
+wrong("1.2", "the values are wrong")(lambda image: torch.zeros(len(image)))
 wrong("1.2", "in a column are compared")(lambda image: per_member(image.diff(dim=2).abs()))
 wrong("1.2", "in a row are compared")(lambda image: per_member(image.diff(dim=3).abs()))
 wrong("1.2", "rises and falls cancel")(varying(lambda x: x, per_member))
@@ -185,7 +185,7 @@ wrong("1.2", "colours of a pixel")(lambda image: variation_with_slices(image) + 
 wrong("1.2", "dimension 1 holds the colours")(
     lambda image: per_member(image.diff(dim=1).abs()) + per_member(image.diff(dim=2).abs())
 )
-wrong("1.2", "not the right ones")(lambda image: 255 * variation_with_slices(image))
+wrong("1.2", "the values are wrong")(lambda image: 255 * variation_with_slices(image))
 
 
 @right("1.3")
@@ -218,11 +218,11 @@ wrong("1.3", "-8 to 7")(jittering(lambda generator: two(generator, high=8)))
 wrong("1.3", "0 to 8")(jittering(lambda generator: two(generator, low=0)))
 wrong("1.3", "no image was moved left and right")(jittering(lambda generator: [two(generator)[0], 0]))
 wrong("1.3", "as far down as to the right")(jittering(lambda generator: 2 * two(generator)[:1]))
-wrong("1.3", "all images were moved alike")(lambda image, generator: image.roll(tuple(two(generator)), (-2, -1)))
-wrong("1.3", "merely moved")(
+wrong("1.3", "moved by the same amount")(lambda image, generator: image.roll(tuple(two(generator)), (-2, -1)))
+wrong("1.3", "not just moved")(
     jittering(two, lambda one, moves: torch.stack([c.roll(k, 0) for c, k in zip(one, [*moves, 0], strict=True)]))
 )
-wrong("1.3", "merely moved")(
+wrong("1.3", "not just moved")(
     jittering(two, lambda one, moves: F.pad(one, [8] * 4)[:, 8 + moves[0] :, 8 + moves[1] :][:, :20, :20])
 )
 wrong("1.3", "stops with RuntimeError")(lambda image, generator: torch.stack([image, image[0]]))
@@ -253,12 +253,12 @@ def dreaming(objective, length=0.5, extra=0):
 
 wrong("1.4", "the image unchanged")(lambda model, image, layer, steps: image.clone())
 wrong("1.4", "sign is reversed")(dreaming(lambda layer: -fu.activation(layer)))
-wrong("1.4", "really this layer")(dreaming(lambda layer: fu.activation("second")))
+wrong("1.4", "really climb this layer")(dreaming(lambda layer: fu.activation("second")))
 wrong("1.4", "layer 'first'")(dreaming(lambda layer: fu.logit(0)))
 wrong("1.4", "steps of 0.5")(dreaming(fu.activation, 0.1))
-wrong("1.4", "more than")(dreaming(fu.activation, 2.0))
+wrong("1.4", "too far for")(dreaming(fu.activation, 2.0))
 wrong("1.4", "one step too few")(dreaming(fu.activation, extra=-1))
-wrong("1.4", "more than")(dreaming(fu.activation, extra=3))
+wrong("1.4", "too far for")(dreaming(fu.activation, extra=3))
 wrong("1.4", "of type Frame")(
     lambda model, image, layer, steps: list(optimize_pixels(model, image, fu.activation(layer), steps=steps))[-1]
 )
@@ -299,10 +299,10 @@ wrong("2.1", "`detach()` it")(
 wrong("2.1", "did not move")(lambda model, image, targets, epsilon: image.clone())
 wrong("2.1", "more than epsilon")(lambda model, image, targets, epsilon: torch.zeros_like(image))
 wrong("2.1", "sign is reversed: the probability of the target fell from")(stepping(lambda e, g: -e * g.sign()))
-wrong("2.1", "leaves [0, 1]: smallest value -0.03")(stepping(lambda e, g: e * g.sign(), clamp=False))
+wrong("2.1", "leaves [0, 1]: its smallest value is -0.03")(stepping(lambda e, g: e * g.sign(), clamp=False))
 wrong("2.1", "along the gradient itself")(stepping(lambda e, g: e * g))
 wrong("2.1", "L2 length epsilon")(stepping(lambda e, g: e * g / norms_of(g)))
-wrong("2.1", "factor 255")(stepping(lambda e, g: e / 255 * g.sign()))
+wrong("2.1", "factor of 255")(stepping(lambda e, g: e / 255 * g.sign()))
 wrong("2.1", "more than epsilon")(stepping(lambda e, g: 255 * e * g.sign()))
 wrong("2.1", "every value went up")(stepping(lambda e, g: e * g.sign().abs()))
 wrong("2.1", "not epsilon times the sign")(stepping(lambda e, g: e * g.sign(), log_p=lambda z: z))
@@ -333,7 +333,7 @@ def projecting(scale):
 
 wrong("2.2", "the image unchanged")(lambda image, centre, radius: image.clone())
 wrong("2.2", "returns the centre")(lambda image, centre, radius: centre.clone())
-wrong("2.2", "not the right ones")(lambda image, centre, radius: torch.zeros_like(image))
+wrong("2.2", "the values are wrong")(lambda image, centre, radius: torch.zeros_like(image))
 wrong("2.2", "already inside the ball")(projecting(lambda change, radius: radius / norms_of(change)))
 wrong("2.2", "shares one norm")(projecting(lambda change, radius: min(1.0, radius / change.norm().item())))
 wrong("2.2", "round black")(lambda image, centre, radius: image * radius / norms_of(image))
@@ -349,7 +349,7 @@ wrong("2.2", "this is the excess")(
 wrong("2.2", "nan or infinity")(
     projecting(lambda change, radius: norms_of(change).clamp(max=radius) / norms_of(change))
 )
-wrong("2.2", "not the right ones")(projecting(lambda change, radius: (radius / 255 / norms_of(change)).clamp(max=1)))
+wrong("2.2", "the values are wrong")(projecting(lambda change, radius: (radius / 255 / norms_of(change)).clamp(max=1)))
 wrong("2.2", "belongs to the caller")(lambda image, centre, radius: image.sub_(centre))
 wrong("2.2", "stops with RuntimeError")(
     lambda image, centre, radius: image * (radius / (image - centre).flatten(1).norm(dim=1))
@@ -381,7 +381,9 @@ wrong("2.3", "as a whole")(noisy(gauss, lambda noise, change: change.norm() / no
 wrong("2.3", "should be equal")(noisy(gauss, lambda noise, change: 1))
 wrong("2.3", "should be equal")(noisy(gauss, lambda noise, change: norms_of(change)))
 wrong("2.3", "should be equal")(noisy(gauss, lambda noise, change: norms_of(change) / norms_of(noise) / 255))
-wrong("2.3", "has a mean")(noisy(lambda change, generator: torch.rand(change.shape, generator=generator)))
+wrong("2.3", "mean of the noise is not zero")(
+    noisy(lambda change, generator: torch.rand(change.shape, generator=generator))
+)
 wrong("2.3", "beyond one standard deviation")(
     noisy(lambda change, generator: torch.rand(change.shape, generator=generator) - 0.5)
 )
@@ -462,8 +464,8 @@ wrong("2.4", "outside the corner")(cornering(lambda size: (..., slice(size), sli
 wrong("2.4", "fell from")(cornering(top_left, fu.away_from))
 wrong("2.4", "is it the right target?")(cornering(top_left, lambda target: toward((target + 1) % 5)))
 wrong("2.4", "outside the corner")(cornering(top_left, image_of=torch.zeros_like))
-wrong("2.4", "are these the steps")(cornering(top_left, extra=-3))
-wrong("2.4", "steps of 0.3 can")(cornering(top_left, extra=60))
+wrong("2.4", "are the steps right")(cornering(top_left, extra=-3))
+wrong("2.4", "too far for 6 steps of 0.3")(cornering(top_left, extra=60))
 wrong("2.4", "no class is called")(cornering(top_left, lambda target: toward("ostrich")))
 
 
@@ -519,15 +521,15 @@ def anywhere(rows, columns, generator):
     return [torch.randint(count, (1,), generator=generator).item() for count in (rows, columns)]
 
 
-wrong("2.5", "network was never asked")(
+wrong("2.5", "network was never called")(
     lambda model, image, target, size, steps, generator: torch.full((1, 3, size, size), 0.5)
 )
 wrong("2.5", "sign is reversed")(patching(anywhere, sign=-1))
 wrong("2.5", "leaves [0, 1]")(patching(anywhere, clamp=False))
-wrong("2.5", "in rows [0] only")(patching(lambda rows, columns, generator: (0, 0)))
+wrong("2.5", "only in rows [0]")(patching(lambda rows, columns, generator: (0, 0)))
 wrong("2.5", "fits from 0 to 5")(patching(lambda rows, columns, generator: anywhere(rows - 1, columns, generator)))
 wrong("2.5", "fits from 0 to 9")(patching(lambda rows, columns, generator: anywhere(rows, rows, generator)))
-wrong("2.5", "in columns [2] only")(
+wrong("2.5", "only in columns [2]")(
     patching(lambda rows, columns, generator: (anywhere(rows, columns, generator)[0], 2))
 )
 
@@ -537,7 +539,7 @@ def on_the_diagonal(rows, columns, generator):
     return column * rows // columns, column
 
 
-wrong("2.5", "draw row and column apart")(patching(on_the_diagonal))
+wrong("2.5", "draw row and column separately")(patching(on_the_diagonal))
 wrong("2.5", "take all randomness from `generator`")(
     patching(lambda rows, columns, generator: anywhere(rows, columns, None))
 )
@@ -586,17 +588,17 @@ def straight_through(leaf, spoil):
 
 
 wrong("2.6", "did not change")(lambda model, image, target, spoil, steps: image.clone())
-wrong("2.6", "never shown an image as it is after `spoil`")(
+wrong("2.6", "never shown what `spoil` returns")(
     lambda model, image, target, spoil, steps: everywhere(model, image, target, steps)
 )
-wrong("2.6", "never shown an image as it is after `spoil`")(
+wrong("2.6", "never shown what `spoil` returns")(
     lambda model, image, target, spoil, steps: spoil(everywhere(model, image, target, steps))
 )
 wrong("2.6", "sign is reversed")(proving(straight_through, sign=-1))
 wrong("2.6", "stops with RuntimeError")(proving(lambda leaf, spoil: spoil(leaf)))
 wrong("2.6", "*unspoiled* image")(proving(straight_through, follow=lambda x, seen: seen, length=0.05))
 wrong("2.6", "is within reach")(proving(straight_through, length=0.01))
-wrong("2.6", "more than 12 steps")(proving(straight_through, length=3.0))
+wrong("2.6", "too far for 12 steps")(proving(straight_through, length=3.0))
 wrong("2.6", "spoiled image 4 times")(proving(straight_through, extra=-8))
 wrong("2.6", "leaves [0, 1]")(proving(straight_through, length=5.0, clamp=False))
 
@@ -649,7 +651,7 @@ wrong("3.1", "gives")(passing(more, lambda row: len(row) - 1 - row[::-1].index(T
 wrong("3.1", "gives")(passing(more, lambda row: row.index(True) + 1 if True in row else None))
 wrong("3.1", "gives")(passing(more, lambda row: sum(not past for past in row) if any(row) else None))
 wrong("3.1", "gives None")(passing(lambda p, threshold: p > 100 * threshold, first))
-wrong("3.1", "is it one per frame")(lambda p, threshold: [first(row) for row in (p > threshold).tolist()])
+wrong("3.1", "one per frame")(lambda p, threshold: [first(row) for row in (p > threshold).tolist()])
 wrong("3.1", "it gives ")(lambda p, threshold: (p > threshold)[0].tolist())
 wrong("3.1", "stops with ValueError")(passing(more, lambda row: row.index(True)))
 wrong("3.1", "never passes it gives 2")(lambda p, threshold: first_past_by_loops(p, 0.7))
@@ -666,7 +668,7 @@ def entropies(logits, dim=1):
 
 
 wrong("3.2", "shape")(lambda logits: logits)
-wrong("3.2", "not the right ones")(lambda logits: torch.zeros(len(logits)))
+wrong("3.2", "the values are wrong")(lambda logits: torch.zeros(len(logits)))
 wrong("3.2", "nats")(entropies)
 wrong("3.2", "sign is reversed")(lambda logits: -entropies(logits) / math.log(2))
 wrong("3.2", "mean over the classes")(lambda logits: entropies(logits) / math.log(2) / logits.shape[1])
@@ -723,7 +725,7 @@ wrong("3.3", "standard deviation")(
 wrong("3.3", "standard deviation 0.00")(
     mutating(some, lambda genes, size, generator: added(genes, size / 255, generator))
 )
-wrong("3.3", "have a mean")(
+wrong("3.3", "mean of the changes is not zero")(
     mutating(some, lambda genes, size, generator: genes + size * torch.rand(genes.shape, generator=generator))
 )
 wrong("3.3", "beyond one standard deviation")(
@@ -775,7 +777,7 @@ def credit_for_the_top_class_only(champions, confidence, children, probabilities
     return champions, confidence
 
 
-@wrong("3.4", "is not the picture that belongs to it")
+@wrong("3.4", "is not the matching picture")
 def the_wrong_children(champions, confidence, children, probabilities):
     highest, _ = probabilities.max(0)
     better = highest > confidence
@@ -795,18 +797,20 @@ def champions_in_place(champions, confidence, children, probabilities):
 wrong("3.4", "nothing was replaced")(
     lambda champions, confidence, children, probabilities: (champions.clone(), confidence.clone())
 )
-wrong("3.4", "not the better one")(
+wrong("3.4", "the larger one of champion and best child")(
     lambda champions, confidence, children, p: (torch.zeros_like(champions), torch.zeros_like(confidence))
 )
 wrong("3.4", "a child that is worse")(champions_if(lambda highest, confidence: highest > -1))
 wrong("3.4", "`<` or `>`")(champions_if(lambda highest, confidence: highest < confidence))
 wrong("3.4", "exactly as good")(champions_if(lambda highest, confidence: highest >= confidence))
 wrong("3.4", "return two tensors")(lambda champions, confidence, children, p: torch.maximum(p.amax(0), confidence))
-wrong("3.4", "not the better one")(champions_if(lambda highest, confidence: highest > confidence, lambda p: p.min(0)))
+wrong("3.4", "the larger one of champion and best child")(
+    champions_if(lambda highest, confidence: highest > confidence, lambda p: p.min(0))
+)
 wrong("3.4", "stops with IndexError")(
     champions_if(lambda highest, confidence: highest > confidence[0], lambda p: p.max(1))
 )
-wrong("3.4", "is not the picture")(
+wrong("3.4", "is not the matching picture")(
     lambda champions, confidence, children, p: (champions.clone(), torch.maximum(p.amax(0), confidence))
 )
 
@@ -833,7 +837,7 @@ wrong("4.1", "should be one number")(lambda logits, threshold: logits)
 wrong("4.1", "should be one number")(shares(top_probability, lambda p, threshold: p >= threshold))
 wrong("4.1", "no point is sure at all")(lambda logits, threshold: 0.0)
 wrong("4.1", "count")(shares(top_probability, lambda p, threshold: (p >= threshold).sum()))
-wrong("4.1", "per cent")(shares(top_probability, lambda p, threshold: 100 * (p >= threshold).float().mean()))
+wrong("4.1", "a percentage")(shares(top_probability, lambda p, threshold: 100 * (p >= threshold).float().mean()))
 wrong("4.1", "*not* sure")(shares(top_probability, lambda p, threshold: (p < threshold).float().mean()))
 wrong("4.1", "*exactly* the threshold")(shares(top_probability, lambda p, threshold: (p > threshold).float().mean()))
 wrong("4.1", "mean probability")(shares(top_probability, lambda p, threshold: p.mean()))
@@ -845,8 +849,10 @@ wrong("4.1", "*any* class")(shares(lambda z: z.softmax(1)[:, 0], lambda p, thres
 wrong("4.1", "a point counts once")(
     shares(lambda z: z.softmax(1), lambda p, threshold: (p >= threshold).float().mean())
 )
-wrong("4.1", "not the right ones")(shares(top_probability, lambda p, _: (p >= 0.99).float().mean()))
-wrong("4.1", "not the right ones")(shares(top_probability, lambda p, threshold: (p >= threshold / 255).float().mean()))
+wrong("4.1", "the values are wrong")(shares(top_probability, lambda p, _: (p >= 0.99).float().mean()))
+wrong("4.1", "the values are wrong")(
+    shares(top_probability, lambda p, threshold: (p >= threshold / 255).float().mean())
+)
 wrong("4.1", "its argument `logits`")(lambda logits, threshold: logits.sub_(1).mean())
 
 
@@ -880,7 +886,7 @@ wrong("4.2", "shape")(lambda x, weight, bias: x)
 wrong("4.2", "zero everywhere")(lambda x, weight, bias: torch.zeros(len(x)))
 wrong("4.2", "this is the lead")(distances(lambda lead, a, b: lead))
 wrong("4.2", "not with the top class's own")(distances(lambda lead, a, b: lead / a.norm()))
-wrong("4.2", "not with the other one alone")(distances(lambda lead, a, b: lead / b.norm()))
+wrong("4.2", "not with the other row alone")(distances(lambda lead, a, b: lead / b.norm()))
 wrong("4.2", "not by its square")(distances(lambda lead, a, b: lead / (a - b).square().sum()))
 wrong("4.2", "*farthest*")(distances(proper, lambda d: d.max()))
 wrong("4.2", "bias is missing")(distances(proper, logits=lambda x, w, b: x @ w.T))
@@ -942,14 +948,14 @@ wrong("4.3", "does not fool")(bisecting(end=lambda low, high: low))
 wrong("4.3", "does not fool")(bisecting(end=lambda low, high: (low + high) / 2))
 wrong("4.3", "too large")(bisecting(swap=True))
 wrong("4.3", "too large")(bisecting(narrow=10))
-wrong("4.3", "are enough if every question halves")(bisecting(share=0.1))
-wrong("4.3", "are enough if every question halves")(bisecting(narrow=1e-4))
+wrong("4.3", "are enough if every call halves")(bisecting(share=0.1))
+wrong("4.3", "are enough if every call halves")(bisecting(narrow=1e-4))
 wrong("4.3", "does the loop ever end")(bisecting(go_on=lambda gap, tolerance: gap >= 0))
 wrong("4.3", "one number")(bisecting(end=lambda low, high: (low, high)))
 wrong("4.3", "one number")(lambda fools, high, tolerance: fools(high))
 
 
-@wrong("4.3", "are enough if every question halves")
+@wrong("4.3", "are enough if every call halves")
 def smallest_by_walking(fools, high, tolerance):
     epsilon = 0.0
     while not fools(epsilon):
@@ -1008,7 +1014,7 @@ def plane_with_a_long_u(a, b, c, s, t):
     return a + s * u / u.norm() + t * v / v.norm()
 
 
-wrong("4.5", "exchanged")(planes(lambda a, b, c, u, v, s, t: a + t * u + s * v))
+wrong("4.5", "swapped")(planes(lambda a, b, c, u, v, s, t: a + t * u + s * v))
 wrong("4.5", "u leads from a to b")(planes(lambda a, b, c, u, v, s, t: a - s * u + t * v))
 wrong("4.5", "towards c")(planes(lambda a, b, c, u, v, s, t: a + s * u - t * v))
 wrong("4.5", "subtract a")(lambda a, b, c, s, t: a + s * b / b.norm() + t * c / c.norm())
@@ -1034,19 +1040,19 @@ def share_of(stands, distances=None):
 wrong("5.1", "should be one number")(standing(lambda stands, distances: stands))
 wrong("5.1", "should be one number")(lambda distances, epsilon: distances)
 wrong("5.1", "this is a count")(standing(lambda stands, distances: stands.sum()))
-wrong("5.1", "per cent")(standing(lambda stands, distances: 100 * share_of(stands)))
+wrong("5.1", "a percentage")(standing(lambda stands, distances: 100 * share_of(stands)))
 wrong("5.1", "does *not* stand")(standing(share_of, torch.le))
 wrong("5.1", "at *exactly* epsilon does not stand")(standing(share_of, torch.ge))
-wrong("5.1", "wrong already count as well")(standing(lambda stands, distances: share_of(stands[distances > 0])))
-wrong("5.1", "`epsilon` plays no part")(lambda distances, epsilon: share_of(distances > 0))
+wrong("5.1", "already wrong count as well")(standing(lambda stands, distances: share_of(stands[distances > 0])))
+wrong("5.1", "does not depend on `epsilon`")(lambda distances, epsilon: share_of(distances > 0))
 wrong("5.1", "such an image stands")(standing(lambda stands, distances: share_of(stands & distances.isfinite())))
 wrong("5.1", "whose distance is infinity count as well")(
     standing(lambda stands, distances: share_of(stands[distances.isfinite()]))
 )
-wrong("5.1", "not the right ones")(standing(lambda stands, distances: 0.0))
-wrong("5.1", "not the right ones")(lambda distances, epsilon: distances.nan_to_num(posinf=0).mean())
-wrong("5.1", "`epsilon` plays no part")(lambda distances, epsilon: share_of(distances > epsilon / 255))
-wrong("5.1", "not the right ones")(lambda distances, epsilon: share_of(distances > 0.5))
+wrong("5.1", "the values are wrong")(standing(lambda stands, distances: 0.0))
+wrong("5.1", "the values are wrong")(lambda distances, epsilon: distances.nan_to_num(posinf=0).mean())
+wrong("5.1", "does not depend on `epsilon`")(lambda distances, epsilon: share_of(distances > epsilon / 255))
+wrong("5.1", "the values are wrong")(lambda distances, epsilon: share_of(distances > 0.5))
 wrong("5.1", "its argument `distances`")(lambda distances, epsilon: share_of(distances.sub_(epsilon) > 0))
 
 
@@ -1089,10 +1095,10 @@ wrong("5.2", "under the last attack alone")(over_attacks(lambda table: table[-1]
 wrong("5.2", "do *not* stand")(over_attacks(lambda table: 1 - table.amin(0).mean()))
 wrong("5.2", "product of the accuracies")(over_attacks(lambda table: table.mean(1).prod()))
 wrong("5.2", "this is a count")(over_attacks(lambda table: table.amin(0).sum()))
-wrong("5.2", "per cent")(over_attacks(lambda table: 100 * table.amin(0).mean()))
+wrong("5.2", "a percentage")(over_attacks(lambda table: 100 * table.amin(0).mean()))
 wrong("5.2", "for each *image*")(over_attacks(lambda table: table.amin(1).mean()))
 wrong("5.2", "no image stands")(over_attacks(lambda table: table.amin()))
-wrong("5.2", "not the right ones")(over_attacks(lambda table: (table.mean(0) > 0.5).float().mean()))
+wrong("5.2", "the values are wrong")(over_attacks(lambda table: (table.mean(0) > 0.5).float().mean()))
 wrong("5.2", "stops with RuntimeError")(over_attacks(torch.mean, lambda logits, labels: logits.argmax(0) == labels))
 wrong("5.2", "no image stands")(
     over_attacks(lambda table: table.amin(0).mean(), lambda logits, labels: logits.argmin(1) == labels)
@@ -1149,10 +1155,10 @@ wrong("5.3", "intervals of equal width")(
     straight(lambda image, levels: (image * levels).floor().clamp(max=levels - 1) / (levels - 1))
 )
 wrong("5.3", "256 grey levels")(straight(lambda image, levels: fu.round_to_8bit(image)))
-wrong("5.3", "leaves [0, 1]: largest value 7")(straight(lambda image, levels: (image * (levels - 1)).round()))
-wrong("5.3", "with 2 levels, these are not the nearest")(straight(lambda image, levels: nearest(image, 8)))
-wrong("5.3", "not the nearest")(straight(lambda image, levels: image.round()))
-wrong("5.3", "not the nearest")(lambda image, levels: nearest(image, levels + 2))
+wrong("5.3", "leaves [0, 1]: its largest value is 7")(straight(lambda image, levels: (image * (levels - 1)).round()))
+wrong("5.3", "with 2 levels, some values do not go to the nearest")(straight(lambda image, levels: nearest(image, 8)))
+wrong("5.3", "not go to the nearest level")(straight(lambda image, levels: image.round()))
+wrong("5.3", "not go to the nearest level")(lambda image, levels: nearest(image, levels + 2))
 wrong("5.3", "gradient is zero everywhere")(nearest)
 wrong("5.3", "gradient is zero everywhere")(lambda image, levels: image + nearest(image, levels) - image)
 wrong("5.3", "no gradient gets through")(lambda image, levels: nearest(image, levels).detach())
@@ -1161,7 +1167,7 @@ wrong("5.3", "comes out 7 times")(
     lambda image, levels: (image * (levels - 1)) + (nearest(image, levels) - image * (levels - 1)).detach()
 )
 wrong("5.3", "comes out 2 times")(straight(nearest, 2))
-wrong("5.3", "of the values only")(
+wrong("5.3", "for only")(
     lambda image, levels: torch.where(image < 0.5, straight(nearest)(image, levels), nearest(image, levels))
 )
 wrong("5.3", "its argument `image`")(lambda image, levels: straight(nearest)(image, levels).add(image.mul_(0)))
@@ -1225,7 +1231,7 @@ def climbing_views(
 wrong("5.4", "sign is reversed")(climbing_views(finish=torch.neg))
 wrong("5.4", "this is the sum over the draws")(climbing_views(combine=lambda table: table.sum()))
 wrong("5.4", "divided by the number of images: each")(climbing_views(combine=lambda table: table.mean()))
-wrong("5.4", "divided by the number of images, and not by")(climbing_views(combine=lambda table: table.mean(1).sum()))
+wrong("5.4", "divided by the number of images, not by")(climbing_views(combine=lambda table: table.mean(1).sum()))
 wrong("5.4", "divided by the number of draws twice")(
     climbing_views(combine=lambda table: table.mean(0).sum() / len(table))
 )
@@ -1242,16 +1248,16 @@ wrong("5.4", "only its signs")(climbing_views(finish=torch.sign))
 wrong("5.4", "over the classes, not over the images")(
     climbing_views(lambda logits, t: of_targets(logits.log_softmax(0), t))
 )
-wrong("5.4", "not the right ones")(climbing_views(finish=lambda gradient: gradient / 255))
-wrong("5.4", "not the right ones")(climbing_views(finish=torch.zeros_like))
-wrong("5.4", "drawn 1 times for an image, and 6")(climbing_views(extra=-5))
-wrong("5.4", "drawn 7 times for an image, and 6")(climbing_views(extra=1))
-wrong("5.4", "`view` was never asked")(climbing_views(ask=lambda view, leaf, generator: leaf))
-wrong("5.4", "another generator")(climbing_views(ask=lambda view, leaf, generator: view(leaf, None)))
-wrong("5.4", "another generator")(
+wrong("5.4", "the values are wrong")(climbing_views(finish=lambda gradient: gradient / 255))
+wrong("5.4", "the values are wrong")(climbing_views(finish=torch.zeros_like))
+wrong("5.4", "got 1 draws of `view`, but 6")(climbing_views(extra=-5))
+wrong("5.4", "got 7 draws of `view`, but 6")(climbing_views(extra=1))
+wrong("5.4", "`view` was never called")(climbing_views(ask=lambda view, leaf, generator: leaf))
+wrong("5.4", "a different generator")(climbing_views(ask=lambda view, leaf, generator: view(leaf, None)))
+wrong("5.4", "a different generator")(
     climbing_views(ask=lambda view, leaf, generator: view(leaf, torch.Generator().manual_seed(0)))
 )
-wrong("5.4", "all draws are the same one")(
+wrong("5.4", "all draws are the same")(
     climbing_views(ask=lambda view, leaf, generator: view(leaf, generator.manual_seed(0)))
 )
 wrong("5.4", "stops with TypeError")(climbing_views(ask=lambda view, leaf, generator: view(leaf)))
@@ -1354,13 +1360,13 @@ wrong("5.5", "with 0 of 1000 it gives -1")(radii(quantile, lambda radius, p: tor
 wrong("5.5", "with 0 of 1000 it gives nan")(radii(quantile, lambda radius, p: torch.where(p > 0.5, radius, math.nan)))
 wrong("5.5", "with 0 of 1000 it gives inf")(radii(quantile, lambda radius, p: radius.abs()))
 wrong("5.5", "it gives -0.")(radii(quantile, lambda radius, p: torch.where(p > 0, radius, 0.0)))
-wrong("5.5", "a vote that is clear has a radius")(radii(lambda p, *_: torch.zeros_like(p)))
+wrong("5.5", "a clear vote has a radius")(radii(lambda p, *_: torch.zeros_like(p)))
 wrong("5.5", "wrong for sigma")(radii(quantile, lambda radius, p: torch.where(p > 0.9, radius, 0.0)))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: quantile(p, sigma) / 255))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: sigma * (p / (1 - p)).log()))
 wrong("5.5", "an infinite radius")(radii(lambda p, sigma, s, draws: quantile(s / draws, sigma)))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, s, draws: quantile((s / draws).clamp(max=0.9999), sigma)))
-wrong("5.5", "never asked")(radii(quantile, ask=lambda bound, s, draws: s / draws))
+wrong("5.5", "never called")(radii(quantile, ask=lambda bound, s, draws: s / draws))
 wrong("5.5", "as they are")(radii(quantile, ask=lambda bound, s, draws: bound(s / draws, draws)))
 wrong("5.5", "as they are")(radii(quantile, ask=lambda bound, s, draws: bound(s, int(s.sum()))))
 wrong("5.5", "stops with AttributeError")(radii(quantile, ask=lambda bound, s, draws: bound(draws, s)))

@@ -94,7 +94,7 @@ def test_mouse_typing_and_upload_work_as_in_a_notebook(browser, served):
     player.until("s.settings.picture === 'red.png' && s.settings.own === 'red robin'")
     assert player.pixel(0) == [255, 0, 0]
     player.upload("bad.png", b"no picture")
-    assert "no picture that can be read" in player.problem()
+    assert "not a picture that can be read" in player.problem()
     page.get_by_role("button", name="next scene").click()
     page.locator(".fool.plane .marks").click(position={"x": 300, "y": 40})
     Widget(page, ".plane").until("s.points.length === 91")

@@ -177,7 +177,7 @@ def test_a_token_is_made_unless_it_is_given():
 
 @pytest.mark.parametrize("token", ["", " "])
 def test_an_empty_token_is_refused(token):
-    with pytest.raises(ValueError, match="--no-token on purpose"):
+    with pytest.raises(ValueError, match="--no-token for none"):
         lecture.token_for(token, no_token=False)
 
 
@@ -195,7 +195,7 @@ def test_is_loopback(ip, own):
 def test_the_warning_names_who_is_let_in(monkeypatch, capsys, folder):
     monkeypatch.setattr("fooling_utils.lecture.server.serve", lambda *_, **__: None)
     lecture.main(["--folder", str(folder), "--ip", "0.0.0.0", "--no-token", "--no-browser", "--port", "8890"])
-    assert "who reaches 0.0.0.0, and that may be many" in capsys.readouterr().out
+    assert "who can reach 0.0.0.0, and that may be many" in capsys.readouterr().out
     assert "FOOLING_NO_TWINS" not in os.environ  # the settings of its kernels begin with the server
 
 

@@ -101,7 +101,7 @@ def test_a_wrong_fold_is_noticed_and_not_used(monkeypatch):
         setattr(net.get_submodule(parent), name, nn.Identity())
 
     monkeypatch.setattr("fooling_utils.networks.folding._fold", fold_wrongly)
-    assert_used_as_it_is(ConvNorm().eval(), "the prepared network gives other logits, so it is not used")
+    assert_used_as_it_is(ConvNorm().eval(), "the prepared network gives different logits, so it is not used")
 
 
 class OneNorm(nn.Module):

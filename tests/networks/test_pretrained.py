@@ -76,8 +76,8 @@ def test_without_a_network_the_error_names_the_models_that_need_none(monkeypatch
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.download_url_to_file", unreachable)
-    message = r"weights of 'alexnet' must be downloaded from https?://.*no route to host.*" \
-              r"Without a network use 'efficientnet_lite0' or 'efficientnet_lite1'"  # fmt: skip
+    message = r"weights of 'alexnet' could not be downloaded from https?://.*no route to host.*" \
+              r"Without an internet connection, use 'efficientnet_lite0' or 'efficientnet_lite1'"  # fmt: skip
     with pytest.raises(ConnectionError, match=message):
         load_model("alexnet")
 

@@ -82,7 +82,7 @@ def test_the_pointer_shows_the_image_and_its_top_classes(stored):
     assert stored.best() == "dark"
     assert stored.pixel(-1)[0] < bright - 100
     assert "across" in stored.root.locator("figure").last.inner_text()
-    assert [*stored.root.locator(".mark").all_inner_texts()] == ["black", "ramp"]  # white is outside of the map
+    assert [*stored.root.locator(".mark").all_inner_texts()] == ["black", "ramp"]  # white is outside the map
     assert stored.root.locator(".legend .name").all_inner_texts() == ["dark", "bright"]
 
 

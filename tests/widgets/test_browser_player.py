@@ -85,7 +85,7 @@ def test_a_picture_is_uploaded(player):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"no picture", "no picture that can be read"), (b"0" * 8_000_001, "8 MB is the most")]
+    ("content", "message"), [(b"no picture", "not a picture that can be read"), (b"0" * 8_000_001, "the limit is 8 MB")]
 )
 def test_a_bad_upload_is_explained(player, content, message):
     player.upload("bad.png", content)

@@ -284,7 +284,7 @@ def test_where_no_size_is_enough_the_reason_stays_to_be_read(page):
     never.press("2")
     never.problem()
     never.page.wait_for_timeout(500)
-    assert "'red robin' is the top class at no size" in never.says()
+    assert "'red robin' is not the top class at any size" in never.says()
     never.press("Home", "ArrowRight")
     never.until("s.place === 1")
     assert never.says() == ""

@@ -23,7 +23,7 @@ def test_the_answer_comes_after_the_commitment():
     assert SECRET not in state and "answer" not in state
     facts, _ = page.ask("commit", guess=1)
     assert facts == {"guess": 1, "right": True, "answer": {"value": 1, "explanation": SECRET}}
-    assert "cannot be changed" in page.ask("commit", guess=2)[0]["error"]
+    assert "already committed" in page.ask("commit", guess=2)[0]["error"]
     assert widget.guess == 1
     assert page.ask("begin")[0]["answer"]["value"] == 1
 
@@ -74,7 +74,7 @@ def test_a_guess_that_is_no_choice_is_explained(guess):
 @pytest.mark.parametrize("guess", [0.5, 101, float("nan"), "7", None, True])
 def test_a_number_out_of_the_range_is_explained(guess):
     widget = GuessFirst.number("How much?", 1, 100, 10)
-    assert "there must be a number" in Page(widget).ask("commit", guess=guess)[0]["error"].lower()
+    assert "must be a number from" in Page(widget).ask("commit", guess=guess)[0]["error"].lower()
     assert tally() == (0, 0)
 
 

@@ -33,7 +33,7 @@ def several_classes():
 
 
 def a_survey(model):
-    """The plane through three small images; a fourth image with a name is outside of the map."""
+    """The plane through three small images; a fourth image with a name is outside the map."""
     images = dict(zip(("a", "b", "c"), random_images(3).split(1), strict=True))
     plane = regions.plane_through(*images.values())
     images["outside the map"] = plane.images(torch.tensor([[0.0, 5.0]])).clamp(0, 1)
@@ -308,12 +308,12 @@ def test_an_error_of_the_network_is_shown(live, monkeypatch):
     ("options", "words"),
     [
         ({"size": 20}, "size must be one of 17, 33, 49, got 20"),
-        ({"presets": [{"x": 0, "y": 0}]}, "a preset has a title"),
+        ({"presets": [{"x": 0, "y": 0}]}, "a preset needs a title"),
         ({"presets": [{"title": "one", "x": 0}]}, "x and y"),
         ({"presets": [{"title": "one", "x": 0, "y": 2}]}, "must be a number from 0 to 1"),
         ({"presets": [{"title": "one", "corner": 3}]}, "corner 0, 1 or 2"),
         ({"presets": [{"title": "one", "pictures": ["cat", "robin", "dog"]}]}, "pictures must be three of"),
-        ({"presets": [{"title": "one", "picture": "cat"}]}, "a preset has a title"),
+        ({"presets": [{"title": "one", "picture": "cat"}]}, "a preset needs a title"),
     ],
 )
 def test_an_explorer_cannot_be_made_with(options, words):
