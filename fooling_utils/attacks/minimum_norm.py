@@ -274,7 +274,8 @@ class _Search:
 
     def _trim(self) -> None:
         """By bisection along the last directions: grey levels, or size, that are not needed are taken back."""
-        too_small, moves = 0.9 * self.best_size, self.size > 0
+        moves = self.size > 0
+        too_small = torch.where(self.best_size.isfinite(), 0.9 * self.best_size, self.size)
         for _ in range(LAST_FORWARDS):
             fooled = self.best_size.isfinite()
             self._go_to(torch.where(fooled, (too_small + self.best_size) / 2, 1.3 * self.size), moves)

@@ -40,8 +40,8 @@ def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list
 def climb_from_noise(
     first: Classifier, second: Classifier, labels: Sequence[Label], *, size: int = 224, steps: int = 50
 ) -> Iterator[dict]:
-    """Climb to all `labels` from the same noise, 16 at a time. Each label gives a row with the steps, the size of the change,
-    and the probability that two networks give to the class after rounding to 8 bit.
+    """Climb to all `labels` from the same noise, 16 at a time. Each label gives a row with the steps, the size of
+    the change, and the probability that two networks give to the class after rounding to 8 bit.
     """
     noise = uniform_noise(1, size, device=first.device)
     for begin in range(0, len(labels), CHUNK):

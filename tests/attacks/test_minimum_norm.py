@@ -163,6 +163,28 @@ def test_the_size_changes_by_less_than_the_band_which_narrows():
     assert sizes[3] == pytest.approx(2.8 * (1 - 0.1998), rel=4e-3)
 
 
+def test_where_the_trim_fools_at_once_it_goes_back_towards_the_last_size():
+    class Nearer(nn.Module):
+        """Class 1 begins at 1.6, and seen from 0 at 2."""
+
+        def forward(self, points):
+            x = points[:, 0]
+            return torch.stack([0 * x, torch.where(x < 1.6, x - 2, x) + AIM], 1)
+
+    model = Classifier(Nearer().eval(), input_shape=(2,), bounds=None)
+    result = smallest_change(model, torch.zeros(1, 2), 1, steps=1, eight_bit=False)
+    assert result[0].tolist() == pytest.approx([(FIRST * 2 + 1.3 * FIRST * 2) / 2, 0], rel=4e-3)
+
+
+def test_where_every_value_takes_a_level_at_once_the_smaller_change_is_tried():
+    weight = torch.ones(COUNT)
+    image = torch.full((1, *SHAPE), 100 / 255)
+    bias = -(image.flatten() @ weight).item() - 2.5 * COUNT / 255 + AIM  # two and a half levels of each value
+    model = linear(torch.stack([0 * weight, weight]), torch.tensor([0.0, bias]), SHAPE)
+    _, second = (found.tried for found in smallest_change_frames(model, image, 1, steps=2))
+    assert torch.allclose((second - image) * 255, torch.ones_like(image), atol=1e-3)  # 0.7 of it is 1.75, and not 2
+
+
 def test_steps_of_one_length_approach_a_bent_boundary_and_add_up():
     class Corner(nn.Module):
         """Class 1 begins where y is 4, but its gradient shows that only from x = 2 on: before, it shows x."""
