@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .arguments import between
-from .images import per_image
+from .images import norms, per_image
 
 Constraint = Callable[[Tensor], Tensor]
 
@@ -48,10 +48,10 @@ def l2_ball(centre: Tensor, radius: float | Tensor) -> Constraint:
         _same_shape(variable, centre, "the centre of the ball")
         change = variable - centre
         radii = per_image(radius, change) if isinstance(radius, Tensor) else radius
-        norms = per_image(torch.linalg.vector_norm(change.flatten(1), dim=1), change)
+        lengths = per_image(norms(change), change)
         # aim just inside the sphere, so that rounding in float32 cannot put the result outside
-        inside = centre + change * (radii * (1 - 1e-6) / norms.clamp_min(1e-30))
-        return torch.where(norms <= radii, variable, inside)
+        inside = centre + change * (radii * (1 - 1e-6) / lengths.clamp_min(1e-30))
+        return torch.where(lengths <= radii, variable, inside)
 
     return project
 

@@ -2,7 +2,7 @@
 
 import io
 import os
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ def from_pil(picture: Image.Image) -> Tensor:
     return from_uint8(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
 
 
-def save_png(image: Tensor, path: str | os.PathLike) -> None:
+def save_png(image: Tensor, path: str | os.PathLike | BinaryIO) -> None:
     """Write one image (1, 3, H, W) to a PNG file; `load_image(path, size=H)` returns what `round_to_8bit` does."""
     to_pil(image).save(path, format="PNG")
 
@@ -97,6 +97,11 @@ def through_jpeg(images: Tensor, quality: int = 75) -> Tensor:
 def per_image(values: Tensor, like: Tensor) -> Tensor:
     """One value per member of a batch (N,), shaped so that it multiplies `like` (N, ...)."""
     return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def norms(images: Tensor) -> Tensor:
+    """The L2 norm of each member of a batch (N, ...): (N,)."""
+    return torch.linalg.vector_norm(images.flatten(1), dim=1)
 
 
 class Distances(NamedTuple):

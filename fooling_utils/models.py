@@ -127,6 +127,10 @@ class Classifier(nn.Module):
                 "the network is in training mode, where its output changes from call to call: call model.eval() first"
             )
 
+    def clip(self, images: Tensor) -> Tensor:
+        """The images (N, *input_shape) with every value moved into `bounds`, if there are any."""
+        return images.clamp(*self.bounds) if self.bounds else images
+
     def index(self, label: str | int) -> int:
         """The index of a class, given by its exact name, by its name in any case, or by the index itself."""
         if isinstance(label, str):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from .images import norms
+
 if TYPE_CHECKING:
     from .models import Classifier
 
@@ -139,8 +141,8 @@ def distance_to(image: Tensor, *, squared: bool = False) -> Objective:
     """
 
     def score(seen: Seen) -> Tensor:
-        change = (seen.image - _repeated(image, seen.image, "the image of distance_to")).flatten(1)
-        return change.square().sum(1) if squared else torch.linalg.vector_norm(change, dim=1)
+        change = seen.image - _repeated(image, seen.image, "the image of distance_to")
+        return change.flatten(1).square().sum(1) if squared else norms(change)
 
     return Objective(lambda model: score, len(image) if len(image) > 1 else None)
 

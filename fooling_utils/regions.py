@@ -149,13 +149,9 @@ def on_plane(model: Classifier, plane: Plane) -> Callable[[Tensor], Tensor]:
 
     def predict(points: Tensor) -> Tensor:
         chunks = points.split(CHUNK)  # the images of a whole map would take gigabytes
-        return torch.cat([model.probabilities(_legal(model, plane.images(chunk))) for chunk in chunks])
+        return torch.cat([model.probabilities(model.clip(plane.images(chunk))) for chunk in chunks])
 
     return predict
-
-
-def _legal(model: Classifier, images: Tensor) -> Tensor:
-    return images.clamp_(*model.bounds) if model.bounds else images
 
 
 def boundary_distance(
@@ -177,7 +173,7 @@ def boundary_distance(
     own = model.index(target) if target is not None else model.top(image, 1)[0].index
 
     def reached(chosen: Tensor, far: Tensor) -> Tensor:
-        places = _legal(model, image + per_image(far, image) * directions[chosen])
+        places = model.clip(image + per_image(far, image) * directions[chosen])
         return (model.probabilities(places).argmax(1) == own) == (target is not None)
 
     inside, outside = torch.zeros(len(directions)).to(image), torch.full((len(directions),), torch.inf).to(image)

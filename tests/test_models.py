@@ -223,6 +223,13 @@ def test_a_point_of_the_plane_has_no_bounds(plane):
         plane.validate(torch.tensor([-40.0, 7.0]))
 
 
+def test_clipping_keeps_images_within_the_bounds_of_the_network_if_it_has_any(three_classes, plane):
+    images = torch.tensor([-0.5, 0.25, 1.5]).repeat(16).view(1, 3, 4, 4)
+    assert torch.equal(three_classes.clip(images), images.clamp(0, 1))
+    points = torch.tensor([[-9.0, 9.0]])
+    assert torch.equal(plane.clip(points), points)
+
+
 def test_another_image_size_is_accepted_where_the_network_can(model):
     assert model(load_image("coffee", 128)).shape == (1, 1000)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..arguments import whole
-from ..images import per_image, validate_images
+from ..images import norms, per_image, validate_images
 from ..models import CHUNK, Classifier, on_each_chunk
 from ..objectives import Label
 from ..optimize import last
@@ -73,7 +73,7 @@ def smallest_change(
     of squared norm, `round(scale * direction)` with the scale that gives the size: values with a small gradient stay as
     they are. The direction itself is never rounded, so what is too small now may add up.
     """
-    found = [last(search.run(steps)) for search in _searches(model, image, target, steps, eight_bit, CHUNK)]
+    found = [last(search.run(steps)) for search in _searches(model, image, target, steps, eight_bit, at_once=CHUNK)]
     failed = [i for i, size in enumerate(torch.cat([part.size for part in found]).tolist()) if size == math.inf]
     if failed:
         warnings.warn(
@@ -97,7 +97,7 @@ def smallest_change_frames(
 
     Arguments and errors as for `smallest_change`; all images are held in memory at once.
     """
-    (search,) = _searches(model, image, target, steps, eight_bit, len(image))
+    (search,) = _searches(model, image, target, steps, eight_bit)
     return search.run(steps)
 
 
@@ -107,9 +107,9 @@ def _searches(
     target: Label | Sequence[Label] | Tensor | None,
     steps: int,
     eight_bit: bool,
-    at_once: int,
+    at_once: int | None = None,
 ) -> list["_Search"]:
-    """A search for each part of the images, or a clear error."""
+    """A search for all images, or for each part with at most `at_once` of them; or a clear error."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a network (nn.Module), got {type(model).__name__}")
     whole(steps=steps)
@@ -126,13 +126,9 @@ def _searches(
     model.validate(image)
     start = (image * 255).round() / 255 if eight_bit else image.detach()
     classes, sign = model.aim(start, target)
-    parts = zip(start.split(at_once), classes.split(at_once), strict=True)
+    size = at_once or len(start)
+    parts = zip(start.split(size), classes.split(size), strict=True)
     return [_Search(model, part, goals, sign, eight_bit) for part, goals in parts]
-
-
-def norms(images: Tensor) -> Tensor:
-    """The L2 norm (N,) of each member (N, ...)."""
-    return torch.linalg.vector_norm(images.flatten(1), dim=1)
 
 
 def along(direction: Tensor, scale: Tensor, low: Tensor, high: Tensor, *, whole_numbers: bool) -> Tensor:
@@ -141,6 +137,11 @@ def along(direction: Tensor, scale: Tensor, low: Tensor, high: Tensor, *, whole_
     if whole_numbers:
         change.round_()
     return change.clamp_(low, high)
+
+
+def own_and_others(logits: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """The logits (N,) of one class for each image, and all logits (N, classes) with minus infinity in its place."""
+    return logits.gather(1, classes[:, None])[:, 0], logits.scatter(1, classes[:, None], -math.inf)
 
 
 class _Search:
@@ -192,8 +193,8 @@ class _Search:
             with torch.enable_grad():  # also inside a caller's no_grad()
                 leaf = part.clone().requires_grad_()
                 logits = self.model(leaf)
-                others = logits.scatter(1, goals[:, None], -math.inf)
-                soft = logits.gather(1, goals[:, None])[:, 0] - softness * (others / softness).logsumexp(1)
+                own, others = own_and_others(logits, goals)
+                soft = own - softness * (others / softness).logsumexp(1)
                 (gradient,) = torch.autograd.grad(self.sign * soft.sum(), leaf)
             found.append((logits.detach(), gradient))
         logits, gradients = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -201,8 +202,8 @@ class _Search:
 
     def _judge(self, logits: Tensor) -> Tensor:
         """Keep the trials that fool and are the smallest so far; how far each is ahead, in logits (N,)."""
-        own = logits.gather(1, self.classes[:, None])[:, 0]
-        margin = self.sign * (own - logits.scatter(1, self.classes[:, None], -math.inf).amax(1))
+        own, others = own_and_others(logits, self.classes)
+        margin = self.sign * (own - others.amax(1))
         better = (margin > SAFE) & (self.trial_size < self.best_size * (1 - NOISE))
         if self.best_logits is None:
             self.best_logits = logits.clone()

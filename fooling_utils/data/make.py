@@ -224,14 +224,13 @@ def space() -> None:
     from .. import figures
 
     model = load_model(device="cpu")
-    plane, _, images = lesson4.planes(model)["around the bus"]
-    unit = grey_levels(plane.origin)
+    survey = lesson4.planes(model)["around the bus"]
     figure = figures.region_maps(
         {"a cut through 150 528 dimensions": lesson4.stored_maps()["around the bus"]},
         model.labels,
-        marks=dict(zip(images, plane.coordinates(torch.cat(list(images.values()))), strict=True)),
-        images=images,
-        unit=unit,
+        marks=survey.marks,
+        images=survey.images,
+        unit=grey_levels(survey.plane.origin),
         axis_labels=("towards the fooled bus: grey levels (RMS)", "at random: grey levels"),
     )
     figure.savefig(IMAGES / "space.jpg", dpi=100, pil_kwargs={"quality": 88})

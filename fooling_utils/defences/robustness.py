@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..arguments import between
 from ..attacks.minimum_norm import NothingFound, smallest_change
 from ..constraints import l2_ball
-from ..images import per_image
+from ..images import norms, per_image
 from ..models import Classifier
 from ..objectives import toward
 from ..optimize import optimize_pixels
@@ -38,7 +38,7 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
     if epsilon > 0 and stands.any():
         found = attack(model, images[stands], epsilon)
         model.validate(found, "the attack's result")
-        farthest = (found - images[stands]).flatten(1).norm(dim=1).max().item()
+        farthest = norms(found - images[stands]).max().item()
         if farthest > epsilon * 1.0001 + 1e-6:
             raise ValueError(
                 f"the attack moved an image by {farthest:.4g} (L2), but epsilon is {epsilon}: project it onto the ball"
@@ -78,7 +78,7 @@ def nearest_errors(
 
 
 def _nearer(images: Tensor, best: Tensor, size: Tensor, found: Tensor, fools: Tensor) -> tuple[Tensor, Tensor]:
-    distance = (found - images).flatten(1).norm(dim=1)
+    distance = norms(found - images)
     better = fools & (distance < size)
     return torch.where(per_image(better, images), found, best), torch.where(better, distance, size)
 
@@ -97,8 +97,7 @@ def _polished(model: Classifier, images: Tensor, best: Tensor, size: Tensor) -> 
 def random_change(model: Classifier, images: Tensor, epsilon: float, seed: int = 0) -> Tensor:
     """The control for every attack: one random change of size `epsilon` (L2) per image, clipped to the legal range."""
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images)
-    changed = images + epsilon * unit_vectors(noise)
-    return changed.clamp(*model.bounds) if model.bounds else changed
+    return model.clip(images + epsilon * unit_vectors(noise))
 
 
 def warning_signs(

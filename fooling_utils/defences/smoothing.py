@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..arguments import positive, whole
 from ..attacks.minimum_norm import NothingFound, smallest_change
+from ..images import norms
 from ..networks.small import Digits, digit_net, fit, noisy
 from ..optimize import last
 from .robustness import right
@@ -123,7 +124,7 @@ def nearest_overturned(
     for times in torch.linspace(2, 0.7, 27).tolist():
         tried = (some + times * directions).clamp(0, 1)
         overturned = votes(net, tried, sigma, draws, seed=seed + 1).argmax(1) != classes
-        distances = torch.where(overturned, (tried - some).flatten(1).norm(dim=1), distances)
+        distances = torch.where(overturned, norms(tried - some), distances)
     nearest[chosen] = distances
     return nearest
 

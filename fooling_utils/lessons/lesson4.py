@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import data
 from ..arguments import one_of
 from ..images import grey_levels
-from ..models import Classifier
+from ..models import CHUNK, Classifier
 from ..regions import Extent, Plane, RegionMap, plane_through
 from ..starts import PHOTOGRAPHS, load_image, photographs, uniform_noise
 
@@ -23,6 +23,12 @@ class Survey(NamedTuple):
     plane: Plane
     extent: Extent
     images: dict[str, Tensor]
+
+    @property
+    def marks(self) -> dict[str, Tensor]:
+        """The places (2,) of the named images."""
+        places = self.plane.coordinates(torch.cat(list(self.images.values())))
+        return dict(zip(self.images, places, strict=True))
 
 
 def planes(model: Classifier) -> dict[str, Survey]:
@@ -67,7 +73,7 @@ def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str =
 def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -> tuple[Tensor, Tensor]:
     """The top classes and their probabilities, (count,) each, on a straight line between two images (1, ...)."""
     shares = torch.linspace(0, 1, count, device=begin.device)
-    parts = [begin + (end - begin) * share.view(-1, 1, 1, 1) for share in shares.split(16)]
+    parts = [begin + (end - begin) * share.view(-1, 1, 1, 1) for share in shares.split(CHUNK)]
     probabilities = torch.cat([model.probabilities(part.clamp(0, 1)) for part in parts])
     confidence, labels = probabilities.max(1)
     return labels.cpu(), confidence.cpu()
@@ -80,7 +86,7 @@ def save_maps(maps: dict[str, RegionMap]) -> None:
         arrays[f"{name}/labels"] = found.labels.numpy().astype(np.uint16)
         arrays[f"{name}/confidence"] = found.confidence.numpy().astype(np.float16)
         arrays[f"{name}/extent"] = np.array(found.extent)
-    np.savez_compressed(data.path("maps"), **arrays)
+    np.savez_compressed(data.FOLDER / "maps.npz", **arrays)
 
 
 def stored_maps() -> dict[str, RegionMap]:

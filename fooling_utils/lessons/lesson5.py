@@ -9,7 +9,7 @@ from ..attacks.gradient import pgd
 from ..attacks.minimum_norm import smallest_change
 from ..attacks.universal import patched, universally
 from ..defences.transforms import DEFENCES, probabilities_behind
-from ..images import per_image, round_to_8bit
+from ..images import norms, per_image, round_to_8bit
 from ..models import Classifier
 from ..objectives import Label, toward
 from ..optimize import last, optimize_pixels, run_until
@@ -42,7 +42,7 @@ def attack_that_knows(
 def as_large(images: Tensor, changed: Tensor, like: Tensor) -> Tensor:
     """`changed` images (N, 3, H, W) with their changes scaled to the sizes (L2) of those of `like`, in 8 bit."""
     change, goal = changed - images, like - images
-    times = goal.flatten(1).norm(dim=1) / change.flatten(1).norm(dim=1).clamp_min(1e-12)
+    times = norms(goal) / norms(change).clamp_min(1e-12)
     return round_to_8bit((images + per_image(times, change) * change).clamp(0, 1))
 
 
@@ -70,7 +70,7 @@ def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws:
                 "attack": attack,
                 "is the target": round((top == goal).double().mean().item(), 4),
                 "is as before": round((top == before).double().mean().item(), 4),
-                "L2": round((attacked - images).flatten(1).norm(dim=1).median().item(), 3),
+                "L2": round(norms(attacked - images).median().item(), 3),
             }
 
 

@@ -193,10 +193,14 @@ def _in_training_mode(net: nn.Module) -> Iterator[None]:
 
 def frozen(net: nn.Module, kind: Kind = DIGITS) -> Classifier:
     """A copy of a small network as it is now, in evaluation mode, for an attack. kind: `DIGITS` or `POINTS`."""
-    fixed = copy.deepcopy(net).eval()
+    fixed = _fixed(net)
     with torch.no_grad():
         classes = fixed(torch.zeros(1, *kind.input_shape)).shape[1]
-    return Classifier(fixed, kind.labels[:classes], kind.input_shape, kind.bounds, prepare=False)
+    return Classifier(fixed, kind.labels[:classes], kind.input_shape, kind.bounds, prepare=False, share=True)
+
+
+def _fixed(net: nn.Module) -> nn.Module:
+    return copy.deepcopy(net).eval().requires_grad_(False)
 
 
 def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, **kwargs) -> Classifier:
@@ -221,7 +225,7 @@ def attacked(epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | No
     whole(steps=steps)
 
     def shown(net: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        model = Classifier(copy.deepcopy(net).eval(), None, images.shape[1:], bounds, prepare=False)
+        model = Classifier(_fixed(net), None, images.shape[1:], bounds, prepare=False, share=True)
         ball, step = l2_ball(images, epsilon), unit_step(2.5 * epsilon / steps)
         frames = optimize_pixels(model, images, away_from(labels), step=step, constraint=ball, steps=steps)
         return last(frames).image
@@ -246,7 +250,7 @@ def _probe() -> Tensor:
 def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
     """Write the weights of a `digit_net` as plain arrays (.npz), with its logits for four images of noise."""
     with torch.no_grad():
-        answers = copy.deepcopy(net).eval()(_probe()).numpy()
+        answers = _fixed(net)(_probe()).numpy()
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
     with open(path, "wb") as file:  # numpy would add .npz to a plain name
         np.savez_compressed(file, answers=answers, **weights)

@@ -17,8 +17,7 @@ const STEPS = 24; // of the slider of rates
 
 function blink(context) {
   const { model } = context;
-  const ui = begin(context, "blink", "Blink comparator");
-  make("style", ui.root).textContent = BLINK;
+  const ui = begin(context, "blink", "Blink comparator", BLINK);
   const [slowest, fastest] = model.get("rates");
   let images = null;
   let facts = null;

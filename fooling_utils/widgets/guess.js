@@ -34,8 +34,7 @@ const STOPS = 100; // of the slider
 
 function guess(context) {
   const { model } = context;
-  const ui = begin(context, "guess", "Guess first");
-  make("style", ui.root).textContent = GUESS;
+  const ui = begin(context, "guess", "Guess first", GUESS);
   const choices = model.get("choices");
   const range = model.get("range");
   const isNumber = !choices.length;

@@ -74,11 +74,11 @@ const percent = (share) => (share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(
 const reducedMotion = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 // The root of a widget, and the ways in which it talks: to Python, to the keyboard and to a screen reader.
-function begin({ model, el }, name, label) {
+function begin({ model, el }, name, label, style) {
   const root = make("div", el, {
     class: `fool ${name}`, tabindex: "0", role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true",
   });
-  make("style", root).textContent = STYLE;
+  make("style", root).textContent = STYLE + style;
   const body = make("div", root, { style: "display: contents" });
   const problem = make("div", root, { class: "problem", role: "alert" });
   const heard = make("div", root, { class: "heard", "aria-live": "polite" });

@@ -17,7 +17,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..images import to_pil, to_uint8, validate_images
+from ..images import save_png, to_uint8, validate_images
 from ..models import Classifier
 from ..starts import PICTURES, load_image
 
@@ -78,7 +78,7 @@ def script(name: str) -> str:
 def png(image: Tensor) -> bytes:
     """One image (1, 3, H, W) as the bytes of a PNG file."""
     file = io.BytesIO()
-    to_pil(image).save(file, format="PNG")
+    save_png(image, file)
     return file.getvalue()
 
 

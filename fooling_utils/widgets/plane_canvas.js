@@ -51,8 +51,7 @@ const closest = (values, value) => (values.includes(value) ? values.indexOf(valu
 
 function plane(context) {
   const { model } = context;
-  const ui = begin(context, "plane", "Points in the plane, and the regions of a network that learns them");
-  make("style", ui.root).textContent = PLANE;
+  const ui = begin(context, "plane", "Points in the plane, and the regions of a network that learns them", PLANE);
   const names = model.get("names");
   const colours = model.get("colours");
   const shades = colours.map((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));

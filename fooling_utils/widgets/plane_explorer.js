@@ -44,8 +44,7 @@ const OTHERS = "#adadad"; // the grey of classes without a colour, where the net
 
 function explorer(context) {
   const { model } = context;
-  const ui = begin(context, "plane-explorer", "Plane explorer: a map of classes, and the image of each place");
-  make("style", ui.root).textContent = EXPLORER;
+  const ui = begin(context, "plane-explorer", "Plane explorer: a map of classes, and the image of each place", EXPLORER);
   let state = null;
   let here = null;
   let seen = null;

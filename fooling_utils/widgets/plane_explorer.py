@@ -254,21 +254,17 @@ class PlaneExplorer(AskedWidget):
 
     def image_at(self, x: float, y: float) -> Tensor:
         """The image (1, 3, H, W) at a place, given in shares of the map, from 0 at the left and bottom to 1."""
-        return self._legal(self.survey.plane.images(self._point(x, y)))
-
-    def _legal(self, images: Tensor) -> Tensor:
-        return images.clamp(*self.model.bounds) if self.model.bounds else images
+        return self.model.clip(self.survey.plane.images(self._point(x, y)))
 
     @property
     def marks(self) -> list[dict]:
         """The named images of the plane: name, and x and y in shares of the map. Some may lie outside, below 0 or
         above 1."""
-        survey = self.survey
-        left, right, bottom, top = survey.extent
-        places = survey.plane.coordinates(torch.cat(list(survey.images.values()))).tolist()
+        left, right, bottom, top = self.survey.extent
+        places = {name: place.tolist() for name, place in self.survey.marks.items()}
         return [
             {"name": name, "x": (x - left) / (right - left), "y": (y - bottom) / (top - bottom)}
-            for name, (x, y) in zip(survey.images, places, strict=True)
+            for name, (x, y) in places.items()
         ]
 
     # ------------------------------------------------------------------------------------------ what the page asks
@@ -299,7 +295,7 @@ class PlaneExplorer(AskedWidget):
 
     def answer_map(self) -> Reply:
         """The map, three bytes per place from the top left, and what is on it."""
-        filling, survey, found = self._filling, self.survey, self.map
+        filling, survey, found, marks = self._filling, self.survey, self.map, self.marks
         colours = self._colours(found)
         pixels = np.round(255 * paint_regions(found, colours)[::-1]).astype(np.uint8)
         unit = grey_levels(survey.plane.origin)
@@ -310,8 +306,8 @@ class PlaneExplorer(AskedWidget):
             "computed": filling.computed,
             "done": filling.done,
             "extent": [unit * edge for edge in survey.extent],
-            "marks": self.marks,
-            "regions": _regions(found, colours, self.model.labels, self.marks),
+            "marks": marks,
+            "regions": _regions(found, colours, self.model.labels, marks),
         }
         return facts, [pixels.tobytes()]
 
@@ -322,7 +318,7 @@ class PlaneExplorer(AskedWidget):
             return wanted
         if not before:
             three = [image for _, image in zip(range(3), self.survey.images.values(), strict=False)]
-            own = self.model.probabilities(self._legal(torch.cat(three))).argmax(1).tolist()
+            own = self.model.probabilities(self.model.clip(torch.cat(three))).argmax(1).tolist()
             before = dict(zip(dict.fromkeys(own), REGIONS, strict=False))
             wanted = dict.fromkeys([*before, *wanted])
         same = {index: colour for index, colour in before.items() if index in wanted}
@@ -347,11 +343,10 @@ class PlaneExplorer(AskedWidget):
         """The map as it is, coarse at first, with the three pictures beside it."""
         survey = self.survey
         left, right, bottom, top = survey.extent
-        places = survey.plane.coordinates(torch.cat(list(survey.images.values())))
         return region_maps(
             {"": self.map},
             self.model.labels,
-            marks=dict(zip(survey.images, places, strict=True)),
+            marks=survey.marks,
             images={name: image.clamp(0, 1) for name, image in survey.images.items()},
             unit=grey_levels(survey.plane.origin),
             axis_labels=("grey levels (RMS)", "grey levels (RMS)"),

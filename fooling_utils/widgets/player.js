@@ -14,8 +14,7 @@ const SAVED_EVERY = 10; // frames, while it plays: the check costs a forward pas
 
 function player(context) {
   const { model } = context;
-  const ui = begin(context, "player", "Fooling player");
-  make("style", ui.root).textContent = PLAYER;
+  const ui = begin(context, "player", "Fooling player", PLAYER);
   const methods = model.get("methods");
   let playing = false;
   let runs = 0;

@@ -96,8 +96,7 @@ function ticks(largest) {
 
 function sizes(context) {
   const { model } = context;
-  const ui = begin(context, "stops sizes", "Size of a change");
-  make("style", ui.root).textContent = STOPS;
+  const ui = begin(context, "stops sizes", "Size of a change", STOPS);
   const titles = model.get("titles");
   const rows = new Map();
   let facts = null;
@@ -232,8 +231,7 @@ function sizes(context) {
 
 function priors(context) {
   const { model } = context;
-  const ui = begin(context, "stops priors", model.get("description"));
-  make("style", ui.root).textContent = STOPS;
+  const ui = begin(context, "stops priors", model.get("description"), STOPS);
   const titles = model.get("titles");
   let now = null;
 

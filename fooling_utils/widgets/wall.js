@@ -28,8 +28,7 @@ const SURE = 0.99; // a white frame, so that brightness is not the only sign
 
 function wall(context) {
   const { model } = context;
-  const ui = begin(context, "wall", "Wall of champions");
-  make("style", ui.root).textContent = WALL;
+  const ui = begin(context, "wall", "Wall of champions", WALL);
   const names = model.get("names");
   const columns = model.get("columns");
   const rows = Math.ceil(names.length / columns);

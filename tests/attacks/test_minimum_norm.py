@@ -474,6 +474,8 @@ def test_it_works_without_bounds_and_without_gradients_and_modifies_nothing(plan
         (lambda m, x: smallest_change(m.net.weight, x, 1), TypeError, "must be a network .* got Parameter"),
         (lambda m, x: smallest_change(nn.Flatten(0).eval(), x, 1), ValueError, r"must return \(1, 48\)"),
         (lambda m, x: smallest_change_frames(m, x, [1, 0]), ValueError, "image 1 is already 'class 0'"),
+        (lambda m, x: smallest_change_frames(m, None, 1), TypeError, "image must be a tensor, got NoneType"),
+        (lambda m, x: smallest_change_frames(m.net, None, 1), TypeError, "image must be a tensor, got NoneType"),
     ],
 )
 def test_what_cannot_work_raises_at_the_call_with_the_value_and_the_way_out(attack, error, message):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fooling_utils import regions
+from fooling_utils import data, regions
 from fooling_utils.images import grey_levels
 from fooling_utils.lessons import lesson4
 from nets import linear
@@ -12,8 +12,10 @@ from nets import linear
 def test_the_planes_go_through_the_images_that_they_name(model):
     planes = lesson4.planes(model)
     assert list(planes) == list(lesson4.stored_maps())
-    for plane, (left, right, bottom, top), images in planes.values():
-        places = plane.coordinates(torch.cat(list(images.values())))
+    for survey in planes.values():
+        plane, (left, right, bottom, top), images = survey
+        assert list(survey.marks) == list(images)
+        places = torch.stack(list(survey.marks.values()))
         assert places[0].abs().max() < 1e-4
         assert ((places > torch.tensor([left, bottom])) & (places < torch.tensor([right, top]))).all()
         # one of the images was clipped to what can be shown, by less than half a grey level (RMS)
@@ -47,6 +49,16 @@ def test_stored_maps_are_those_of_the_stored_fooled_bus(model, name):
     confidence, labels = regions.on_plane(model, plane)(grid[rows, columns]).max(1)
     assert (labels == stored.labels[rows, columns]).float().mean() > 0.9
     assert torch.allclose(confidence, stored.confidence[rows, columns], atol=0.01)
+
+
+def test_maps_can_be_stored_where_none_were_stored_before(monkeypatch, tmp_path):
+    before = lesson4.stored_maps()
+    monkeypatch.setattr(data, "FOLDER", tmp_path)
+    lesson4.save_maps(before)
+    for name, found in lesson4.stored_maps().items():
+        assert torch.equal(found.labels, before[name].labels)
+        assert torch.equal(found.confidence, before[name].confidence)
+        assert found.extent == before[name].extent
 
 
 def test_stored_lines_begin_where_the_command_begins(model):

@@ -69,22 +69,23 @@ def blink(page):
     return one
 
 
+def at_first_stop(page, name, condition):
+    one = widget(page, name)
+    one.press("Home")
+    one.until(condition)
+    return one
+
+
 @pytest.fixture
 def sizes(page):
     """The epsilon explorer at its first stop, with all measured."""
-    one = widget(page, "sizes")
-    one.press("Home")
-    one.until("s.place === 0 && s.rows.length === 25")
-    return one
+    return at_first_stop(page, "sizes", "s.place === 0 && s.rows.length === 25")
 
 
 @pytest.fixture
 def priors(page):
     """The prior explorer at its first stop."""
-    one = widget(page, "priors")
-    one.press("Home")
-    one.until("s.place === 0")
-    return one
+    return at_first_stop(page, "priors", "s.place === 0")
 
 
 # ----------------------------------------------------------------------------------------------------- two in turns
