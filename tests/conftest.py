@@ -9,12 +9,25 @@ import pytest
 import torch
 from hypothesis import settings
 
+from browsing import NO_BROWSER
 from fooling_utils import Classifier, load_image, load_model
 from nets import ConvNorm, linear, random_linear
 
 # the same examples in every run, and no limit on the time of one, which depends on what else the machine does
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("course")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say in one line which tests had no browser, and how to get them."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_BROWSER in str(report.longrepr)]
+    if skipped:
+        files = sorted({report.nodeid.partition("::")[0] for report in skipped})
+        terminalreporter.write_line(
+            f"{len(skipped)} tests were skipped for want of a browser ({', '.join(files)}): "
+            'python -m pip install -e ".[dev]" && python -m playwright install --with-deps chromium',
+            yellow=True,
+        )
 
 
 @pytest.fixture(scope="session")

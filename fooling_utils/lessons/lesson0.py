@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import shutil
 import sys
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Finding(NamedTuple):
 def examine_machine() -> list[Finding]:
     """Examine everything that a lesson needs, without changing or downloading anything."""
     return [_python(), *map(_package, ("torch", "torchvision", "timm", "matplotlib", "ipywidgets")),
-            _device(), _threads(), _memory(), *map(_weights, BUNDLED)]  # fmt: skip
+            _build(), _device(), _threads(), _memory(), *map(_weights, BUNDLED)]  # fmt: skip
 
 
 def report(findings: list[Finding]) -> str:
@@ -53,8 +54,18 @@ def _package(name: str) -> Finding:
 
 def _device() -> Finding:
     device = default_device()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU is needed"
-    return Finding("computes on", True, f"{device.type.upper()} ({name})")
+    if device.type == "cuda":
+        return Finding("computes on", True, f"GPU ({torch.cuda.get_device_name(device)})")
+    return Finding("computes on", True, "CPU (no GPU is needed)")
+
+
+def _build() -> Finding:
+    if torch.version.cuda:
+        return Finding("build of torch", True, f"for CUDA {torch.version.cuda} (the large one)")
+    if torch.version.hip:
+        return Finding("build of torch", True, f"for ROCm {torch.version.hip} (the large one)")
+    unused = ", though there is an NVIDIA GPU: see the README" if shutil.which("nvidia-smi") else ""
+    return Finding("build of torch", True, f"for the CPU (the small one){unused}")
 
 
 def _threads() -> Finding:

@@ -19,6 +19,7 @@ import fooling_utils
 
 APPS = ("jupyterlab", "notebook")  # Voila is tested as the lecture pages
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+NO_BROWSER = "no browser to test in"  # begins the reason of each test that is skipped for it
 TOKEN = "for-this-test-only"
 SECONDS = 1000  # playwright counts in milliseconds
 HELPERS = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
@@ -95,15 +96,13 @@ def wait_for_server(address, server, log, seconds=60):
 @contextmanager
 def chromium():
     """A headless Chromium: one that is installed, or playwright's own. Skips the test where there is none."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'"
-    )
+    playwright = pytest.importorskip("playwright.sync_api", reason=f"{NO_BROWSER}: playwright is not installed")
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     with playwright.sync_playwright() as driver:
         try:
             browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         except playwright.Error as error:
-            pytest.skip(f"no Chromium that starts, on the PATH or by `playwright install chromium`: {error}"[:300])
+            pytest.skip(f"{NO_BROWSER}: no Chromium that starts: {error}"[:300])
         yield browser
         browser.close()
 

@@ -2,6 +2,9 @@
 
 import importlib.metadata
 
+import pytest
+import torch
+
 from fooling_utils.lessons import lesson0
 
 
@@ -9,6 +12,22 @@ def test_this_machine_is_ready():
     checks = lesson0.examine_machine()
     assert all(check.ok for check in checks if check.what not in ("threads", "free memory"))
     assert lesson0.report(checks).count("\n") + 1 >= len(checks)
+
+
+@pytest.mark.parametrize(
+    "cuda, hip, smi, said",
+    [
+        ("13.0", None, None, "for CUDA 13.0 (the large one)"),
+        (None, "6.4", None, "for ROCm 6.4 (the large one)"),
+        (None, None, None, "for the CPU (the small one)"),
+        (None, None, "nvidia-smi", "for the CPU (the small one), though there is an NVIDIA GPU: see the README"),
+    ],
+)
+def test_which_build_of_torch_is_installed(monkeypatch, cuda, hip, smi, said):
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(lesson0.shutil, "which", lambda name: smi)
+    assert [check.found for check in lesson0.examine_machine() if check.what == "build of torch"] == [said]
 
 
 def test_what_is_missing_is_said_with_the_way_to_get_it(monkeypatch):

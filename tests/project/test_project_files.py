@@ -37,7 +37,8 @@ FLOORS = [
     ["lecture", "data.make", "data.drawings"],
 ]
 ROOT_FILES = 14
-COMMANDS = ["python -m pip install -r requirements.txt -e .", "python -m pytest"]
+INSTALL = 'python -m pip install -r requirements.txt -e ".[dev]"'
+COMMANDS = [INSTALL, "python -m pytest"]
 REGISTRY = re.compile(r"pypi\.org|files\.pythonhosted\.org|deb\.debian\.org|registry\.npmjs\.org")
 
 
