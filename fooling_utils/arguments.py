@@ -1,37 +1,157 @@
-"""Checks of arguments that many functions share, so that one mistake has one message."""
+"""Checks of arguments that many functions share, so that one mistake has one message.
 
+Every error names the argument, the value and what it should be. A check costs microseconds: it belongs at a call, not
+into a loop.
+"""
+
+import math
 import operator
+import os
+from collections.abc import Sized
+
+import torch
+from torch import Tensor
+
+MOST = 1_000_000_000  # of anything that is counted: what is larger is a mistake, and would fill the memory
 
 
-def whole(least: int = 1, most: float = float("inf"), /, **values: object) -> None:
+def shown(value: object) -> str:
+    """A value as a message shows it: short, on one line, and a tensor or an array by its shape."""
+    if type(shape := getattr(value, "shape", None)) in (tuple, torch.Size) and len(shape):
+        return f"{'a tensor' if isinstance(value, Tensor) else 'an array'} of shape {tuple(shape)} ({value.dtype})"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:60]} ... ({type(value).__name__})"
+
+
+def whole(least: int = 1, most: float = math.inf, /, **values: object) -> None:
     """Raise ValueError unless every named value is a whole number from `least` to `most`."""
     for name, value in values.items():
         try:
             fits = not isinstance(value, bool) and least <= operator.index(value) <= most
-        except TypeError:
+        except (TypeError, RuntimeError):
             fits = False
         if not fits:
-            limits = f"and at least {least}" if most == float("inf") else f"from {least} to {most}"
-            raise ValueError(f"{name} must be a whole number {limits}, got {value!r}")
+            limits = f"and at least {least}" if most == math.inf else f"from {least} to {most}"
+            raise ValueError(f"{name} must be a whole number {limits}, got {shown(value)}")
+        if most == math.inf and value > MOST:
+            raise ValueError(f"{name} must be at most {MOST}, got {shown(value)}")
+
+
+def _number(value: object) -> float:
+    """A value as a float; NaN, which lies in no range, for anything that is not a single number."""
+    if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", 0):
+        return math.nan
+    try:
+        return value.item() if isinstance(value, Tensor) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return math.nan
 
 
 def between(low: float, high: float, /, **values: object) -> None:
     """Raise ValueError unless every named value is a number from `low` to `high`."""
     for name, value in values.items():
-        if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not low <= value <= high:
-            limits = f"and at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-            raise ValueError(f"{name} must be a number {limits}, got {value!r}")
+        if not low <= _number(value) <= high:
+            limits = f"and at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+            raise ValueError(f"{name} must be a number {limits}, got {shown(value)}")
 
 
-def positive(**values: float) -> None:
-    """Raise ValueError unless every named value is greater than 0."""
+def positive(**values: object) -> None:
+    """Raise ValueError unless every named value is a number greater than 0, and finite."""
     for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be greater than 0, got {value}")
+        if not 0 < _number(value) < math.inf:
+            raise ValueError(f"{name} must be greater than 0, got {shown(value)}")
+
+
+def finite(**values: object) -> None:
+    """Raise ValueError unless every named value is a number, and neither NaN nor infinite."""
+    for name, value in values.items():
+        if not math.isfinite(_number(value)):
+            raise ValueError(f"{name} must be a finite number, got {shown(value)}")
 
 
 def one_of(choices: object, /, **values: object) -> None:
     """Raise ValueError unless every named value is one of `choices`."""
     for name, value in values.items():
-        if value not in list(choices):
-            raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+        if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
+            raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {shown(value)}")
+
+
+def instance(kind: type | tuple[type, ...], way: str = "", /, **values: object) -> None:
+    """Raise TypeError, with the way out, unless every named value is of this kind, or of one of these kinds."""
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            wanted = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+            raise TypeError(f"{name} must be of type {wanted}, got {shown(value)}" + (f": {way}" if way else ""))
+
+
+def function(*, optional: bool = False, **values: object) -> None:
+    """Raise TypeError unless every named value is a function; `None` passes where it is `optional`."""
+    for name, value in values.items():
+        if not (callable(value) or (optional and value is None)):
+            raise TypeError(f"{name} must be a function{' or None' if optional else ''}, got {shown(value)}")
+
+
+def several(**values: object) -> None:
+    """Raise TypeError unless every named value is a list, a tuple or the like, with at least one member."""
+    for name, value in values.items():
+        listed = isinstance(value, Sized) and hasattr(value, "__getitem__") and getattr(value, "ndim", 1)
+        if not listed or isinstance(value, (str, bytes, dict)):
+            raise TypeError(f"{name} must be a list, got {shown(value)}: write [...] around a single one")
+        if not len(value):
+            raise ValueError(f"{name} is empty: give at least one")
+
+
+def tensors(**values: object) -> None:
+    """Raise TypeError unless every named value is a tensor of floats; ValueError if it is empty, NaN or infinite."""
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            raise TypeError(f"{name} must be a tensor of floats, got {shown(value)}: use torch.tensor(...).float()")
+        if value.device.type == "meta":
+            raise ValueError(f"{name} is on the device 'meta', which holds no numbers: use the CPU or a GPU")
+        if not value.numel():
+            raise ValueError(f"{name} is empty: its shape is {tuple(value.shape)}")
+        if not value.isfinite().all():
+            raise ValueError(f"{name} has values that are NaN or infinite")
+
+
+def affordable(numbers: int, what: str) -> None:
+    """Raise ValueError if so many numbers (float32) would fill the memory of a computer with 8 GB."""
+    if numbers > 2**31:
+        raise ValueError(f"{what} would take {4 * numbers / 1e9:.3g} GB of memory: choose less or smaller ones")
+
+
+def file_path(**values: object) -> None:
+    """Raise TypeError unless every named value can be the path of a file, and ValueError if it cannot be written."""
+    for name, value in values.items():
+        if not isinstance(value, (str, os.PathLike)):
+            raise TypeError(f"{name} must be the path of a file, got {shown(value)}")
+        try:
+            fits = bool(os.fspath(value)) and b"\0" not in os.fsencode(value)
+        except (UnicodeEncodeError, TypeError):
+            fits = False
+        if not fits:
+            raise ValueError(f"{name} must be the path of a file, got {shown(value)}")
+
+
+def seeded(seed: object, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator with this seed, on a device; ValueError for anything but a whole number of at most 64 bits."""
+    try:
+        fits = not isinstance(seed, bool) and -(2**63) <= operator.index(seed) < 2**64
+    except (TypeError, RuntimeError):
+        fits = False
+    if not fits:
+        raise ValueError(f"seed must be a whole number, such as 0, of at most 64 bits, got {shown(seed)}")
+    return torch.Generator(device).manual_seed(operator.index(seed))
+
+
+def usable_device(device: object = None) -> torch.device:
+    """This device, if tensors can be put on it; by default a CUDA GPU if there is one, else the CPU."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.empty(0, device=device if isinstance(device, (str, torch.device)) else "unknown").device
+    except (RuntimeError, AssertionError, ImportError, ValueError, TypeError):  # torch raises many kinds
+        found = torch.device("meta")
+    if found.type == "meta":  # its tensors hold no numbers
+        raise ValueError(f"device must be one that this computer has, got {shown(device)}: use 'cpu', or leave it out")
+    return found
