@@ -9,10 +9,12 @@ import operator
 import os
 from collections.abc import Sized
 
+import numpy as np
 import torch
 from torch import Tensor
 
-MOST = 1_000_000_000  # of anything that is counted: what is larger is a mistake, and would fill the memory
+MOST = 1_000_000_000  # of anything that is counted: what is larger is a mistake
+LARGEST = 1e15  # of a size or a factor: its square still is a number in float32
 
 
 def shown(value: object) -> str:
@@ -56,17 +58,25 @@ def between(low: float, high: float, /, **values: object) -> None:
 
 
 def positive(**values: object) -> None:
-    """Raise ValueError unless every named value is a number greater than 0, and finite."""
+    """Raise ValueError unless every named value is a number greater than 0 that a calculation can take."""
     for name, value in values.items():
-        if not 0 < _number(value) < math.inf:
+        if not _number(value) > 0:
             raise ValueError(f"{name} must be greater than 0, got {shown(value)}")
+        finite(**{name: value})
 
 
 def finite(**values: object) -> None:
-    """Raise ValueError unless every named value is a number, and neither NaN nor infinite."""
+    """Raise ValueError unless every named value is a number that a calculation can take: finite, and not huge."""
     for name, value in values.items():
-        if not math.isfinite(_number(value)):
+        if not abs(_number(value)) <= LARGEST:
             raise ValueError(f"{name} must be a finite number, got {shown(value)}")
+
+
+def flag(**values: object) -> None:
+    """Raise ValueError unless every named value is true or false; 1 and 0 will do."""
+    for name, value in values.items():
+        if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, int) and value in (0, 1))):
+            raise ValueError(f"{name} must be True or False, got {shown(value)}")
 
 
 def one_of(choices: object, /, **values: object) -> None:
@@ -81,7 +91,8 @@ def instance(kind: type | tuple[type, ...], way: str = "", /, **values: object) 
     for name, value in values.items():
         if not isinstance(value, kind):
             wanted = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
-            raise TypeError(f"{name} must be of type {wanted}, got {shown(value)}" + (f": {way}" if way else ""))
+            article = "an" if wanted[0] in "AEIOaeio" else "a"
+            raise TypeError(f"{name} must be {article} {wanted}, got {shown(value)}" + (f": {way}" if way else ""))
 
 
 def function(*, optional: bool = False, **values: object) -> None:
@@ -106,6 +117,8 @@ def tensors(**values: object) -> None:
     for name, value in values.items():
         if not isinstance(value, Tensor) or not value.is_floating_point():
             raise TypeError(f"{name} must be a tensor of floats, got {shown(value)}: use torch.tensor(...).float()")
+        if value.layout != torch.strided:
+            raise TypeError(f"{name} is a sparse tensor: use {name}.to_dense()")
         if value.device.type == "meta":
             raise ValueError(f"{name} is on the device 'meta', which holds no numbers: use the CPU or a GPU")
         if not value.numel():

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .arguments import whole
-from .images import default_device, validate_images
+from .arguments import affordable, between, finite, seeded, shown, usable_device, whole
+from .images import validate_images
 
 # How red, green and blue vary together in the course's photographs: the rows are the colours; the columns are
 # brightness, blue against red, and green against both, scaled by their strength. `data.make colours` measures them.
@@ -21,8 +21,12 @@ COLOURS = ((0.61, -0.31, 0.03), (0.58, 0.07, -0.09), (0.54, 0.28, 0.06))
 
 
 def _size(size: int | Sequence[int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    whole(2, height=height, width=width)
+    sides = (size, size) if hasattr(size, "__index__") else size
+    if not isinstance(sides, (tuple, list)) or len(sides) != 2:
+        raise ValueError(f"size must be a whole number of pixels, or a height and a width, got {shown(size)}")
+    whole(2, height=sides[0], width=sides[1])
+    height, width = map(int, sides)
+    affordable(3 * height * width, f"an image of size {height} x {width}")
     return height, width
 
 
@@ -47,9 +51,11 @@ def fourier_start(
     size: H and W in pixels, or one number for a square. std: the contrast, from 0 for grey to 1 for strong.
     """
     height, width = _size(size)
-    generator = torch.Generator().manual_seed(seed)
-    coordinates = torch.randn(count, 3, height, width // 2 + 1, 2, generator=generator)
-    return (std / 2**0.5 * coordinates).to(device or default_device())
+    whole(count=count)
+    affordable(3 * count * height * width, f"count = {count} images of {height} x {width}")
+    finite(std=std)
+    coordinates = torch.randn(count, 3, height, width // 2 + 1, 2, generator=seeded(seed))
+    return (float(std) / 2**0.5 * coordinates).to(usable_device(device))
 
 
 def fourier_decode(size: int | Sequence[int] = 224, *, decay: float = 1.3) -> Callable[[Tensor], Tensor]:
@@ -58,14 +64,15 @@ def fourier_decode(size: int | Sequence[int] = 224, *, decay: float = 1.3) -> Ca
     decay: a wave's amplitude falls with its frequency to this power, which is about 1 in photographs.
     """
     height, width = _size(size)
+    between(-10, 10, decay=decay)
     share, colours = _share(height, width, decay), torch.tensor(COLOURS)
 
     def decode(variable: Tensor) -> Tensor:
         expected = (3, height, width // 2 + 1, 2)
-        if tuple(variable.shape[1:]) != expected:
+        if tuple(getattr(variable, "shape", ())[1:]) != expected or variable.dtype != torch.float32:
             raise ValueError(
-                f"the decoder expects coordinates (N, {', '.join(map(str, expected))}), got "
-                f"{tuple(variable.shape)}: give fourier_start and fourier_decode the same size"
+                f"the decoder expects coordinates (N, {', '.join(map(str, expected))}) in float32, got "
+                f"{shown(variable)}: give fourier_start and fourier_decode the same size"
             )
         waves = torch.view_as_complex(variable) * share.to(variable.device)
         mixtures = torch.fft.irfft2(waves, s=(height, width), norm="ortho")
@@ -79,7 +86,10 @@ def fourier_encode(images: Tensor, *, decay: float = 1.3) -> Tensor:
 
     `fourier_decode` with the same size and decay returns the images, with black and white half a grey level off.
     """
-    validate_images(images)
+    validate_images(images, name="images")
+    if images.shape[1] != 3:
+        raise ValueError(f"images must have three colours (N, 3, H, W), got {tuple(images.shape)}")
+    between(-10, 10, decay=decay)
     share = _share(*_size(images.shape[2:]), decay).to(images.device)
     colours = torch.tensor(COLOURS, device=images.device)
     mixtures = torch.einsum("cr,nrhw->nchw", torch.linalg.inv(colours), images.logit(eps=0.5 / 255))

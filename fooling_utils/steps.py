@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .arguments import positive
+from .arguments import between, positive
 from .images import per_image
 
 
@@ -39,6 +39,7 @@ def unit_vectors(gradient: Tensor) -> Tensor:
 def unit_step(length: float = 0.3) -> Step:
     """Move by `length` (L2, pixel units) along the gradient, whatever the size of the gradient."""
     positive(length=length)
+    length = float(length)
     return Step(lambda variable: None, lambda gradient, state: (length * unit_vectors(gradient), state))
 
 
@@ -48,6 +49,7 @@ def sign_step(size: float = 1 / 255) -> Step:
     Source: Goodfellow, Shlens, Szegedy 2014, arXiv 1412.6572, section 4.
     """
     positive(size=size)
+    size = float(size)
     return Step(lambda variable: None, lambda gradient, state: (size * gradient.sign(), state))
 
 
@@ -57,9 +59,11 @@ def adam_step(rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999) -> S
     Source: Kingma and Ba 2014, arXiv 1412.6980, algorithm 1.
     """
     positive(rate=rate)
+    between(0, 1, beta1=beta1, beta2=beta2)
     for name, beta in {"beta1": beta1, "beta2": beta2}.items():
-        if not 0 <= beta < 1:
-            raise ValueError(f"{name} must be in [0, 1), got {beta}")
+        if not beta < 1:
+            raise ValueError(f"{name} must be less than 1, got {beta}")
+    rate, beta1, beta2 = float(rate), float(beta1), float(beta2)
 
     def init(variable: Tensor) -> tuple[int, Tensor, Tensor]:
         return 0, torch.zeros_like(variable), torch.zeros_like(variable)

@@ -4,7 +4,6 @@ There are random views, for images that must survive being moved and turned, and
 a network. An attacker who knows the filter climbs through it, with `straight_through` if it has no useful gradient.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
-from .arguments import between, positive, whole
+from .arguments import between, finite, function, positive, shown, whole
 from .images import through_jpeg
 
 View = Callable[[Tensor, torch.Generator], Tensor]
@@ -27,8 +26,11 @@ def random_views(
         by 1 / 1.2 to 1.2. fill: the shade that comes in at the edges.
     Source: Athalye and others 2017, arXiv 1707.07397 (expectation over transformation); computed by torchvision.
     """
-    whole(count=count)
-    between(0, math.inf, shift=shift, degrees=degrees, zoom=zoom)
+    whole(1, 10_000, count=count)
+    between(0, 100, shift=shift, zoom=zoom)
+    between(0, 36_000, degrees=degrees)
+    finite(fill=fill)
+    shift, degrees, zoom, fill = float(shift), float(degrees), float(zoom), float(fill)
 
     def one(images: Tensor, turn: float, right: float, down: float, larger: float) -> Tensor:
         height, width = images.shape[-2:]
@@ -54,15 +56,23 @@ def quantised(levels: int = 8) -> View:
 
     Source: Xu, Evans, Qi 2017, arXiv 1704.01155 (feature squeezing).
     """
-    whole(2, levels=levels)
+    whole(2, 2**16, levels=levels)
+    levels = int(levels)
     return lambda images, generator: (images * (levels - 1)).round() / (levels - 1)
 
 
 def blurred(sigma: float = 1.5) -> View:
     """A Gaussian blur with a standard deviation of `sigma` pixels."""
     positive(sigma=sigma)
-    size = 2 * round(2.5 * sigma) + 1
-    return lambda images, generator: transforms.gaussian_blur(images, [size, size], [sigma, sigma])
+    sigma = float(sigma)
+    reach = round(2.5 * sigma)
+
+    def view(images: Tensor, generator: torch.Generator) -> Tensor:
+        if reach >= min(images.shape[2:]):
+            raise ValueError(f"sigma = {sigma:g} blurs {tuple(images.shape[2:])} pixels away: use a smaller sigma")
+        return transforms.gaussian_blur(images, [2 * reach + 1] * 2, [sigma, sigma])
+
+    return view
 
 
 def recompressed(quality: int = 75) -> View:
@@ -71,6 +81,7 @@ def recompressed(quality: int = 75) -> View:
     Source: Dziugaite, Ghahramani, Roy 2016, arXiv 1608.00853.
     """
     whole(1, 95, quality=quality)
+    quality = int(quality)
     # adding zero times the image makes the gradient zero, as for rounding, instead of an error in torch
     return lambda images, generator: through_jpeg(images.detach(), quality) + 0 * images
 
@@ -81,9 +92,13 @@ def straight_through(defence: View) -> View:
     Source: Athalye, Carlini, Wagner 2018, arXiv 1802.00420, section 4.1 (BPDA).
     """
 
+    function(defence=defence)
+
     def view(images: Tensor, generator: torch.Generator) -> Tensor:
         with torch.no_grad():
             seen = defence(images, generator)
+        if getattr(seen, "shape", None) != images.shape:
+            raise TypeError(f"the defence must return images of shape {tuple(images.shape)}, got {shown(seen)}")
         return images + (seen - images).detach()
 
     return view

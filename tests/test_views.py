@@ -130,12 +130,12 @@ def test_straight_through_is_the_defence_forwards_and_the_identity_backwards(def
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: random_views(count=0), "count must be a whole number and at least 1, got 0"),
+        (lambda: random_views(count=0), "count must be a whole number from 1 to 10000, got 0"),
         (lambda: random_views(count=1.5), "count must be a whole number"),
-        (lambda: random_views(shift=-1), "shift must be a number and at least 0, got -1"),
-        (lambda: random_views(zoom=float("nan")), "zoom must be a number and at least 0"),
-        (lambda: quantised(1), "levels must be a whole number and at least 2, got 1"),
-        (lambda: quantised(2.5), "levels must be a whole number and at least 2, got 2.5"),
+        (lambda: random_views(shift=-1), "shift must be a number from 0 to 100, got -1"),
+        (lambda: random_views(zoom=float("nan")), "zoom must be a number from 0 to 100"),
+        (lambda: quantised(1), "levels must be a whole number from 2 to 65536, got 1"),
+        (lambda: quantised(2.5), "levels must be a whole number from 2 to 65536, got 2.5"),
         (lambda: blurred(0), "sigma must be greater than 0, got 0"),
         (lambda: blurred(float("nan")), "sigma must be greater than 0, got nan"),
         (lambda: recompressed(0)(random_images(3, 16), generator()), "quality must be a whole number from 1 to 95"),

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..arguments import between, whole
+from ..arguments import affordable, between, instance, seeded, several, shown, tensors, whole
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
@@ -44,12 +44,19 @@ class Encoding(NamedTuple):
 
     def thumbnails(self, genomes: Tensor, size: int) -> Tensor:
         """Small pictures (N, 3, h, w) of genomes (N, ...), the longer side at most `size`, on the 8-bit grid."""
-        twice = 2 * size  # paint larger and average, so that lines thinner than a pixel stay visible
+        whole(size=size)
+        tensors(genomes=genomes)
+        twice = 2 * int(size)  # paint larger and average, so that lines thinner than a pixel stay visible
         return thumbnails(self.render_at(genomes, twice) if self.render_at else self.render(genomes), size)
 
 
 def thumbnails(images: Tensor, size: int) -> Tensor:
     """Images (N, 1 or 3, H, W) scaled down to (N, 3, h, w), the longer side at most `size`, on the 8-bit grid."""
+    whole(size=size)
+    size = int(size)
+    tensors(images=images)
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images must have the shape (N, 1 or 3, H, W), got {tuple(images.shape)}")
     scale = min(1, size / max(images.shape[2:]))
     height, width = (max(1, round(scale * side)) for side in images.shape[2:])
     return round_to_8bit(interpolate(images, (height, width), mode="area").clamp(0, 1)).expand(-1, 3, -1, -1)
@@ -62,9 +69,11 @@ def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength:
     strength: of the polynomial mutation; larger values mean smaller changes.
     Source: Deb and Goyal 1996, polynomial mutation, with the rate and strength of Nguyen et al. 2014.
     """
-    if not 0 < rate <= 1:
+    between(0, 1, rate=rate)
+    if not rate > 0:
         raise ValueError(f"rate must be greater than 0 and at most 1, got {rate}")
-    between(0, math.inf, strength=strength)
+    between(0, 1e6, strength=strength)
+    rate, strength, shape = float(rate), float(strength), _shape(shape)
 
     def start(count: int, generator: torch.Generator) -> Tensor:
         return torch.rand(count, *shape, generator=generator)
@@ -78,6 +87,16 @@ def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength:
         return torch.where(chosen, genomes + change, genomes).clamp(0, 1)
 
     return Encoding(f"direct {'x'.join(map(str, shape))}", start, mutate, lambda genomes: genomes)
+
+
+def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of an image as plain numbers; ValueError for what is none, or takes too much memory."""
+    if not isinstance(shape, (tuple, list)) or not shape:
+        raise ValueError(f"shape must be that of one image, such as (3, 224, 224), got {shown(shape)}")
+    for side in shape:
+        whole(**{"each number of shape": side})
+    affordable(64 * math.prod(map(int, shape)), f"64 images of shape {tuple(shape)}")
+    return tuple(map(int, shape))
 
 
 @dataclass(frozen=True)
@@ -104,18 +123,23 @@ class Archive:
 
     def best(self, count: int) -> list[int]:
         """The indices of the `count` classes whose champions are most confident, the best first."""
+        whole(count=count)
         order = self.confidence.argsort(descending=True, stable=True)[:count]
         return [self.indices[place] for place in order.tolist()]
 
     def champions(self, labels: Sequence[Label]) -> Tensor:
         """The genomes of the champions of some classes, given by name or index: (N, ...)."""
+        several(labels=labels)
         return torch.stack([self.genomes[self._place(label)] for label in labels])
 
     def _place(self, label: Label) -> int:
         known = self.labels if isinstance(label, str) else self.indices
-        if label not in known:
-            raise ValueError(f"the archive has no champion of {label!r}: archive.labels lists its {len(known)} classes")
-        return known.index(label)
+        try:
+            return known.index(None if isinstance(label, bool) else label)
+        except (ValueError, TypeError, RuntimeError):  # numpy and torch compare arrays number by number
+            raise ValueError(
+                f"the archive has no champion of {shown(label)}: archive.labels lists its {len(known)} classes"
+            ) from None
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a file of plain arrays (.npz). The old file stays until the new one is complete."""
@@ -183,16 +207,22 @@ def evolve(
     Raises ValueError at the call for a population below 2, an unknown or repeated target, or an archive that belongs
     to another network or encoding.
     """
+    instance(Classifier, "use load_model() or Classifier(net, labels, input_shape)", model=model)
+    instance(Encoding, "use direct(...) or cppn(...)", encoding=encoding)
     whole(2, population=population)
+    affordable(int(population) * math.prod(model.input_shape), f"population = {population} images")
     whole(generations=generations)
-    if archive is not None and not isinstance(archive, Archive):
-        raise TypeError(f"archive must be an Archive, got {type(archive).__name__}: use load_archive(path)")
+    if archive is not None:
+        instance(Archive, "use load_archive(path)", archive=archive)
+    if targets is not None:
+        several(targets=targets)
+    source = seeded(seed)
     with torch.no_grad():
         fingerprint = model(torch.full((1, *model.input_shape), 0.5, device=model.device))[0].cpu()
     if archive is None:
         indices = tuple(range(len(model.labels)) if targets is None else map(model.index, targets))
         if not indices or len(set(indices)) < len(indices):
-            raise ValueError(f"targets must be one or more different classes, got {targets!r}")
+            raise ValueError(f"targets must be one or more different classes, got {shown(targets)}")
         archive = Archive(
             labels=tuple(model.labels[i] for i in indices),
             indices=indices,
@@ -202,7 +232,7 @@ def evolve(
             generations=0,
             evaluations=0,
             encoding=encoding.name,
-            random_state=torch.Generator().manual_seed(seed).get_state(),
+            random_state=source.get_state(),
             fingerprint=fingerprint,
         )
     elif archive.encoding != encoding.name:

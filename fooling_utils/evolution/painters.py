@@ -17,7 +17,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..arguments import whole
+from ..arguments import affordable, flag, seeded, shown, tensors, whole
 from .evolve import Encoding
 
 INPUTS = 4
@@ -32,8 +32,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
     """Images (N, 3, size, size) painted by networks that begin with 16 hidden nodes and grow to at most `hidden`."""
-    whole(2, size=size)
-    whole(0, hidden=hidden)
+    whole(0, 10_000, hidden=hidden)
+    size, hidden = _size(size), int(hidden)
 
     def start(count: int, generator: torch.Generator) -> Tensor:
         return torch.stack([_random_genome(hidden, generator) for _ in range(count)])
@@ -47,14 +47,46 @@ def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
     return Encoding(f"CPPN {size}, {hidden} hidden", start, mutate, render, render)
 
 
+def _size(size: int) -> int:
+    whole(2, size=size)
+    affordable(100 * int(size) ** 2, f"painting {size} x {size} pixels")  # of the nodes that are kept at once
+    return int(size)
+
+
+def _is_genome(genome: Tensor) -> None:
+    """Raise unless this is a genome: a table of nodes and their functions."""
+    tensors(genome=genome)
+    rows, columns = genome.shape if genome.ndim == 2 else (0, 0)
+    if rows < OUTPUTS or columns != 1 + INPUTS + rows - OUTPUTS:
+        raise ValueError(
+            f"genome must be a table (hidden + 3, 5 + hidden), got shape {tuple(genome.shape)}: "
+            "use layered_genome() or one genome of cppn()"
+        )
+    functions = genome[:, 0].detach()
+    if not ((functions >= 0) & (functions < len(FUNCTIONS))).all():
+        raise ValueError(
+            f"the first column of genome names functions, 0 to {len(FUNCTIONS) - 1}, got {functions.tolist()}"
+        )
+    later = genome[:, 1 + INPUTS :].detach().triu()
+    if later[: rows - OUTPUTS].any():
+        raise ValueError("genome has a connection from a later node to an earlier one: a node sees those before it")
+
+
 def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
     """A `decode` for `optimize_pixels`: from weights (N, connections) to images (N, 3, size, size).
 
     The structure and the functions are those of `genome`, and do not change. Start at `cppn_weights(genome)`.
     """
-    connected = _connected(genome)
+    _is_genome(genome)
+    size, connected = _size(size), _connected(genome)
+    count = int(connected.sum())
 
     def decode(weights: Tensor) -> Tensor:
+        if tuple(getattr(weights, "shape", ())[1:]) != (count,) or weights.dtype != genome.dtype:
+            raise ValueError(
+                f"the decoder expects the weights (N, {count}) of the connections, got {shown(weights)}: "
+                "use cppn_weights(genome)"
+            )
         return torch.stack([paint(genome.masked_scatter(connected, one), size) for one in weights])
 
     return decode
@@ -62,6 +94,7 @@ def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
 
 def cppn_weights(genome: Tensor) -> Tensor:
     """The weights of the connections of one genome, (1, connections)."""
+    _is_genome(genome)
     return genome[_connected(genome)][None]
 
 
@@ -70,10 +103,12 @@ def layered_genome(width: int = 24, layers: int = 3, *, symmetric: bool = True, 
 
     width, layers: of the hidden nodes. symmetric: left and right are mirror images, because no node sees x.
     """
-    whole(OUTPUTS, width=width)
-    whole(layers=layers)
-    generator = torch.Generator().manual_seed(seed)
+    whole(OUTPUTS, 10_000, width=width)
+    whole(1, 1000, layers=layers)
+    flag(symmetric=symmetric)
+    width, layers, generator = int(width), int(layers), seeded(seed)
     hidden = width * layers
+    affordable(hidden**2, f"a genome of {layers} layers of width {width}")
     genome = torch.zeros(hidden + OUTPUTS, 1 + INPUTS + hidden)
     genome[:hidden, 0] = torch.arange(hidden) % 3  # sine, sigmoid, Gaussian
     genome[hidden:, 0] = list(FUNCTIONS).index("sigmoid")  # never beyond its range, where the gradient would be 0

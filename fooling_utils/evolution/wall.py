@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..arguments import instance, tensors, whole
 from ..images import per_image
 from .evolve import Archive, Encoding, thumbnails
 
@@ -14,17 +15,24 @@ class Wall:
     """
 
     def __init__(self, encoding: Encoding, columns: int = 40, size: int = 28):
-        self.encoding, self.columns, self.size = encoding, columns, size
+        instance(Encoding, "use direct(...) or cppn(...)", encoding=encoding)
+        whole(1, 10_000, columns=columns, size=size)
+        self.encoding, self.columns, self.size = encoding, int(columns), int(size)
         self._small: dict[int, tuple[Tensor, Tensor]] = {}  # by id; the genome is kept, so that its id stays taken
 
     def small(self, genome: Tensor) -> Tensor:
         """The small picture (3, h, w) of a champion, on the 8-bit grid."""
         if id(genome) not in self._small:
+            tensors(genome=genome)
             self._add(genome, self.encoding.thumbnails(genome[None], self.size)[0])
         return self._small[id(genome)][1]
 
     def keep(self, archive: Archive, children: Tensor, images: Tensor) -> None:
         """Make the small pictures of new champions from the images of the children, and forget those that lost."""
+        instance(Archive, "use evolve(...) or load_archive(path)", archive=archive)
+        tensors(children=children, images=images)
+        if len(children) != len(images):
+            raise ValueError(f"there are {len(images)} images for {len(children)} children: give one for each")
         born = [archive.genomes[place] for place in (archive.born == archive.generations).nonzero()[:, 0].tolist()]
         for genome in {id(one): one for one in born}.values():
             there = genome.to(children.device)
@@ -39,6 +47,7 @@ class Wall:
 
     def draw(self, archive: Archive) -> Tensor:
         """The wall as one image (1, 3, height, width); the more confident a champion, the brighter its picture."""
+        instance(Archive, "use evolve(...) or load_archive(path)", archive=archive)
         pictures = torch.stack([self.small(genome) for genome in archive.genomes])
         pictures = pictures * per_image(archive.confidence, pictures)
         missing = -len(pictures) % self.columns

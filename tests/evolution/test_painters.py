@@ -191,7 +191,7 @@ def test_a_layered_genome_is_valid_full_and_symmetric_if_wanted(symmetric):
 
 @pytest.mark.parametrize(
     ("width", "layers", "message"),
-    [(2, 3, "width must be a whole number and at least 3, got 2"), (5, 0, "layers must be .* at least 1, got 0")],
+    [(2, 3, "width must be a whole number from 3 to 10000, got 2"), (5, 0, "layers must be .* from 1 to 1000, got 0")],
 )
 def test_a_layered_genome_names_a_bad_setting(width, layers, message):
     with pytest.raises(ValueError, match=message):
@@ -224,7 +224,7 @@ def test_weights_stay_small_however_long_the_line():
     ("settings", "message"),
     [
         ({"size": 1}, "size must be a whole number and at least 2, got 1"),
-        ({"hidden": -1}, "hidden must be a whole number and at least 0, got -1"),
+        ({"hidden": -1}, "hidden must be a whole number from 0 to 10000, got -1"),
     ],
 )
 def test_cppn_names_a_bad_setting(settings, message):
