@@ -7,7 +7,7 @@ into a loop.
 import math
 import operator
 import os
-from collections.abc import Sized
+from collections.abc import Iterable, Mapping, Sized
 
 import numpy as np
 import torch
@@ -86,13 +86,23 @@ def one_of(choices: object, /, **values: object) -> None:
             raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {shown(value)}")
 
 
-def instance(kind: type | tuple[type, ...], way: str = "", /, **values: object) -> None:
-    """Raise TypeError, with the way out, unless every named value is of this kind, or of one of these kinds."""
+# where a thing of a kind comes from
+FROM = {
+    "Archive": "use evolve(...) or load_archive(path)",
+    "Classifier": "use load_model() or Classifier(net, labels, input_shape)",
+    "Encoding": "use direct(...) or cppn(...)",
+    "RegionMap": "use region_map(...) or refine_map(...)",
+}
+
+
+def instance(kind: type | tuple[type, ...], /, **values: object) -> None:
+    """Raise TypeError unless every named value is of this kind, or of one of these kinds."""
     for name, value in values.items():
         if not isinstance(value, kind):
             wanted = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
             article = "an" if wanted[0] in "AEIOaeio" else "a"
-            raise TypeError(f"{name} must be {article} {wanted}, got {shown(value)}" + (f": {way}" if way else ""))
+            way = f": {FROM[wanted]}" if wanted in FROM else ""
+            raise TypeError(f"{name} must be {article} {wanted}, got {shown(value)}{way}")
 
 
 def function(*, optional: bool = False, **values: object) -> None:
@@ -105,11 +115,29 @@ def function(*, optional: bool = False, **values: object) -> None:
 def several(**values: object) -> None:
     """Raise TypeError unless every named value is a list, a tuple or the like, with at least one member."""
     for name, value in values.items():
-        listed = isinstance(value, Sized) and hasattr(value, "__getitem__") and getattr(value, "ndim", 1)
-        if not listed or isinstance(value, (str, bytes, dict)):
+        listed = isinstance(value, Sized) and isinstance(value, Iterable) and getattr(value, "ndim", 1)
+        if not listed or isinstance(value, (str, bytes, Mapping)):
             raise TypeError(f"{name} must be a list, got {shown(value)}: write [...] around a single one")
         if not len(value):
             raise ValueError(f"{name} is empty: give at least one")
+
+
+def by_name(kind: type | tuple[type, ...] = object, /, **values: object) -> None:
+    """Raise unless every named value is a dictionary with at least one entry, and its values are of this kind."""
+    for name, value in values.items():
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{name} must be a dictionary {{name: ...}}, got {shown(value)}")
+        if not value:
+            raise ValueError(f"{name} is empty: give at least one")
+        instance(kind, **{f"{name}[{key!r}]": one for key, one in value.items()})
+
+
+def numbers(**values: object) -> None:
+    """Raise ValueError unless every named value is a list of finite numbers, with at least one."""
+    for name, value in values.items():
+        several(**{name: value})
+        for one in value:
+            finite(**{f"each of {name}": one})
 
 
 def tensors(**values: object) -> None:

@@ -10,11 +10,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import is_color_like, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
+from .arguments import between, by_name, finite, flag, instance, numbers, positive, several, shown, tensors, whole
 from .images import round_to_8bit, to_uint8, validate_images
 from .models import Classifier
 from .networks.small import Points
@@ -38,14 +39,35 @@ STYLE = {
 
 def new_figure(width: float, height: float, **grid) -> tuple[Figure, np.ndarray]:
     """A figure of this size in inches and its axes (rows, columns), in the course's style; grid: for `subplots`."""
+    between(0.1, 10_000, width=width, height=height)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained", squeeze=False, **grid)
     plt.close(figure)  # a notebook shows the returned figure, and would show it again if it were still open
     return figure, axes
 
 
+def _check_one(image: Tensor, name: str) -> None:
+    """Raise unless this is one image, (1, 3, H, W) or (1, 1, H, W), that can be drawn."""
+    validate_images(image, name=name)
+    if len(image) != 1 or image.shape[1] not in (1, 3) or image.is_meta:
+        raise ValueError(f"{name} must be one image (1, 3, H, W), got {tuple(image.shape)}: use {name}[i : i + 1]")
+
+
+def _check_pair(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
+    """Raise unless these are two batches of images of the same shape, on the same device."""
+    for name, images in zip(names, (first, second), strict=True):
+        validate_images(images, name=name)
+    if first.shape != second.shape or first.device != second.device:
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have the same shape and device, got {tuple(first.shape)} on "
+            f"{first.device} and {tuple(second.shape)} on {second.device}"
+        )
+
+
 def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
     """Draw one image (1, 3, H, W) into axes, without ticks."""
+    instance(Axes, axes=axes)
+    _check_one(image, "image")
     axes.imshow(to_uint8(image)[0].permute(1, 2, 0).cpu().numpy())
     axes.set_title(title)
     axes.set_axis_off()
@@ -53,19 +75,30 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
 
 def amplify(change: Tensor, times: float) -> Tensor:
     """The change of an image made visible: multiplied by `times`, centred on grey, clipped to black and white."""
+    tensors(change=change)
+    finite(times=times)
     return (0.5 + times * change).clamp(0, 1)
 
 
 def natural_amplification(change: Tensor) -> int:
     """The largest of 1, 2, 5, 10, 20, 50, ... that keeps 99 % of the amplified change between black and white."""
-    size = change.abs().flatten().float().cpu().numpy()
+    tensors(change=change)
+    size = change.detach().abs().flatten().float().cpu().numpy()
     limit = 0.5 / max(float(np.quantile(size, 0.99)), 0.5 / 1000)
     return max(n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= max(limit, 1))
 
 
 def draw_top(axes: Axes, model: Classifier, image: Tensor, marked: Mapping[int, tuple[str, str]], k: int = 5) -> None:
     """The k most probable classes of one image as bars; `marked` is {index: (colour, hatch)} for some of them."""
-    predictions = model.top(image, k)[::-1]
+    instance(Axes, axes=axes)
+    instance(Classifier, model=model)
+    instance(Mapping, marked=marked)
+    _check_one(image, "image")
+    whole(k=k)
+    for index, style in marked.items():
+        if not (isinstance(style, (tuple, list)) and len(style) == 2 and is_color_like(style[0])):
+            raise ValueError(f"marked[{index!r}] must be a colour and a hatch, such as ('red', '//'), got {style!r}")
+    predictions = model.top(image, int(k))[::-1]
     for row, prediction in enumerate(predictions):
         colour, hatch = marked.get(prediction.index, (GREY, ""))
         axes.barh(row, prediction.probability, color=colour, hatch=hatch, edgecolor="white", height=0.72)
@@ -84,6 +117,8 @@ def _short(label: str, length: int = 18) -> str:
 
 def top_five(model: Classifier, image: Tensor, target: Label | None = None) -> Figure:
     """One image (1, 3, H, W) beside the network's top five; the bar of `target`, if given, is marked in orange."""
+    instance(Classifier, model=model)
+    _check_one(image, "image")
     image = round_to_8bit(image)
     figure, axes = new_figure(9.5, 3.6, ncols=2, width_ratios=[1, 1.5])
     draw_image(axes[0, 0], image)
@@ -109,8 +144,11 @@ def triptych(
     target: the class whose bar is marked in orange; the original's class is marked in blue.
     amplification: how much the change is magnified; by default, a round number that fits.
     """
-    validate_images(original, name="original")
-    validate_images(fooled, name="fooled")
+    instance(Classifier, model=model)
+    _check_one(original, "original")
+    _check_pair(original, fooled, ("original", "fooled"))
+    if amplification is not None:
+        finite(amplification=amplification)
     original, fooled = round_to_8bit(original), round_to_8bit(fooled)
     change = fooled - original
     times = amplification or natural_amplification(change)
@@ -133,9 +171,15 @@ def grid_of_images(
     images: Tensor | Sequence[Tensor], titles: Sequence[str], columns: int = 6, *, row_names: Sequence[str] = ()
 ) -> Figure:
     """Images (N, 3, H, W), or a list of (1, 3, H, W), in rows of `columns`, each under its title."""
+    several(images=images, titles=titles)
     images = list(images.split(1) if isinstance(images, Tensor) else images)
     if len(images) != len(titles):
         raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
+    for i, (image, title) in enumerate(zip(images, titles, strict=True)):
+        _check_one(image, f"images[{i}]")
+        instance(str, **{f"titles[{i}]": title})
+    whole(1, 100, columns=columns)
+    instance((list, tuple), row_names=row_names)
     rows = -(-len(images) // columns)
     lines = 1 + max(title.count("\n") for title in titles)
     figure, axes = new_figure(12.5, rows * (12.2 / columns + 0.1 + 0.25 * lines), nrows=rows, ncols=columns)
@@ -152,15 +196,28 @@ def grid_of_images(
 
 def picture(image: Tensor, title: str = "", *, width: float = 12.5) -> Figure:
     """One image (1, 3, H, W) of any shape, as large as the page, without losing a pixel."""
+    _check_one(image, "image")
+    instance(str, title=title)
+    positive(width=width)
     figure, ((axes,),) = new_figure(width, width * image.shape[2] / image.shape[3] + (0.45 if title else 0.1))
     draw_image(axes, image, title)
     return figure
+
+
+def _check_marks(marks: Mapping[str, float]) -> None:
+    """Raise unless these are numbers by name."""
+    instance(Mapping, marks=marks)
+    finite(**{f"marks[{name!r}]": mark for name, mark in marks.items()})
 
 
 def distributions(
     groups: Mapping[str, Sequence[float]], x_label: str, marks: Mapping[str, float], *, percent: bool = False
 ) -> Figure:
     """How the values of several groups are distributed: a histogram per group on one axis, with lines at `marks`."""
+    by_name(groups=groups)
+    numbers(**{f"groups[{name!r}]": values for name, values in groups.items()})
+    _check_marks(marks)
+    flag(percent=percent)
     figure, axes = new_figure(10, 0.9 + 1.35 * len(groups), nrows=len(groups), sharex=True)
     everything = np.concatenate([np.asarray(values, dtype=float) for values in [*groups.values(), [*marks.values()]]])
     edges = np.linspace(min(0, everything.min()), everything.max() * 1.001, 41)
@@ -199,6 +256,25 @@ def region_maps(
     unit: what a length of 1 becomes on the axes. stretch: let the two axes have different scales.
     Classes with little area are grey and have no name. More than three maps are drawn without names and axes.
     """
+    by_name(RegionMap, maps=maps)
+    several(names=names)
+    instance(str, **{f"names[{i}]": name for i, name in enumerate(names)})
+    for found in maps.values():
+        if not 0 <= found.labels.min() <= found.labels.max() < len(names):
+            raise ValueError(
+                f"names must name every class of the maps, which go up to {found.labels.max()}, got {names}"
+            )
+    if points is not None:
+        instance(Points, points=points)
+    for name, places in {"paths": paths, "marks": {} if marks is None else marks}.items():
+        instance((list, tuple) if name == "paths" else Mapping, **{name: places})
+        tensors(**{f"each of {name}": place for place in (places if name == "paths" else places.values())})
+    if images is not None:
+        instance(Mapping, images=images)
+    positive(unit=unit)
+    flag(stretch=stretch)
+    if not isinstance(axis_labels, (tuple, list)) or len(axis_labels) != 2:
+        raise ValueError(f"axis_labels must be two texts, got {axis_labels!r}")
     images = images or {}
     small = len(maps) > 3  # no room for names and numbers
     height = (12.0 / len(maps) + 0.1 if small else 12.0 / len(maps) - 0.4) if len(maps) > 1 else 5.8
@@ -243,15 +319,24 @@ HALO = {"bbox": {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor":
 
 def region_colours(labels: Sequence[Tensor]) -> dict[int, str]:
     """Colours for the classes that have the largest areas in these maps, {index: colour}."""
+    several(labels=labels)
+    for one in labels:
+        if not isinstance(one, Tensor) or one.dtype != torch.int64 or not one.numel() or one.min() < 0:
+            raise ValueError(f"labels must be those of maps, tensors of indices (rows, columns), got {shown(one)}")
     count = torch.cat([one.flatten() for one in labels]).bincount()
     if len(count) <= 3:
         return dict(enumerate(REGIONS[: len(count)]))
-    shown = count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist()
-    return {index: colour for index, colour in zip(shown, REGIONS, strict=False) if count[index]}
+    largest = count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist()
+    return {index: colour for index, colour in zip(largest, REGIONS, strict=False) if count[index]}
 
 
 def paint_regions(found: RegionMap, colours: Mapping[int, str]) -> np.ndarray:
     """A map as colours (rows, columns, 3) in [0, 1], from nearly white for unsure to the full colour of the class."""
+    instance(RegionMap, found=found)
+    instance(Mapping, colours=colours)
+    for index, colour in colours.items():
+        if not is_color_like(colour):
+            raise ValueError(f"colours[{index!r}] must be a colour such as 'red' or '#0072B2', got {colour!r}")
     pixels = np.full((*found.labels.shape, 3), to_rgb("#777777"))
     for index, colour in colours.items():
         pixels[(found.labels == index).numpy()] = to_rgb(colour)
@@ -332,6 +417,9 @@ def _draw_points(axes: Axes, points: Points, unit: float, size: float) -> None:
 
 def before_and_after(model: Classifier, originals: Tensor, fooled: Tensor, *, amplification: float = 20) -> Figure:
     """Three rows for N images: original, amplified change and result, with the network's classes."""
+    instance(Classifier, model=model)
+    _check_pair(originals, fooled, ("originals", "fooled"))
+    finite(amplification=amplification)
     originals, fooled = round_to_8bit(originals), round_to_8bit(fooled)
     titles = [*_verdicts(model, originals), *[""] * len(originals), *_verdicts(model, fooled)]
     images = [*originals.split(1), *amplify(fooled - originals, amplification).split(1), *fooled.split(1)]
@@ -355,6 +443,15 @@ def curves(
     marks: Mapping[str, float] | None = None,
 ) -> Figure:
     """Named lines {name: (xs, ys)} in one plot, different in colour, dash and marker; `marks` are vertical lines."""
+    by_name((tuple, list), lines=lines)
+    for name, line in lines.items():
+        if len(line) != 2:
+            raise ValueError(f"lines[{name!r}] must be (xs, ys), got {shown(line)}")
+        numbers(**{f"the xs of lines[{name!r}]": line[0], f"the ys of lines[{name!r}]": line[1]})
+        if len(line[0]) != len(line[1]):
+            raise ValueError(f"lines[{name!r}] has {len(line[0])} xs and {len(line[1])} ys: there must be as many")
+    flag(percent=percent, log_x=log_x, log_y=log_y)
+    _check_marks({} if marks is None else marks)
     figure, ((axes,),) = new_figure(10, 4.4)
     for (name, (xs, ys)), (colour, dash, marker) in zip(lines.items(), LINES * 3, strict=False):
         many = len(xs) > 25
@@ -382,6 +479,11 @@ def curves(
 
 def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
     """An image beside its gradient: signed (grey is zero) and as saliency, the largest |gradient| of the channels."""
+    _check_one(image, "image")
+    tensors(gradient=gradient)
+    image, gradient = image.detach(), gradient.detach().float()
+    if gradient.shape != image.shape:
+        raise ValueError(f"gradient has shape {tuple(gradient.shape)}, but the image has {tuple(image.shape)}")
     figure, axes = new_figure(12.5, 4.3, ncols=3)
     scale = torch.quantile(gradient.abs().flatten()[:: max(1, gradient.numel() // 100_000)], 0.99).clamp_min(1e-30)
     draw_image(axes[0, 0], image, "image")
@@ -395,8 +497,13 @@ def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
 
 def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float]) -> Figure:
     """How values are distributed: grey bars over a logarithmic axis, with named vertical lines at `marks`."""
+    numbers(values=values)
+    _check_marks(marks)
+    for name, each in {"values": values, "marks": marks.values()}.items():
+        for one in each:
+            positive(**{f"each of {name}": one})
     figure, ((axes,),) = new_figure(10, 3.8)
-    values = np.asarray(values)
+    values = np.asarray(list(values))
     everything = [*values, *marks.values()]
     edges = np.geomspace(min(everything) / 1.5, max(everything) * 1.5, 60)
     axes.hist(values, bins=edges, color=GREY, edgecolor="white")
@@ -417,13 +524,8 @@ def changed_levels(original: Tensor, image: Tensor) -> Figure:
 
     Left, the largest change of each pixel's three values; right, how many of all values changed by 1, 2, 3 or more.
     """
-    for name, given in {"original": original, "image": image}.items():
-        validate_images(given, name=name)
-        if given.shape != original.shape or len(given) != 1:
-            raise ValueError(
-                f"changed_levels compares two single images, got shapes {tuple(original.shape)} "
-                f"and {tuple(image.shape)}"
-            )
+    _check_pair(original, image, ("original", "image"))
+    _check_one(original, "original")
     levels = (to_uint8(image).int() - to_uint8(original).int()).abs()[0].clamp(max=3).cpu()
     colours = {"1": "#7FC1EE", "2": BLUE, "3 or more": ORANGE}
     figure, ((left, right),) = new_figure(10.5, 4.6, ncols=2, width_ratios=(1, 1))

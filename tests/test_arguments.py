@@ -4,17 +4,20 @@ import math
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from fooling_utils.arguments import (
     affordable,
     between,
+    by_name,
     file_path,
     finite,
     flag,
     function,
     instance,
+    numbers,
     one_of,
     positive,
     seeded,
@@ -44,6 +47,9 @@ from fooling_utils.arguments import (
         lambda: function(decode=math.sin),
         lambda: function(optional=True, view=None, decode=math.sin),
         lambda: several(labels=["ostrich"], places=(1, 2), values=np.zeros(3), classes=torch.zeros(2)),
+        lambda: several(names={"a": 1}.keys(), series=pd.Series([1])),
+        lambda: by_name(float, marks={"a": 0.5}),
+        lambda: numbers(values=np.arange(3), others=torch.arange(2), more=[0, 1.5]),
         lambda: tensors(gradient=torch.zeros(1), genome=torch.zeros(2, 2, dtype=torch.float64)),
         lambda: affordable(64 * 3 * 2000 * 2000, "64 images of 2000 x 2000 pixels"),
         lambda: file_path(path="a.png", other=pathlib.Path("b.npz")),
@@ -94,6 +100,12 @@ def test_what_is_as_asked_passes(check):
         (lambda: flag(squared="no"), "squared must be True or False, got 'no'"),
         (lambda: flag(squared=None), "squared must be True or False, got None"),
         (lambda: several(labels=[]), "labels is empty: give at least one"),
+        (lambda: by_name(maps={}), "maps is empty: give at least one"),
+        (lambda: numbers(values=["a"]), "each of values must be a finite number, got 'a'"),
+        (
+            lambda: numbers(values=torch.zeros(1, 2)),
+            "each of values must be a finite number, got a tensor of shape (2,) (torch.float32)",
+        ),
         (lambda: tensors(gradient=torch.zeros(0)), "gradient is empty: its shape is (0,)"),
         (lambda: tensors(gradient=torch.full((2,), math.nan)), "gradient has values that are NaN or infinite"),
         (
@@ -132,9 +144,12 @@ def test_the_first_value_that_is_not_is_named_with_what_it_should_be(check, mess
     [
         (lambda: instance(str, name=3), "name must be a str, got 3"),
         (
-            lambda: instance((int, str), "use its name", label=None),
-            "label must be an int or str, got None: use its name",
+            lambda: instance((int, str), label=None),
+            "label must be an int or str, got None",
         ),
+        (lambda: by_name(maps=[1]), "maps must be a dictionary {name: ...}, got [1]"),
+        (lambda: by_name(str, titles={"a": 3}), "titles['a'] must be a str, got 3"),
+        (lambda: numbers(values=7), "values must be a list, got 7: write [...] around a single one"),
         (lambda: function(decode="x"), "decode must be a function, got 'x'"),
         (lambda: function(optional=True, view=3), "view must be a function or None, got 3"),
         (lambda: several(labels="robin"), "labels must be a list, got 'robin': write [...] around a single one"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import instance
 from ..images import default_device, from_pil
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ TABLES, DRAWN, ARRAYS = (".csv", ".json"), (".png",), (".npz",)
 
 def path(name: str) -> Path:
     """The stored file with this name, given without its ending. FileNotFoundError lists the names that exist."""
+    instance(str, name=name)
     stored = {file.stem: file for file in sorted(FOLDER.iterdir()) if file.suffix in TABLES + DRAWN + ARRAYS}
     if name not in stored:
         raise FileNotFoundError(f"nothing is stored as {name!r}: choose from {', '.join(stored)}")

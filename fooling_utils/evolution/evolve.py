@@ -207,13 +207,13 @@ def evolve(
     Raises ValueError at the call for a population below 2, an unknown or repeated target, or an archive that belongs
     to another network or encoding.
     """
-    instance(Classifier, "use load_model() or Classifier(net, labels, input_shape)", model=model)
-    instance(Encoding, "use direct(...) or cppn(...)", encoding=encoding)
+    instance(Classifier, model=model)
+    instance(Encoding, encoding=encoding)
     whole(2, population=population)
     affordable(int(population) * math.prod(model.input_shape), f"population = {population} images")
     whole(generations=generations)
     if archive is not None:
-        instance(Archive, "use load_archive(path)", archive=archive)
+        instance(Archive, archive=archive)
     if targets is not None:
         several(targets=targets)
     source = seeded(seed)

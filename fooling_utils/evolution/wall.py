@@ -15,7 +15,7 @@ class Wall:
     """
 
     def __init__(self, encoding: Encoding, columns: int = 40, size: int = 28):
-        instance(Encoding, "use direct(...) or cppn(...)", encoding=encoding)
+        instance(Encoding, encoding=encoding)
         whole(1, 10_000, columns=columns, size=size)
         self.encoding, self.columns, self.size = encoding, int(columns), int(size)
         self._small: dict[int, tuple[Tensor, Tensor]] = {}  # by id; the genome is kept, so that its id stays taken
@@ -29,7 +29,7 @@ class Wall:
 
     def keep(self, archive: Archive, children: Tensor, images: Tensor) -> None:
         """Make the small pictures of new champions from the images of the children, and forget those that lost."""
-        instance(Archive, "use evolve(...) or load_archive(path)", archive=archive)
+        instance(Archive, archive=archive)
         tensors(children=children, images=images)
         if len(children) != len(images):
             raise ValueError(f"there are {len(images)} images for {len(children)} children: give one for each")
@@ -47,7 +47,7 @@ class Wall:
 
     def draw(self, archive: Archive) -> Tensor:
         """The wall as one image (1, 3, height, width); the more confident a champion, the brighter its picture."""
-        instance(Archive, "use evolve(...) or load_archive(path)", archive=archive)
+        instance(Archive, archive=archive)
         pictures = torch.stack([self.small(genome) for genome in archive.genomes])
         pictures = pictures * per_image(archive.confidence, pictures)
         missing = -len(pictures) % self.columns

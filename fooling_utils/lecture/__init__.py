@@ -17,6 +17,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
+from ..arguments import file_path, flag, instance, several, whole
+
 HERE = Path(__file__).resolve().parent
 PAGES = HERE.parent.parent / "notebooks" / "lecture"
 TEMPLATE = HERE / "voila" / "templates" / "lecture"
@@ -36,8 +38,9 @@ def find_pages(folder: Path) -> list[Page]:
 
     Raises FileNotFoundError if there are none, for example if the package was installed without the repository.
     """
+    file_path(folder=folder)
     pages = []
-    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted(Path(folder).glob("[0-9][0-9]_*.ipynb")):
         first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
         lines = [line.strip() for line in "".join(first).splitlines() if line.strip()]
         sentence = lines[1] if len(lines) > 1 and lines[1][0] not in "#|-" else ""
@@ -52,6 +55,10 @@ def find_pages(folder: Path) -> list[Page]:
 
 def contents(pages: Sequence[Page], base_url: str) -> str:
     """The contents page, as HTML."""
+    several(pages=pages)
+    instance(str, base_url=base_url)
+    for page in pages:
+        instance(Page, **{"each of pages": page})
     rows = "".join(
         f'<li><a href="{base_url}voila/render/{page.file}"><b>{html.escape(page.title)}</b>'
         f"<span>{html.escape(page.sentence)}</span></a></li>"
@@ -80,6 +87,9 @@ def token_for(token: str | None, no_token: bool) -> str:
 
     Raises ValueError for an empty token, which would silently switch the protection off.
     """
+    flag(no_token=no_token)
+    if token is not None:
+        instance(str, token=token)
     if no_token:
         return ""
     if token is not None and not token.strip():
@@ -89,7 +99,11 @@ def token_for(token: str | None, no_token: bool) -> str:
 
 def free_port(ip: str, port: int, tries: int = 20) -> int:
     """The first free port from `port` on."""
-    for candidate in range(port, port + tries):
+    instance(str, ip=ip)
+    whole(0, 65535, port=port)
+    whole(tries=tries)
+    last = min(port + tries - 1, 65535)
+    for candidate in range(port, last + 1):
         with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -98,8 +112,10 @@ def free_port(ip: str, port: int, tries: int = 20) -> int:
                 raise OSError(f"you may not use port {candidate}: choose one above 1023 with --port") from error
             except OSError:
                 continue
+            except (TypeError, UnicodeError) as error:
+                raise ValueError(f"ip must be an address of this computer, such as 127.0.0.1, got {ip!r}") from error
             return candidate
-    raise OSError(f"all ports from {port} to {port + tries - 1} of {ip} are in use: choose another with --port")
+    raise OSError(f"all ports from {port} to {last} of {ip} are in use: choose another with --port")
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

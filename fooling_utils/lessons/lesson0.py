@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..arguments import instance, several
 from ..images import default_device
 from ..models import load_model
 from ..networks.pretrained import BUNDLED
@@ -32,8 +33,10 @@ def examine_machine() -> list[Finding]:
 
 def report(findings: list[Finding]) -> str:
     """The findings as text, one line each, with advice below whatever is missing."""
+    several(findings=findings)
     lines = []
     for finding in findings:
+        instance(Finding, **{"each of findings": finding})
         lines.append(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.what:<22}{finding.found}")
         if not finding.ok:
             lines.append(f"         -> {finding.advice}")

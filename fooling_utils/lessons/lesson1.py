@@ -8,8 +8,9 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from .. import data
+from ..arguments import instance, one_of, several, usable_device, whole
 from ..fourier import fourier_decode, fourier_start
-from ..images import default_device, round_to_8bit
+from ..images import round_to_8bit
 from ..models import CHUNK, Classifier
 from ..objectives import Label, distance_to, logit, total_variation
 from ..optimize import last, optimize_pixels
@@ -32,6 +33,9 @@ def priors(
 
     rate: how fast waves change; a slow run with more steps gives softer contrasts.
     """
+    several(labels=labels)
+    whole(2, size=size)
+    device = usable_device(device)
     grey = blank(0.5, len(labels), size, device=device)
     pixels = {"start": grey, "objective": logit(labels), "step": unit_step(2.0)}
     waves: dict[str, Any] = {
@@ -56,11 +60,15 @@ def draw_classes(
     model: Classifier, labels: Sequence[Label], prior: str, *, size: int = 128, steps: int = 96, rate: float = 0.1
 ) -> Iterator[Tensor]:
     """Pictures of classes under one of the `priors`, rounded to 8 bit: batches (up to 16, 3, size, size)."""
+    instance(Classifier, model=model)
+    several(labels=labels)
+    labels = list(labels)
     for begin in range(0, len(labels), CHUNK):
-        choices = priors(labels[begin : begin + CHUNK], size, rate=rate, device=model.device)[prior]
-        yield round_to_8bit(last(optimize_pixels(model, **choices, steps=steps)).image)
+        choices = priors(labels[begin : begin + CHUNK], size, rate=rate, device=model.device)
+        one_of(choices, prior=prior)
+        yield round_to_8bit(last(optimize_pixels(model, **choices[prior], steps=steps)).image)
 
 
 def load_twelve(device: str | torch.device | None = None) -> Tensor:
     """The stored pictures of the classes in `TWELVE`, (12, 3, 224, 224), made by `data.make twelve`."""
-    return squares(data.read("twelve"), 224).to(device or default_device())
+    return squares(data.read("twelve"), 224).to(usable_device(device))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
+from ..arguments import instance
 from ..attacks.ddn import ddn
 from ..attacks.gradient import fgsm, pgd
 from ..attacks.lbfgs import lbfgs_frames
@@ -45,6 +46,10 @@ def compare_methods(model: Classifier, image: Tensor, target: Label) -> Iterator
 
     image: one image (1, 3, H, W). `fools` refers to the exact result, `after PNG` to the result rounded to 8 bit.
     """
+    instance(Classifier, model=model)
+    model.validate(image)
+    if len(image) != 1:
+        raise ValueError(f"compare_methods takes one image, got {len(image)}: use image[i : i + 1]")
     goal = model.index(target)
     for name, method in METHODS.items():
         begin = time.perf_counter()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..arguments import instance, several
 from ..images import distances, round_to_8bit
 from ..models import CHUNK, Classifier
 from ..objectives import Label, toward
@@ -23,9 +24,15 @@ def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list
     A row has the index of the first frame at which the target is the top class ("top"), and at which its probability
     is more than 50, 90, 99, 99.6, 99.9 and 99.99 %; `None` for never.
     """
+    instance(Iterable, frames=frames)
+    several(labels=labels)
+    labels, frame = list(labels), None
     names = ["top", *(f"{value:.4g} %" for value in 100 * torch.tensor(PASSES))]
     rows: list[dict[str, int | None]] = [dict.fromkeys(names) for _ in labels]
     for frame in frames:
+        instance(Frame, **{"each of frames": frame})
+        if len(frame.image) != len(labels):
+            raise ValueError(f"{len(labels)} labels are given for {len(frame.image)} images: name one for each")
         probabilities = torch.as_tensor(frame.probability(labels)).reshape(-1).tolist()
         largest = frame.logits.softmax(1).amax(1).tolist()
         for row, p, top in zip(rows, probabilities, largest, strict=True):
@@ -34,6 +41,8 @@ def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list
                     row[name] = frame.index
         if all(row[names[-1]] is not None for row in rows):
             break
+    if frame is None:
+        raise ValueError("there are no frames left: make a new optimize_pixels(...)")
     return rows, frame.image
 
 
@@ -43,6 +52,9 @@ def climb_from_noise(
     """Climb to all `labels` from the same noise, 16 at a time. Each label gives a row with the steps, the size of
     the change, and the probability that two networks give to the class after rounding to 8 bit.
     """
+    instance(Classifier, first=first, second=second)
+    several(labels=labels)
+    labels = list(labels)
     noise = uniform_noise(1, size, device=first.device)
     for begin in range(0, len(labels), CHUNK):
         targets = labels[begin : begin + CHUNK]

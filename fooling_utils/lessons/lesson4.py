@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import data
-from ..arguments import one_of
+from ..arguments import affordable, by_name, instance, one_of, seeded, usable_device, whole
 from ..images import grey_levels
 from ..models import CHUNK, Classifier
 from ..regions import Extent, Plane, RegionMap, plane_through
@@ -33,6 +33,7 @@ class Survey(NamedTuple):
 
 def planes(model: Classifier) -> dict[str, Survey]:
     """The three planes of lesson 4: through photographs, through a fooled bus and noise, and close around the bus."""
+    instance(Classifier, model=model)
     bus, robin, coffee = (load_image(name, device=model.device) for name in ("school_bus", "robin", "coffee"))
     noise = uniform_noise(device=model.device)
     # stored, because the loop magnifies rounding, so that every machine would find a different one
@@ -59,7 +60,9 @@ def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str =
     "photograph to photograph": crops of two different photographs.
     """
     one_of(LINE_KINDS, kind=kind)
-    generator = torch.Generator().manual_seed(seed)
+    whole(count=count)
+    affordable(2 * int(count) * 3 * 224 * 224, f"count = {count} lines")
+    count, generator, device = int(count), seeded(seed), usable_device(device)
     if kind == "corner to corner":
         begin = (torch.rand(count, 3, 224, 224, generator=generator) > 0.5).float()
         return begin.to(device), 1 - begin.to(device)
@@ -72,6 +75,17 @@ def line_ends(kind: str, count: int, seed: int = 0, device: torch.device | str =
 
 def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -> tuple[Tensor, Tensor]:
     """The top classes and their probabilities, (count,) each, on a straight line between two images (1, ...)."""
+    instance(Classifier, model=model)
+    for name, image in {"begin": begin, "end": end}.items():
+        model.validate(image, name)
+        if len(image) != 1 or image.shape != begin.shape:
+            raise ValueError(
+                f"begin and end must be two single images of the same shape, got {tuple(begin.shape)} and "
+                f"{tuple(image.shape)}"
+            )
+    whole(count=count)
+    count = int(count)
+    affordable(count * begin.numel(), f"count = {count} images on a line")
     shares = torch.linspace(0, 1, count, device=begin.device)
     parts = [begin + (end - begin) * share.view(-1, 1, 1, 1) for share in shares.split(CHUNK)]
     probabilities = torch.cat([model.probabilities(part.clamp(0, 1)) for part in parts])
@@ -81,6 +95,7 @@ def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -
 
 def save_maps(maps: dict[str, RegionMap]) -> None:
     """Store complete maps in one small file of plain arrays."""
+    by_name(RegionMap, maps=maps)
     arrays: dict[str, np.ndarray] = {}
     for name, found in maps.items():
         arrays[f"{name}/labels"] = found.labels.numpy().astype(np.uint16)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .. import data
-from ..images import default_device
+from ..arguments import instance, one_of, several, tensors, usable_device, whole
 from ..models import Classifier
 from ..objectives import Label
 
@@ -21,6 +21,11 @@ def recognised(first: Classifier, second: Classifier, images: Tensor, labels: Se
 
     `rank` is the place of the class in the second network's ranking; 1 is its top class.
     """
+    instance(Classifier, first=first, second=second)
+    several(labels=labels)
+    first.validate(images, "images")
+    if len(labels) != len(images):
+        raise ValueError(f"{len(labels)} labels are given for {len(images)} images: name one for each")
     indices = [first.index(label) for label in labels]
     drew, judged = first.probabilities(images), second.probabilities(images)
     return [
@@ -36,12 +41,16 @@ def recognised(first: Classifier, second: Classifier, images: Tensor, labels: Se
 
 def load_strip(lesson: str, device: str | torch.device | None = None) -> dict[str, Tensor]:
     """Robins from a full prior to none, one of `STRIPS`: images (1, 3, 128, 128) by name (`data.make strips`)."""
-    if lesson not in STRIPS:
-        raise ValueError(f"there is no strip for {lesson!r}: choose from {', '.join(STRIPS)}")
-    images = squares(data.read(f"robins_{lesson}".replace(" ", "_")), 128).to(device or default_device())
+    one_of(STRIPS, lesson=lesson)
+    images = squares(data.read(f"robins_{lesson}".replace(" ", "_")), 128).to(usable_device(device))
     return dict(zip(STRIPS[lesson], images.split(1), strict=True))
 
 
 def squares(picture: Tensor, size: int) -> Tensor:
     """The images (N, 3, size, size) that one picture (1, 3, H, W) holds in rows."""
+    tensors(picture=picture)
+    whole(size=size)
+    size = int(size)
+    if picture.ndim != 4 or picture.shape[2] % size or picture.shape[3] % size:
+        raise ValueError(f"picture must have a height and width that size = {size} divides, got {tuple(picture.shape)}")
     return torch.cat([image for row in picture.split(size, 2) for image in row.split(size, 3)])

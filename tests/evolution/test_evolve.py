@@ -312,7 +312,7 @@ def test_an_archive_of_another_network_or_encoding_is_named(saved, three_classes
             evolve(other, SMALL, archive=archive)
     with pytest.raises(ValueError, match="encoding 'direct 3x4x4', but this is 'CPPN 4, 40 hidden'"):
         evolve(three_classes, cppn(4), archive=archive)
-    with pytest.raises(TypeError, match=r"archive must be an Archive, got (Posix|Windows)Path\(.*\): use load_archive"):
+    with pytest.raises(TypeError, match=r"archive must be an Archive, got (Posix|Windows)Path\(.*\): use evolve"):
         evolve(three_classes, SMALL, archive=saved[1])
 
 

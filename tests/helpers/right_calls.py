@@ -514,11 +514,6 @@ row(
 row("figures.region_colours", figures.region_colours, lambda: dict(labels=[MAP.labels]))
 row("figures.paint_regions", figures.paint_regions, lambda: dict(found=MAP, colours={0: "red"}))
 row(
-    "figures.name_places",
-    figures.name_places,
-    lambda: dict(labels=MAP.labels, indices=[0], taken=[(0.5, 0.5, 0.1)], width=0.1, height=0.1, least=0.02),
-)
-row(
     "figures.before_and_after",
     figures.before_and_after,
     lambda: dict(model=TINY, originals=two(), fooled=two(), amplification=20),
@@ -905,6 +900,7 @@ INSIDE = {
     "data.drawings": "a command",
     "data.make": "a command",
     "evolution.painters.paint": "called for each picture of a decode",
+    "figures.name_places": "called by region_maps",
     "images.norms": "in the loop",
     "images.per_image": "in the loop",
     "lecture.main": "a command",

@@ -33,7 +33,14 @@ SECONDS = 4  # for one call
 GIGABYTES = 3  # more than the process has when the calls begin
 HUGE = 10**9
 # what a message may call an argument instead
-ALSO = {"labels": "class", "label": "class", "target": "class", "names": "photograph", "size": "height"}
+ALSO = {
+    "labels": "class",
+    "label": "class",
+    "target": "class",
+    "targets": "class",
+    "names": "photograph",
+    "size": "height",
+}
 # counts of rounds: a billion of them takes long, as one would think
 ROUNDS = {"steps", "draws", "rounds", "evaluations", "generations", "epochs", "halvings", "tries"}
 

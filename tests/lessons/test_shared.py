@@ -27,5 +27,5 @@ def test_the_stored_robins_go_from_a_full_prior_to_none(model, lesson):
 
 
 def test_an_unknown_strip_is_refused():
-    with pytest.raises(ValueError, match="'lesson 2': choose from lesson 1, lesson 3"):
+    with pytest.raises(ValueError, match="lesson must be one of lesson 1, lesson 3, got 'lesson 2'"):
         shared.load_strip("lesson 2")
