@@ -132,6 +132,15 @@ def by_name(kind: type | tuple[type, ...] = object, /, **values: object) -> None
         instance(kind, **{f"{name}[{key!r}]": one for key, one in value.items()})
 
 
+def interval(**values: object) -> None:
+    """Raise ValueError unless every named value is two numbers, the first smaller, or `None` for no limits."""
+    for name, value in values.items():
+        pair = list(value) if isinstance(value, (tuple, list)) and len(value) == 2 else [math.nan]
+        low, high = _number(pair[0]), _number(pair[-1])
+        if value is not None and not low < high:
+            raise ValueError(f"{name} must be two numbers (low, high), or None for no limits, got {shown(value)}")
+
+
 def numbers(**values: object) -> None:
     """Raise ValueError unless every named value is a list of finite numbers, with at least one."""
     for name, value in values.items():

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .arguments import between, whole
+from .arguments import affordable, between, finite, function, instance, shown, tensors, whole
 from .images import per_image
 from .models import CHUNK, Classifier
 from .objectives import Label
@@ -34,6 +34,13 @@ class RegionMap(NamedTuple):
 
 def grid_points(extent: Extent, size: int) -> Tensor:
     """The places of a map, (size, size, 2), starting at the bottom left and including the borders."""
+    if not isinstance(extent, (tuple, list)) or len(extent) != 4:
+        raise ValueError(f"extent must be four numbers: left, right, bottom, top, got {shown(extent)}")
+    for edge in extent:
+        finite(**{"each of extent": edge})
+    whole(0, size=size)
+    size = int(size)
+    affordable(10 * size**2, f"a map of size {size} x {size}")
     left, right, bottom, top = extent
     if not (left < right and bottom < top and size >= 2):
         raise ValueError(f"a map needs left < right, bottom < top and a size of 2 or more, got {extent} and {size}")
@@ -51,9 +58,17 @@ def refine_map(
     sure: a point whose four computed neighbours agree, all with at least this probability, is filled in from them
         instead of computed; `None` computes everything.
     """
+    function(predict=predict)
     whole(coarse=coarse)
     between(0, 1, sure=0 if sure is None else sure)
     grid = grid_points(extent, size)
+    size, coarse = int(size), int(coarse)
+
+    def answers(points: Tensor) -> tuple[Tensor, Tensor]:
+        found = predict(points)
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(points) or not found.numel():
+            raise TypeError(f"predict must return probabilities ({len(points)}, classes), got {shown(found)}")
+        return found.detach().max(1)
 
     def maps() -> Iterator[RegionMap]:
         stride = min(coarse, size - 1)
@@ -68,7 +83,7 @@ def refine_map(
             if sure is not None and coarser is not None:
                 wanted, labels, confidence = _fill(wanted, labels, confidence, coarser, sure)
             if wanted.any():
-                confidence[wanted], labels[wanted] = (part.cpu() for part in predict(grid[wanted]).max(1))
+                confidence[wanted], labels[wanted] = (part.cpu() for part in answers(grid[wanted]))
             exact = exact | wanted
             known[lines[:, None], lines] = True
             nearest = lines[(torch.arange(size)[:, None] - lines).abs().argmin(1)]
@@ -115,12 +130,19 @@ class Plane:
 
     def images(self, points: Tensor) -> Tensor:
         """The images (N, 3, H, W) at points (N, 2); distances are kept, and values may leave [0, 1]."""
+        if not isinstance(points, Tensor) or points.ndim != 2 or points.shape[1] != 2 or points.is_complex():
+            raise ValueError(f"points must have the shape (N, 2), got {shown(points)}")
         axes = torch.cat([self.across, self.up]).flatten(1)
         images = torch.addmm(self.origin.flatten(1), points.to(self.origin), axes)
         return images.view(-1, *self.origin.shape[1:])
 
     def coordinates(self, images: Tensor) -> Tensor:
         """The points (N, 2) of the plane that are nearest to images (N, 3, H, W)."""
+        tensors(images=images)
+        if images.shape[1:] != self.origin.shape[1:]:
+            raise ValueError(
+                f"images must be like the origin of the plane, {tuple(self.origin.shape)}, got {tuple(images.shape)}"
+            )
         change = (images - self.origin).flatten(1).double()
         return torch.stack([change @ axis.flatten().double() for axis in (self.across, self.up)], 1).float().cpu()
 
@@ -130,6 +152,10 @@ def plane_through(first: Tensor, second: Tensor, third: Tensor) -> Plane:
 
     Raises ValueError if the images have different shapes or lie on one line.
     """
+    tensors(first=first, second=second, third=third)
+    if len({image.device for image in (first, second, third)}) > 1:
+        raise ValueError("first, second and third must be on one device: use image.to(model.device)")
+    first, second, third = first.detach(), second.detach(), third.detach()
     shapes = [tuple(image.shape) for image in (first, second, third)]
     if len(set(shapes)) > 1 or shapes[0][:1] != (1,):
         raise ValueError(f"a plane goes through three single images of one shape (1, 3, H, W), got {shapes}")
@@ -146,6 +172,9 @@ def plane_through(first: Tensor, second: Tensor, third: Tensor) -> Plane:
 
 def on_plane(model: Classifier, plane: Plane) -> Callable[[Tensor], Tensor]:
     """From points (N, 2) to the probabilities (N, classes) of the images there, clipped to what a picture can show."""
+
+    instance(Classifier, model=model)
+    instance(Plane, plane=plane)
 
     def predict(points: Tensor) -> Tensor:
         chunks = points.split(CHUNK)  # the images of a whole map would take gigabytes
@@ -169,7 +198,18 @@ def boundary_distance(
     target: look for the first place of this class instead. Images are clipped to what a picture can show.
     The distance is infinite where there is no such place. A stretch shorter than the gaps in `distances` can be missed.
     """
-    directions = unit_vectors(directions)
+    instance(Classifier, model=model)
+    model.validate(image)
+    tensors(directions=directions, distances=distances)
+    if len(image) != 1 or directions.shape[1:] != image.shape[1:] or directions.device != image.device:
+        raise ValueError(
+            f"boundary_distance takes one image (1, ...) and directions (K, ...) like it, got {tuple(image.shape)} and "
+            f"directions {tuple(directions.shape)} on {directions.device}"
+        )
+    if distances.ndim != 1 or distances[0] < 0 or not (distances.diff() > 0).all():
+        raise ValueError(f"distances must be a list of increasing numbers from 0 on, got {shown(distances)}")
+    whole(0, halvings=halvings)
+    image, directions = image.detach(), unit_vectors(directions.detach().to(image))
     own = model.index(target) if target is not None else model.top(image, 1)[0].index
 
     def reached(chosen: Tensor, far: Tensor) -> Tensor:

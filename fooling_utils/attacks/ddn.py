@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..arguments import between, instance, positive, whole
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
@@ -21,6 +22,14 @@ def ddn(
     image: (1, 3, H, W). size: L2, pixel units.
     Source: Rony et al. 2019, arXiv 1811.09600, algorithm 1, with a step that falls from 1 to 0 along a cosine.
     """
+    instance(Classifier, model=model)
+    model.validate(image)
+    if len(image) != 1:
+        raise ValueError(f"ddn takes one image, got {len(image)}: use image[i : i + 1]")
+    whole(steps=steps)
+    positive(size=size)
+    between(0, 0.99, gamma=gamma)
+    image, size, gamma = image.detach(), float(size), float(gamma)
     goal, tried, smallest = model.index(target), image, None
     for i in range(steps):
         with torch.enable_grad():

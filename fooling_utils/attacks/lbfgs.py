@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arguments import whole
+from ..arguments import instance, whole
 from ..models import Classifier
 from ..objectives import Label
 from .minimum_norm import Found
@@ -28,12 +28,14 @@ def lbfgs_frames(
     from scipy.optimize import Bounds, minimize
     from threadpoolctl import threadpool_limits
 
+    instance(Classifier, model=model)
+    whole(rounds=rounds, evaluations=evaluations)
     model.validate(image)
     if len(image) != 1:
         raise ValueError(f"lbfgs_frames takes one image and got {len(image)}: use image[i : i + 1]")
     goal = model.index(target)
     model.aim(image, goal)  # raises where there is nothing to do
-    whole(rounds=rounds, evaluations=evaluations)
+    image = image.detach()
     origin = image.double().flatten().cpu().numpy()
     options = {"maxfun": evaluations, "maxiter": evaluations, "maxcor": 5}
     bounds = Bounds(*model.bounds) if model.bounds else None

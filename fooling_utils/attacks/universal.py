@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..arguments import instance, whole
+from ..images import validate_images
 from ..views import View
 
 
@@ -13,14 +15,27 @@ def add_to_all(scenes: Tensor, count: int = 8) -> View:
     Source: Moosavi-Dezfooli and others 2017, arXiv 1610.08401 (universal perturbations).
     """
 
+    _check(scenes, count)
+
     def view(change: Tensor, generator: torch.Generator) -> Tensor:
-        return universally(scenes[_some(scenes, count, generator)], change)
+        return _added(scenes[_some(scenes, count, generator)], change)
 
     return view
 
 
 def universally(images: Tensor, change: Tensor) -> Tensor:
     """Images (N, 3, H, W) with the same change (1, 3, H, W), given around grey, added to all."""
+    validate_images(images, None, name="images")
+    validate_images(change, None, name="change")
+    return _added(images, change)
+
+
+def _added(images: Tensor, change: Tensor) -> Tensor:
+    if change.shape != images[:1].shape or change.device != images.device:
+        raise ValueError(
+            f"change must have the shape {tuple(images[:1].shape)} and be on {images.device}, "
+            f"got {tuple(change.shape)} on {change.device}"
+        )
     return (images + change - 0.5).clamp(0, 1)
 
 
@@ -30,14 +45,28 @@ def lay_on_all(scenes: Tensor, count: int = 8) -> View:
     Source: Brown and others 2017, arXiv 1712.09665 (adversarial patch), without rotation and scaling.
     """
 
+    _check(scenes, count)
+
     def view(patch: Tensor, generator: torch.Generator) -> Tensor:
-        return patched(scenes[_some(scenes, count, generator)], patch, generator)
+        return _covered(scenes[_some(scenes, count, generator)], patch, generator)
 
     return view
 
 
 def patched(images: Tensor, patch: Tensor, generator: torch.Generator) -> Tensor:
     """Copies of images (N, 3, H, W), each with the patch (1, 3, h, w) at a random place inside it."""
+    validate_images(images, None, name="images")
+    validate_images(patch, None, name="patch")
+    instance(torch.Generator, generator=generator)
+    return _covered(images, patch, generator)
+
+
+def _covered(images: Tensor, patch: Tensor, generator: torch.Generator) -> Tensor:
+    if len(patch) != 1 or patch.shape[1] != images.shape[1] or patch.device != images.device:
+        raise ValueError(
+            f"patch must be like the images (scenes), (1, {images.shape[1]}, h, w) on {images.device}, got "
+            f"{tuple(patch.shape)} on {patch.device}"
+        )
     height, width = patch.shape[2:]
     room = torch.tensor([images.shape[2] - height, images.shape[3] - width])
     if room.min() < 0:
@@ -49,5 +78,10 @@ def patched(images: Tensor, patch: Tensor, generator: torch.Generator) -> Tensor
     return covered
 
 
+def _check(scenes: Tensor, count: int) -> None:
+    validate_images(scenes, None, name="scenes")
+    whole(1, 10_000, count=count)
+
+
 def _some(scenes: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    return torch.randint(len(scenes), (count,), generator=generator, device=generator.device)
+    return torch.randint(len(scenes), (int(count),), generator=generator, device=generator.device)

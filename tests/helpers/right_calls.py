@@ -46,7 +46,7 @@ from fooling_utils.attacks import ddn, universal
 from fooling_utils.defences import robustness, smoothing, transforms
 from fooling_utils.evolution import evolve, painters, wall
 from fooling_utils.lessons import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, shared
-from fooling_utils.networks import folding, pretrained, small
+from fooling_utils.networks import pretrained, small
 from nets import generator, random_images
 from wrong_arguments import Right, faults, singles
 
@@ -308,7 +308,6 @@ row(
     pretrained.read_weights,
     lambda: dict(path="nothing.pth", weights=pretrained.BUNDLED["efficientnet_lite0"]),
 )
-row("networks.folding.prepare_for_speed", folding.prepare_for_speed, lambda: dict(net=_tiny_net(), example=image()))
 row("networks.small.plane_points", small.plane_points, lambda: dict(preset="blobs", count=5, classes=3, seed=0))
 row("networks.small.plane_net", small.plane_net, lambda: dict(hidden=4, depth=2, activation="relu", classes=3, seed=0))
 row("networks.small.digit_net", small.digit_net, lambda: dict(classes=10, seed=0))
@@ -907,6 +906,7 @@ INSIDE = {
     "lecture.options": "a command",
     "lecture.server": "a command",
     "models.on_each_chunk": "in the loop",
+    "networks.folding.prepare_for_speed": "called by Classifier",
     "objectives.one_per_image": "the question that the checks of labels ask",
     "steps.unit_vectors": "in the loop",
     "widgets.kit": "what the widgets share; png is public",
