@@ -5,12 +5,21 @@ Hypothesis replaces one or two arguments of a right call (tests/helpers/right_ca
 """
 
 import importlib
+import math
+import sys
 import types
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import wrong_arguments as harness
+from fooling_utils import fourier, last
+from fooling_utils.arguments import whole
+from fooling_utils.evolution import painters
+from fooling_utils.lessons import lesson4, shared
+from fooling_utils.networks import small
 from right_calls import INSIDE, ROWS, public, takes_something
 from wrong_arguments import ODD, ROUNDS, Right, fault, kind_of, limits
 
@@ -187,3 +196,87 @@ def test_every_name_that_a_door_offers_is_tried(room):
     offered = {name: getattr(door, name) for name in door.__all__}
     functions = {name: value for name, value in offered.items() if isinstance(value, types.FunctionType)}
     assert [name for name, value in functions.items() if value not in tried and takes_something(value)] == []
+
+
+# --------------------------------------------------------------------------------- the examples, with their sentences
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: fourier.fourier_start(size="224"),
+            "size must be a whole number of pixels, or a height and a width, got",
+        ),
+        (
+            lambda: fourier.fourier_start(size=10**9),
+            "image of size 1000000000 x 1000000000 would take 1.2e.10 GB of mem",
+        ),
+        (
+            lambda: fourier.fourier_start(size=8, device="tpu"),
+            "device must be one that this computer has, got 'tpu': use",
+        ),
+        (
+            lambda: fourier.fourier_start(size=8, seed="0"),
+            "seed must be a whole number, such as 0, of at most 64 bits, got",
+        ),
+        (lambda: fourier.fourier_start("1", 8), "count must be a whole number and at least 1, got '1'"),
+        (lambda: painters.cppn("224"), "size must be a whole number and at least 2, got '224'"),
+        (lambda: painters.cppn_weights(torch.zeros(3, 5) - 1), "first column of genome names functions, 0 to 3, got"),
+        (lambda: painters.cppn_weights(torch.zeros(4, 8)), r"a table .hidden . 3, 5 . hidden., got shape \(4, 8\)"),
+        (lambda: lesson4.line_ends("corner to corner", 10**9), "count = 1000000000 lines would take"),
+        (lambda: shared.load_strip(["lesson 1"]), "lesson must be one of lesson 1, lesson 3, got"),
+        (lambda: small.plane_net(hidden=10**6), "2 layers of hidden = 1000000 units .* GB of memory: choose less"),
+        (
+            lambda: next(small.fit(small.plane_net(classes=2), *small.plane_points())),
+            "labels must be from 0 to 1, since",
+        ),
+        (lambda: small.frozen(small.plane_net()), r"net cannot take images of shape \(1, 1, 8, 8\)"),
+    ],
+)
+def test_the_sentence_names_the_value_and_the_way_out(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# ------------------------------------------------------------------------------------------ the harness finds faults
+
+
+def _endless(value):
+    while value == 7:
+        pass
+    return 1.0
+
+
+def _zeroes(value):
+    if isinstance(value, torch.Tensor):
+        value.zero_()
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("function", "odd", "kind"),
+    [
+        (lambda value: {1: 1.0}[value], "7", "another type of error"),
+        (math.sqrt, "'224'", "not an error of ours"),
+        (lambda value: last([]) if value == 7 else 1.0, "7", "names neither argument nor value"),
+        (lambda value: value, "'224'", "another kind of result"),
+        (lambda value: value, "nan", "silent NaN"),
+        (_zeroes, "an image", "changes an argument"),
+        (lambda value: torch.rand(()).item(), "7", "changes the state"),
+        (_endless, "7", "takes for ever"),
+        (lambda value: torch.zeros(10 * int(value))[0].item(), "10**9", "fills the memory"),
+        (lambda value: whole(value=value) or 1.0, "1.5", None),
+        (lambda value: whole(count=value) or 1.0, "1.5", None),  # it names the value
+        (lambda value: value() if callable(value) else 1.0, "a function that raises", None),
+        (lambda value: open("nothing").close() if value == 7 else 1.0, "7", None),
+    ],
+)
+def test_each_kind_of_fault_is_found(function, odd, kind, monkeypatch):
+    if kind == "fills the memory" and not sys.platform.startswith("linux"):
+        pytest.skip("memory can be limited on Linux only")
+    monkeypatch.setattr(harness, "SECONDS", 0.5)
+    right = Right(function, lambda: {"value": 1.0})
+    with limits():
+        found = fault(right, float, {"value": odd})
+    assert (found and found.kind) == kind
