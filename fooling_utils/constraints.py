@@ -103,7 +103,7 @@ def inside_mask(original: Tensor, mask: Tensor) -> Constraint:
     sides = zip(reversed(mask.shape), reversed(original.shape[1:]), strict=False)
     if mask.ndim > original.ndim or any(side not in (1, full) for side, full in sides):
         raise ValueError(f"mask has shape {tuple(mask.shape)} and does not fit images of {tuple(original.shape)}")
-    if mask.layout != torch.strided or mask.device != original.device or not ((mask == 0) | (mask == 1)).all():
+    if mask.layout != torch.strided or mask.device != original.device or mask.isnan().any():
         raise ValueError(f"mask must hold 0 and 1, or false and true, and be on {original.device}, got {shown(mask)}")
     allowed = mask.bool()
 
