@@ -253,7 +253,7 @@ row(
 row("objectives.activation", objectives.activation, lambda: dict(layer="0", channel=1), climb)
 row("objectives.style", objectives.style, lambda: dict(image=random_images(1, 8, seed=1), layers=["0"]), climb)
 row("objectives.content", objectives.content, lambda: dict(image=random_images(1, 8, seed=1), layer="0"), climb)
-row("objectives.gram_matrix", objectives.gram_matrix, lambda: dict(features=image()))
+row("objectives.gram_matrix", objectives.gram_matrix, lambda: dict(features=image()), torch.nan_to_num)
 row("views.random_views", views.random_views, lambda: dict(count=2, shift=0.07, degrees=10, zoom=0.2, fill=0.5), look)
 row("views.quantised", views.quantised, lambda: dict(levels=8), through)
 row("views.blurred", views.blurred, lambda: dict(sigma=1.0), look)
@@ -283,13 +283,14 @@ row(
         share=False,
     ),
 )
-row("models.Classifier.forward", TINY, lambda: dict(images=image()))
+# NaN goes in, and NaN comes out, as in any network
+row("models.Classifier.forward", TINY, lambda: dict(images=image()), torch.nan_to_num)
 row("models.Classifier.validate", TINY.validate, lambda: dict(images=image(), name="image"), free=["name"])
-row("models.Classifier.clip", TINY.clip, lambda: dict(images=image()))
+row("models.Classifier.clip", TINY.clip, lambda: dict(images=image()), torch.nan_to_num)
 row("models.Classifier.index", TINY.index, lambda: dict(label="ostrich"))
 row("models.Classifier.indices", TINY.indices, lambda: dict(labels=["ostrich"], count=1))
 row("models.Classifier.aim", TINY.aim, lambda: dict(images=image(), target=TARGET))
-row("models.Classifier.features", TINY.features, lambda: dict(images=image(), layers=["0"]))
+row("models.Classifier.features", TINY.features, lambda: dict(images=image(), layers=["0"]), lambda found: None)
 row("models.Classifier.shapes_of", TINY.shapes_of, lambda: dict(layers=["0"]))
 row("models.Classifier.probabilities", TINY.probabilities, lambda: dict(images=image()))
 row("models.Classifier.top", TINY.top, lambda: dict(image=image(), k=2))
@@ -369,7 +370,7 @@ row(
     named,
 )
 row("optimize.Frame.probability", FRAMES[0].probability, lambda: dict(labels="ostrich"))
-row("optimize.last", optimize.last, lambda: dict(frames=_frames()))
+row("optimize.last", optimize.last, lambda: dict(frames=_frames()), lambda found: None)
 row("optimize.run_until", optimize.run_until, lambda: dict(frames=_frames(), labels=TARGET, probability=0.9))
 row("attacks.ddn.ddn", ddn.ddn, lambda: dict(model=TINY, image=image(), target=TARGET, steps=2, size=1.0, gamma=0.05))
 row("attacks.gradient.fgsm", attacks.fgsm, lambda: dict(model=TINY, image=image(), epsilon=0.1, target=TARGET))
@@ -573,7 +574,12 @@ row(
     lambda: dict(net=TINY, sigma=0.2, shape=(3, 8, 8), draws=4, seed=0),
     lambda net: net(image()),
 )
-row("defences.smoothing.Smoothed.forward", smoothing.Smoothed(TINY, 0.2, (3, 8, 8), 4), lambda: dict(images=image()))
+row(
+    "defences.smoothing.Smoothed.forward",
+    smoothing.Smoothed(TINY, 0.2, (3, 8, 8), 4),
+    lambda: dict(images=image()),
+    torch.nan_to_num,
+)
 row(
     "defences.smoothing.nearest_overturned",
     smoothing.nearest_overturned,

@@ -34,12 +34,16 @@ GIGABYTES = 3  # more than the process has when the calls begin
 HUGE = 10**9
 # what a message may call an argument instead
 ALSO = {
-    "labels": "class",
-    "label": "class",
-    "target": "class",
-    "targets": "class",
-    "names": "photograph",
-    "size": "height",
+    "count": ["images"],
+    "input_shape": ["channels"],
+    "label": ["class"],
+    "labels": ["class", "target"],
+    "model": ["net"],
+    "names": ["photograph"],
+    "net": ["model"],
+    "size": ["height"],
+    "target": ["class"],
+    "targets": ["class"],
 }
 # counts of rounds: a billion of them takes long, as one would think
 ROUNDS = {"steps", "draws", "rounds", "evaluations", "generations", "epochs", "halvings", "tries"}
@@ -234,8 +238,10 @@ def _fault_of_error(error: Exception, arguments: dict, wrong: Mapping[str, str],
             return None
         chain = chain.__cause__ or chain.__context__
     given = [arguments[name] for name in wrong]
-    if any(frame.f_locals.get("self") is one for frame, _ in traceback.walk_tb(error.__traceback__) for one in given):
-        return None  # inside the network that was passed where it does not belong
+    given = [one for one in given if isinstance(one, nn.Module)]
+    inside = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if any(type(here) is type(one) for here in inside for one in given):
+        return None  # inside the network, or its copy, that was passed where it does not belong
     text = f"{type(error).__name__}: {' '.join(str(error).split())[:140]}"
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         return Fault("fills the memory", text)
@@ -263,7 +269,7 @@ def _raised_by_us(error: Exception) -> bool:
 
 def _names(message: str, name: str, value: object) -> bool:
     """Whether a message names the argument, in the singular or plural, or the value, its type or its shape."""
-    hints = {name, name.rstrip("s"), *name.split("_"), type(value).__name__, *_shapes(value), ALSO.get(name, "")}
+    hints = {name, name.rstrip("s"), *name.split("_"), type(value).__name__, *_shapes(value), *ALSO.get(name, [])}
     if len(text := repr(value)) > 1:
         hints |= {text[:40], str(value)[:40]} if "\ud800" not in str(value) else {text}
     elif re.search(rf"(?<![\w.]){re.escape(text)}(?![\w.])", message):
