@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from fooling_utils.checks.grade import needed_cells
+from fooling_utils.checks.cells import needed_cells
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 FOLDER = NOTEBOOKS / "solutions"

@@ -9,30 +9,40 @@ determined student can fool it. Separate processes do not protect you: use a con
 """
 
 import argparse
-import ast
 import csv
-import inspect
-import queue
-import secrets
-import symtable
+import json
+import math
+import os
+import re
+import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from jupyter_client import KernelManager
 from tqdm.auto import tqdm
 
-from . import EXERCISES, Exercise
-from .core import ANSWERED, NOT_ATTEMPTED, WRONG
+from . import Exercise
+from .cells import Cell, answer_cells, check_cell, checked, exercises_in, may_matter, needed, read_cell
+from .core import ANSWERED, NOT_ATTEMPTED, RIGHT, WRONG
+from .kernel import ABSENT, CRASHES, HANGS, LONGEST, TAMPERED, Kernel, told
 
-DAMAGED, HANGS, CRASHES, TAMPERED = "damaged", "hangs", "crashes", "tampered"
-WAKE = 3.0  # seconds that an interrupted kernel has to answer
-LONGEST = 5000  # characters that are kept of an answer in words
-LARGEST = 50_000_000  # bytes; a larger notebook is not opened
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+DAMAGED = "damaged"
+LARGEST = 100_000_000  # bytes; a larger notebook is not read
+MOST_TIME = 10  # times the seconds for one cell: what all cells of a notebook may take if all have to be run
+LIMITS_MEMORY = sys.platform == "linux" and resource is not None
+MEMORY = "4GB" if LIMITS_MEMORY else "none"
+DANGEROUS = "=+-@\uff1d\uff0b\uff0d\uff20"  # what begins like this is a formula, also with a full-width sign
 
 
 class Row(NamedTuple):
@@ -44,246 +54,309 @@ class Row(NamedTuple):
     message: str = ""
 
 
-# ---------------------------------------------------------------------------------------------- the cells that count
+class Total(NamedTuple):
+    """One line of the summary: how many answers of a notebook are right, wrong, open, in words, failed, tampered with.
+
+    failed: damaged, hangs or crashes.
+    """
+
+    notebook: str
+    right: int
+    wrong: int
+    open: int
+    words: int
+    failed: int
+    tampered: int
 
 
-def _plain(source: str) -> str:
-    return "\n".join("pass" if line.startswith(("%", "!")) else line for line in source.splitlines())
+# -------------------------------------------------------------------------------------------------- one notebook's file
 
 
-def _parse(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(_plain(source))
-    except (SyntaxError, ValueError):
-        return None
+def _bytes(path: Path) -> bytes:
+    # Opened without waiting, since a pipe as a notebook would wait for ever, and read to the limit, whatever it says.
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is not a regular file")
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST / 1e6:.0f} MB: clear its outputs")
+    if not data.strip():
+        raise ValueError("it is empty")
+    return data
 
 
-def _names(source: str) -> tuple[set[str], set[str]]:
-    """The names that a cell assigns at its top level, and those that it uses from elsewhere."""
-    try:
-        table = symtable.symtable(_plain(source), "cell", "exec")
-    except (SyntaxError, ValueError):
-        return set(), set()
-    given = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    used = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
-    scopes = list(table.get_children())
-    for scope in scopes:  # it grows while we go through it
-        used |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
-        scopes += scope.get_children()
-    return given, used
+def _clean(text: str) -> str:
+    # Without halves of characters, which no file takes.
+    return text.encode("utf-8", "replace").decode()
 
 
-def needed_cells(sources: Sequence[str], answers: Sequence[str]) -> list[int]:
-    """The positions of the cells that `answers` depend on: those that define a name they use, and so on upwards."""
-    own = set().union(*(_names(answer)[0] for answer in answers))
-    wanted = set().union(*(_names(answer)[1] for answer in answers)) - own
-    chosen = []
-    for position in reversed(range(len(sources))):
-        given, used = _names(sources[position])
-        if given & wanted:
-            chosen.append(position)
-            wanted |= used
-    return chosen[::-1]
+def read_notebook(path: Path) -> list[Cell]:
+    """Read the code cells of the notebook at `path`; whatever is wrong with the file raises an error."""
+    data = _bytes(path)
+    text = data.decode(json.detect_encoding(data), "surrogatepass")
+    found = json.loads(text)
+    if not isinstance(found, dict) or not isinstance(found.get("cells", found.get("worksheets")), list):
+        raise ValueError("it has no list of cells")
+    if found.get("nbformat") != 4:  # an old one, which has other fields
+        found = nbformat.reads(text, as_version=4)
+    cells = []
+    for cell in found["cells"]:
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        source, marks = cell.get("source"), cell.get("metadata")
+        marks = marks.get("nbgrader") if isinstance(marks, dict) else None
+        names = [cell.get("id"), marks.get("grade_id") if isinstance(marks, dict) else None]
+        name = next((name for name in reversed(names) if isinstance(name, str)), "")
+        if isinstance(source, list) and all(isinstance(line, str) for line in source):
+            source = "".join(source)
+        if isinstance(source, str):
+            cells.append(read_cell(_clean(source), name))
+        else:
+            kind = "nothing" if source is None else f"a {type(source).__name__}"
+            cells.append(Cell("", name, error=f"damaged: it holds {kind} instead of text"))
+    return cells
 
 
-def _defines(source: str, name: str) -> bool:
-    # also in a cell that is not valid Python, so that a message can say so
-    lines = source.splitlines()
-    return name in _names(source)[0] or any(line.startswith((f"def {name}(", f"{name} =")) for line in lines)
+# ------------------------------------------------------------------------------------------------------ one notebook
 
 
-def _cells_to_run(sources: Sequence[str], exercises: Sequence[Exercise]) -> list[int]:
-    answers = [i for i, source in enumerate(sources) if any(_defines(source, e.function) for e in exercises)]
-    rest = [i for i in range(len(sources)) if i not in answers]
-    before = needed_cells([sources[i] for i in rest], [sources[i] for i in answers])
-    return sorted([*answers, *(rest[i] for i in before)])
+class Found(NamedTuple):
+    """What came out of one run: a verdict for each exercise, and by position what was wrong with cells."""
+
+    verdicts: dict[str, dict]
+    problems: dict[int, str]
 
 
-# --------------------------------------------------------------------------------------------- what runs in the kernel
+class _Run:
+    # The cells of a notebook, run in order; each exercise is judged at its check, and at the end if it is not right.
+
+    def __init__(self, cells: Sequence[Cell], exercises: Sequence[Exercise], timeout: float, memory: int):
+        self.cells, self.exercises, self.timeout, self.memory = cells, exercises, timeout, memory
+        self.checks = {entry.number: check_cell(cells, entry) for entry in exercises}
+        self.answers = {entry.number: answer_cells(cells, entry) for entry in exercises}
+
+    def run(self, positions: Iterable[int], numbers: Iterable[str], most: float = math.inf) -> Found:
+        """Run the cells at `positions` and judge exercises. What ends a kernel is left out in a new one."""
+        self.verdicts, self.problems, self.most = {}, {}, most
+        self.positions, self.numbers = sorted(positions), list(numbers)
+        self.left_out, self.final = set(), set()
+        while True:
+            known = len(self.left_out) + len(self.final)
+            with (
+                tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder,
+                Kernel(folder, self.memory) as kernel,
+            ):
+                if self._all(kernel) or len(self.left_out) + len(self.final) == known:
+                    return Found(self.verdicts, self.problems)
+
+    def _all(self, kernel: Kernel) -> bool:
+        for at in self.positions:
+            earlier = [n for n in self.numbers if self.checks[n] < at and n not in self.verdicts]
+            if not all(self._judge(kernel, number) for number in earlier):
+                return False
+            if at not in self.left_out and not self._cell(kernel, at):
+                return False
+        return all(self._judge(kernel, number) for number in self.numbers if self._is_open(number))
+
+    def _is_open(self, number: str) -> bool:
+        if number in self.final:
+            return False
+        if number not in self.verdicts:
+            return True
+        return self.verdicts[number]["result"] not in (RIGHT, ANSWERED) and self.checks[number] < self.positions[-1]
+
+    def _cell(self, kernel: Kernel, at: int) -> bool:
+        start = time.monotonic()
+        _, problem = kernel.run(self.cells[at].source, min(self.timeout, max(self.most, 1)))
+        if not problem:
+            _, problem = kernel.run("pass", self.timeout)  # so that a kernel that ends a moment later names its cell
+        self.most -= time.monotonic() - start
+        if problem:
+            self.problems[at] = problem
+        if problem in (HANGS, CRASHES):
+            self.left_out.add(at)
+        return not kernel.lost
+
+    def _judge(self, kernel: Kernel, number: str) -> bool:
+        (entry,) = (entry for entry in self.exercises if entry.number == number)
+        found = kernel.judge(number, entry.function, self.timeout)
+        first = self.verdicts.get(number)
+        better = found["result"] in (RIGHT, ANSWERED, TAMPERED) or (found["fits"] and found["result"] != NOT_ATTEMPTED)
+        if first is None or better:
+            self.verdicts[number] = found
+        if found["result"] in (HANGS, CRASHES):
+            self.final.add(number)
+        return not kernel.lost
 
 
-def snapshot() -> dict:
-    """What a notebook must not change: the functions of the checks, the library and torch, as they are now."""
-    import builtins
-    import sys
-    import types
-
-    import torch
-
-    import fooling_utils.checks
-
-    functions = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType)
-    owners = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "fooling_utils"}
-    owners |= {"torch": torch, "torch.Tensor": torch.Tensor, "builtins": builtins}
-    kept = {("modules", name): id(sys.modules.get(name)) for name in owners}
-    classes = {
-        f"{name}.{key}": value
-        for name, owner in owners.items()
-        if name.startswith("fooling_utils")
-        for key, value in vars(owner).items()
-        if isinstance(value, type) and value.__module__.startswith("fooling_utils")
-    }
-    for name, owner in (owners | classes).items():
-        for key, value in vars(owner).items():
-            if isinstance(value, (*functions, type)):
-                kept[name, key] = (id(value), id(getattr(value, "__code__", None)))
-    exercises = fooling_utils.checks.EXERCISES
-    return kept | {("exercises", number): (id(entry.check), entry.function) for number, entry in exercises.items()}
-
-
-GRADE = """
-def _grade():
-    from IPython.display import display
-    from fooling_utils.checks import judge
-    result, message = "{absent}", "there is no {name} in the notebook"
-    if {name!r} in globals():
-        answer = globals()[{name!r}]
-        _, result, message = judge({number!r}, answer)
-        if result == "{answered}":
-            message = " ".join(answer.split())[:{longest}]  # for the person who reads it
-    now, then = snapshot(), {before}
-    new = [key for key in now if key[0] == "torch.Tensor" and key not in then]
-    changed = sorted(".".join(key) for key in [*then, *new] if now.get(key) != then.get(key))
-    if changed:
-        result, message = "{tampered}", "it replaces " + ", ".join(changed[:3])
-    display({{{kind!r}: {{"result": result, "message": message}}}}, raw=True)
-_grade()
-"""
-
-
-class _Kernel:
-    """A separate kernel in an empty folder, which runs one piece of code after another."""
-
-    def __init__(self, folder: str):
-        self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=folder)
-        self.client = self.manager.blocking_client()
-        self.client.start_channels()
-        self.lost = ""  # why the kernel can no longer be used: "hangs" or "crashes"
-
-    def __enter__(self) -> "_Kernel":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-    def run(self, source: str, timeout: float) -> tuple[list[dict], str]:
-        """Run code for at most `timeout` seconds.
-
-        Returns what it displays, and what went wrong: an error's text, "hangs", "crashes" or nothing.
-        """
-        if self.lost:
-            return [], self.lost
-        shown, problem, deadline = [], "", time.monotonic() + timeout
-        request = self.client.execute(source, store_history=False, allow_stdin=False)
-        while time.monotonic() < deadline:
-            try:
-                message = self.client.get_iopub_msg(timeout=min(1, max(deadline - time.monotonic(), 0.01)))
-            except queue.Empty:
-                if not self.manager.is_alive():
-                    self.lost = CRASHES
-                    return shown, CRASHES
-                continue
-            if message["parent_header"].get("msg_id") != request:
-                continue  # from code that ran earlier
-            kind, content = message["msg_type"], message["content"]
-            if kind == "display_data":
-                shown.append(content["data"])
-            elif kind == "error":
-                problem = f"{content['ename']}: {content['evalue']}"
-            elif kind == "status" and content["execution_state"] == "idle":
-                return shown, problem
-        # Most code stops when it is interrupted, and then the exercises after it still count.
-        self.manager.interrupt_kernel()
-        if timeout != WAKE and self.run("pass", WAKE)[1]:
-            self.lost = HANGS
-        return shown, HANGS
-
-
-def grade_notebook(path: Path, name: str, timeout: float = 60) -> list[Row]:
+def grade_notebook(path: Path, name: str, timeout: float = 60, memory: int = 0) -> list[Row]:
     """Run the exercises of one notebook in its own kernel, and return a row for each of them.
 
-    name: the notebook's name in the rows. timeout: seconds for one cell.
+    name: the notebook's name in the rows. timeout: seconds for one cell. memory: bytes, or 0 for no limit. An answer
+    that is wrong, but uses names that cells give which were not run, is judged again after all cells above it.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST / 1e6:.0f} MB")
-        notebook = nbformat.read(path, as_version=4)
-        sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        cells = read_notebook(path)
     except Exception as error:  # the file may hold anything
         text = next(iter(str(error).splitlines()), "")[:200]
         return [Row(name, "", DAMAGED, f"not a notebook that can be opened: {type(error).__name__}: {text}")]
-    text = "\n".join(sources)
-    lessons = {e.lesson for e in EXERCISES.values() if f'check("{e.number}"' in text or _defines(text, e.function)}
-    exercises = [entry for entry in EXERCISES.values() if entry.lesson in lessons]
+    exercises = exercises_in(cells)
     if not exercises:
-        return [Row(name, "", DAMAGED, f"its {len(sources)} code cells hold no exercise")]
-    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as folder:
-        try:
-            with _Kernel(folder) as kernel:
-                return _grade(kernel, sources, exercises, name, timeout)
-        except Exception as error:  # such as a kernel that does not start
-            return [Row(name, "", CRASHES, f"the kernel could not be used: {type(error).__name__}: {error}")]
+        return [Row(name, "", DAMAGED, f"its {len(cells)} code cells hold no exercise: neither its cell nor its check")]
+    try:
+        return _grade(_Run(cells, exercises, timeout, memory), cells, exercises, name, timeout)
+    except Exception as error:  # such as a kernel that does not start
+        text = _clean(f"the kernel could not be used: {type(error).__name__}: {error}")
+        return [Row(name, entry.number, CRASHES, text[:LONGEST]) for entry in exercises]
 
 
-def _grade(
-    kernel: _Kernel, sources: Sequence[str], exercises: Sequence[Exercise], name: str, timeout: float
-) -> list[Row]:
-    kind, before = f"application/x-grade-{secrets.token_hex(8)}", f"_before_{secrets.token_hex(8)}"
-    _, problem = kernel.run(f"{inspect.getsource(snapshot)}\n{before} = snapshot()", max(timeout, 120))
-    if problem:
-        return [Row(name, "", CRASHES, f"the course cannot be imported in the kernel: {problem}")]
-    told = {HANGS: f"did not finish within {timeout:g} s", CRASHES: "crashes the kernel"}
-    problems = {position: kernel.run(sources[position], timeout)[1] for position in _cells_to_run(sources, exercises)}
-    problems = {position: problem for position, problem in problems.items() if problem}
-    stopped = [f"; code cell {at + 1} {told.get(p, f'stops with {p}')}" for at, p in problems.items()][:1]
-    kernel.run(inspect.getsource(snapshot), timeout)  # again, since the notebook may define its own
-    rows = []
-    for entry in exercises:
-        own = [problem for at, problem in problems.items() if _defines(sources[at], entry.function)]
-        if own and not kernel.lost:
-            result = HANGS if own[-1] == HANGS else WRONG
-            message = f"its cell {told.get(own[-1], f'stops with {own[-1]}')}"
-            rows.append(Row(name, entry.number, result, message[:LONGEST]))
-            continue
-        code = GRADE.format(
-            before=before,
-            tampered=TAMPERED,
-            absent=NOT_ATTEMPTED,
-            answered=ANSWERED,
-            longest=LONGEST,
-            kind=kind,
-            name=entry.function,
-            number=entry.number,
+def _grade(run: _Run, cells: Sequence[Cell], exercises: Sequence[Exercise], name: str, timeout: float) -> list[Row]:
+    answers = {at for entry in exercises for at in run.answers[entry.number]}
+    chosen = {at for at in answers | needed(cells, answers) if not cells[at].error}
+    numbers = [entry.number for entry in exercises]
+    verdicts, problems = run.run(chosen, numbers)
+    doubtful = [
+        entry.number
+        for entry in exercises
+        if verdicts[entry.number]["result"] == WRONG
+        and may_matter(cells, entry, chosen, set(problems), verdicts[entry.number]["message"])
+    ]
+    if doubtful:
+        lost = {at for at, problem in problems.items() if problem in (HANGS, CRASHES)}
+        every = {at for at, cell in enumerate(cells) if not cell.error and (cell.gives or not checked(cell))}
+        again, more = run.run(every - lost, doubtful, MOST_TIME * timeout)
+        for number in doubtful:
+            if again[number]["result"] in (RIGHT, WRONG, ANSWERED):
+                verdicts[number] = again[number]
+        problems = more | problems
+    problems |= {at: cell.error for at, cell in enumerate(cells) if cell.error}
+    return [
+        Row(
+            name,
+            entry.number,
+            *_told(cells, entry, run.answers[entry.number], verdicts[entry.number], problems, timeout),
         )
-        shown, problem = kernel.run(code, timeout)
-        found = [data[kind] for data in shown if kind in data]
-        if problem in told:
-            result, message = problem, f"it {told[problem]}"
-        elif problem or len(found) != 1:
-            result, message = TAMPERED, f"the check gave {len(found)} results {problem}".strip()
-        else:
-            result, message = found[0]["result"], found[0]["message"]
-        if result in (WRONG, HANGS, CRASHES):
-            message += "".join(stopped)
-        rows.append(Row(name, entry.number, result, message[:LONGEST]))
-    return rows
+        for entry in exercises
+    ]
 
 
-def grade_folder(folder: Path, timeout: float = 60) -> Iterator[list[Row]]:
-    """Grade every notebook under `folder`, one after another: an iterator of lists of rows."""
-    for path in find(folder):
-        yield grade_notebook(path, path.relative_to(folder).as_posix(), timeout)
+def _told(
+    cells: Sequence[Cell], entry: Exercise, own: Sequence[int], found: dict, problems: dict[int, str], timeout: float
+) -> tuple[str, str]:
+    """The result and the message of one exercise, with what was wrong with the cells that it rests on."""
+    result, message = found["result"], found["message"]
+    cell = next((at for at in reversed(own) if at in problems), None)
+    if cell is not None and result != TAMPERED:
+        problem = f"the cell of exercise {entry.number} {_why(cells[cell], problems[cell], timeout)}"
+        if problems[cell] == HANGS or (result == ABSENT and problems[cell] == CRASHES):
+            return problems[cell], problem
+        if result == ABSENT or (result == NOT_ATTEMPTED and cells[cell].error):
+            return (DAMAGED if problems[cell].startswith(DAMAGED) else WRONG), problem
+        if result == RIGHT:
+            message = problem
+        elif result != ANSWERED:
+            message += f"; {problem}"
+    if result == ABSENT:
+        result = NOT_ATTEMPTED
+    if result in (WRONG, HANGS, CRASHES):
+        others = sorted((needed(cells, own) | _broken(cells, entry, message)) & problems.keys())
+        message += "".join(f"; {_name(cells[at])} {_why(cells[at], problems[at], timeout)}" for at in others[:1])
+    lines = [
+        f"line {line} of code cell {at + 1}"
+        for at in own
+        for name, line in cells[at].definitions
+        if name == entry.function
+    ]
+    if len(lines) > 1 and result != ANSWERED:
+        count = {2: "two", 3: "three"}.get(len(lines), str(len(lines)))
+        note = f"there are {count} definitions of {entry.function}, in {' and '.join(lines)}"
+        message = f"{message}; {note}" if message else note
+    return result, message[: LONGEST + 100]
+
+
+def _why(cell: Cell, problem: str, timeout: float) -> str:
+    return f"is {problem}" if cell.error else told(problem, timeout)
+
+
+def _name(cell: Cell) -> str:
+    first = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
+    return f"the cell that begins with `{first[:40]}`"
+
+
+def _broken(cells: Sequence[Cell], entry: Exercise, message: str) -> set[int]:
+    # Cells that are not Python and would give the name that is missing, but the answers to other exercises.
+    missing = re.findall(r"name '(\w+)' is not defined", message)
+    return {
+        at
+        for at, cell in enumerate(cells)
+        if cell.error
+        and cell.part[0] != "exercise"
+        and any(re.search(rf"\b{n}\s*(=|\()", cell.source) for n in missing)
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------- a folder
 
 
 def find(folder: Path) -> list[Path]:
-    """The notebooks under `folder`, without the copies that Jupyter makes."""
-    return sorted(path for path in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+    """The notebooks under `folder`, without the copies that Jupyter and macOS make; a folder is none."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() == ".ipynb")
+    copies = {".ipynb_checkpoints", "__MACOSX"}
+    return sorted(path for path in found if not copies & set(path.parts) and (path.is_symlink() or not path.is_dir()))
+
+
+def grade_folder(folder: Path, timeout: float = 60, memory: int = 0) -> Iterator[list[Row]]:
+    """Grade every notebook under `folder`, one after another: an iterator of lists of rows."""
+    for path in find(folder):
+        # A name that is not UTF-8 is told with its bytes, as in caf\xe9.ipynb.
+        name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+        try:
+            yield grade_notebook(path, name, timeout, memory)
+        except Exception as error:  # nothing that one notebook does may stop the others
+            yield [
+                Row(name, "", DAMAGED, f"it could not be graded: {type(error).__name__}: {_clean(str(error))[:200]}")
+            ]
+
+
+def total(rows: Sequence[Row]) -> Total:
+    """Add up the rows of one notebook."""
+    count = Counter(row.result for row in rows)
+    failed = count[DAMAGED] + count[HANGS] + count[CRASHES]
+    kinds = (count[RIGHT], count[WRONG], count[NOT_ATTEMPTED], count[ANSWERED], failed, count[TAMPERED])
+    return Total(rows[0].notebook, *kinds)
+
+
+def _harmless(value: object) -> object:
+    # A spreadsheet would read a text that begins like this as a formula, and evaluate what a student wrote.
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\ufffd", _clean(value).replace("\r\n", "\n").replace("\r", "\n"))
+    return f"'{text}" if text.lstrip()[:1] in tuple(DANGEROUS) or text[:1] in ("\t", "\n") else text
+
+
+def _bytes_of(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(GB|MB)?", text.strip(), re.IGNORECASE)
+    if text.strip().lower() == "none":
+        return 0
+    if not found or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"memory must read like 4GB, 800MB or none, got {text!r}")
+    if not LIMITS_MEMORY:
+        raise argparse.ArgumentTypeError("this system cannot limit memory: leave --memory out")
+    return int(float(found[1]) * (1e6 if (found[2] or "GB").upper() == "MB" else 1e9))
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"the limit must be a number of seconds above 0, got {text!r}")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 if there is nothing to grade."""
+    """Run the command line; return 0, 2 if there is nothing to grade, or 130 if it was interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m fooling_utils.checks.grade",
         description=__doc__,
@@ -291,26 +364,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="the folder with the notebooks, which may be in subfolders")
     parser.add_argument("--out", type=Path, default=Path("grades.csv"), help="the table to write (default: grades.csv)")
-    parser.add_argument("--timeout", type=float, default=60, help="seconds for one cell (default: 60)")
+    parser.add_argument("--summary", type=Path, help="another table to write, with one row for each notebook")
+    parser.add_argument("--timeout", type=_seconds, default=60, help="seconds for one cell (default: 60)")
+    parser.add_argument(
+        "--memory",
+        type=_bytes_of,
+        default=MEMORY,
+        help="what one notebook may take, such as 4GB, 800MB or none; on Linux only (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     if not options.folder.is_dir():
         parser.error(f"{options.folder} is not a folder")
     count = len(find(options.folder))
     if not count:
         parser.error(f"there is no notebook (.ipynb) under {options.folder}")
-    with options.out.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(Row._fields)
-        for rows in tqdm(grade_folder(options.folder, options.timeout), total=count, unit="notebook"):
-            table.writerows([_harmless(field) for field in row] for row in rows)
-            file.flush()  # so that nothing is lost if it is stopped
+    with ExitStack() as stack:
+        try:
+            tables = [
+                (csv.writer(file), file)
+                for path in (options.out, options.summary)
+                if path
+                for file in [stack.enter_context(path.open("w", newline="", encoding="utf-8"))]
+            ]
+        except OSError as error:
+            parser.error(f"the table cannot be written: {error}")
+        return _write(tables, options, count)
+
+
+def _write(tables: Sequence[tuple], options: argparse.Namespace, count: int) -> int:
+    done = 0
+    for (table, _), kind in zip(tables, (Row, Total), strict=False):
+        table.writerow(kind._fields)
+    try:
+        for rows in tqdm(grade_folder(options.folder, options.timeout, options.memory), total=count, unit="notebook"):
+            for (table, file), lines in zip(tables, (rows, [total(rows)]), strict=False):
+                table.writerows([_harmless(field) for field in line] for line in lines)
+                file.flush()  # so that nothing is lost if it is stopped
+            done += 1
+    except KeyboardInterrupt:
+        print(f"stopped: {done} of {count} notebooks graded: {str(options.out)!a}")
+        return 130
     print(f"{count} notebooks graded: {options.out}")
     return 0
-
-
-def _harmless(text: str) -> str:
-    # A spreadsheet would read a text that begins like this as a formula, and evaluate what a student wrote.
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 if __name__ == "__main__":

@@ -180,6 +180,11 @@ def test_the_stub_of_nbgrader_is_not_attempted():
     assert judge("0.1", to_legal).status == "not attempted"
 
 
+def test_an_error_of_torch_that_something_is_not_implemented_is_no_stub():
+    verdict = judge("0.1", lambda image: image.to_sparse().clamp(0, 1))
+    assert (verdict.status, "NotImplementedError" in verdict.message) == ("wrong", True)
+
+
 def test_an_error_names_the_line_of_the_student():
     def to_legal(image):
         low = 0
@@ -216,6 +221,11 @@ def test_words_are_taken_and_notes_are_not(number):
 def test_an_unknown_number_is_a_mistake_of_the_notebook():
     with pytest.raises(ValueError, match=r"no exercise '9\.9': choose from 0\.1, 0\.2"):
         check("9.9", None)
+    for number in ([], 0.1, None, torch.ones(2)):
+        with pytest.raises(ValueError, match="there is no exercise"):
+            check(number, None)
+        with pytest.raises(ValueError, match="has no exercises: choose from"):
+            summary(number)
 
 
 # -------------------------------------------------------------------------------------------- what a student is shown
