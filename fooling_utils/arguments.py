@@ -7,11 +7,13 @@ into a loop.
 import math
 import operator
 import os
+import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sized
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 MOST = 1_000_000_000  # of anything that is counted: what is larger is a mistake
 LARGEST = 1e15  # of a size or a factor: its square still is a number in float32
@@ -205,3 +207,25 @@ def usable_device(device: object = None) -> torch.device:
     if found.type == "meta":  # its tensors hold no numbers
         raise ValueError(f"device must be one that this computer has, got {shown(device)}: use 'cpu', or leave it out")
     return found
+
+
+def evaluating(**values: object) -> None:
+    """Raise TypeError unless every named value is a network, and ValueError if a part of it is in training mode."""
+    for name, value in values.items():
+        if not isinstance(value, nn.Module):
+            raise TypeError(f"{name} must be a network (nn.Module), got {shown(value)}")
+        modes = ((part, module) for part, module in value.named_modules() if getattr(module, "training", False))
+        for part, module in modes:
+            where = f": its part {part!r} ({type(module).__name__})" if part else ""
+            raise ValueError(
+                f"{name} is in training mode{where}, where its output changes from call to call: "
+                f"call {name}.eval() first"
+            )
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the caller that is not ours, however deep inside the library this is found."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("fooling_utils"):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=depth)

@@ -4,7 +4,7 @@
 subtract whatever should be small.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from .arguments import MOST, finite, flag, instance, shown, tensors, whole
 from .images import norms
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ class Objective:
         return Objective(bind, next(iter(counts), None), self.layers | other.layers)
 
     def __mul__(self, factor: float) -> "Objective":
-        if not isinstance(factor, (int, float)):
+        if isinstance(factor, (bool, str)) or not hasattr(factor, "__float__"):
             return NotImplemented
+        finite(factor=factor)
+        factor = float(factor)
 
         def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
             score = self.bind(model)
@@ -82,6 +85,10 @@ def one_per_image(labels: Label | Sequence[Label]) -> bool:
 
 def _of_class(labels: Label | Sequence[Label], score: Callable[[Tensor], Tensor]) -> Objective:
     """The entry of `score(logits)` for a class, or for each image's own class."""
+    if not (isinstance(labels, str) or hasattr(labels, "__index__") or one_per_image(labels)):
+        raise TypeError(f"labels must be a class by name or index, or a list with one per image, got {shown(labels)}")
+    if one_per_image(labels) and getattr(labels, "ndim", 1) != 1:
+        raise ValueError(f"labels must be one class, or a list (N,) with one per image, got {shown(labels)}")
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
         indices = model.indices(labels)
@@ -126,6 +133,8 @@ def total_variation() -> Objective:
 
 def _repeated(goal: Tensor, like: Tensor, name: str) -> Tensor:
     """`goal` (1 or M, ...), repeated to match the images or views in `like` (K*M, ...)."""
+    if goal.device != like.device:
+        raise ValueError(f"{name} is on {goal.device} and the network on {like.device}: use image.to(model.device)")
     if goal.shape[1:] != like.shape[1:] or len(like) % len(goal):
         raise ValueError(
             f"{name} has the shape {tuple(goal.shape)}, but is compared with {tuple(like.shape)}: "
@@ -134,11 +143,23 @@ def _repeated(goal: Tensor, like: Tensor, name: str) -> Tensor:
     return goal.repeat(len(like) // len(goal), *[1] * (goal.ndim - 1))
 
 
+def _goal(image: Tensor) -> Tensor:
+    """A copy of what to compare with, through which gradients can pass wherever it was made."""
+    tensors(image=image)
+    if image.ndim < 2:
+        raise ValueError(f"image must be a batch (N, ...), got {shown(image)}: use image[None]")
+    with torch.inference_mode(False):
+        return image.detach().clone()
+
+
 def distance_to(image: Tensor, *, squared: bool = False) -> Objective:
     """The L2 distance (pixel units) to `image` (M or 1, ...), or its square; subtract it to ask for a small change.
 
     Source of the square, for class visualisation: Simonyan, Vedaldi, Zisserman 2013, arXiv 1312.6034, section 2.
     """
+
+    image = _goal(image)
+    flag(squared=squared)
 
     def score(seen: Seen) -> Tensor:
         change = seen.image - _repeated(image, seen.image, "the image of distance_to")
@@ -153,6 +174,10 @@ def activation(layer: str, channel: int | None = None) -> Objective:
     layer: a name from `model.layers()`. channel: an index, or `None` for the whole layer, as in deep dream.
     Source: Mordvintsev, Olah, Tyka 2015, "Inceptionism: Going Deeper into Neural Networks", Google Research Blog.
     """
+
+    instance(str, layer=layer)
+    if channel is not None:
+        whole(-MOST, channel=channel)
 
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
         shape = model.shapes_of([layer])[layer]
@@ -175,6 +200,9 @@ def gram_matrix(features: Tensor) -> Tensor:
 
     Source: Gatys, Ecker, Bethge 2015, "A Neural Algorithm of Artistic Style", arXiv 1508.06576.
     """
+    tensors(features=features)
+    if features.ndim < 3:
+        raise ValueError(f"features must have the shape (N, C, H, W), got {tuple(features.shape)}")
     flat = features.flatten(2)
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
@@ -182,12 +210,14 @@ def gram_matrix(features: Tensor) -> Tensor:
 def _likeness(image: Tensor, layers: Sequence[str], summary: Callable[[Tensor], Tensor], name: str) -> Objective:
     """Minus the squared distance between layer summaries, relative to that of `image`; the mean over the layers."""
 
+    image = _goal(image)
+
     def bind(model: "Classifier") -> Callable[[Seen], Tensor]:
         for layer, shape in model.shapes_of(layers).items():
             if len(shape) != 4:
                 raise ValueError(f"layer {layer!r} has shape {shape}: {name} needs channels, height and width")
         model.validate(image, f"the image of {name}")
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             goals = {layer: summary(output) for layer, output in model.features(image, layers)[1].items()}
 
         def score(seen: Seen) -> Tensor:
@@ -210,8 +240,10 @@ def style(image: Tensor, layers: Sequence[str]) -> Objective:
     It compares Gram matrices of several layers, each relative to the size of its goal, so that layers count equally.
     Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; dividing by the size of the goal is ours.
     """
-    if isinstance(layers, str) or not layers:
-        raise ValueError(f"layers must be a list with at least one name, got {layers!r}")
+    if isinstance(layers, str) or not isinstance(layers, Collection) or hasattr(layers, "shape") or not layers:
+        raise ValueError(f"layers must be a list with at least one name, got {shown(layers)}")
+    for layer in layers:
+        instance(str, **{"each of layers": layer})
     return _likeness(image, layers, gram_matrix, "style")
 
 
@@ -220,4 +252,5 @@ def content(image: Tensor, layer: str) -> Objective:
 
     Source: Gatys, Ecker, Bethge 2015, arXiv 1508.06576; dividing by the size of the goal is ours.
     """
+    instance(str, layer=layer)
     return _likeness(image, [layer], lambda output: output, "content")

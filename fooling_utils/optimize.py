@@ -8,15 +8,19 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from .arguments import whole
+from .arguments import between, function, instance, seeded, shown, tensors, warn, whole
 from .constraints import Constraint, both, pixel_range
 from .images import per_image
-from .models import Classifier, on_each_chunk
+from .models import NO_GRADIENT, Classifier, on_each_chunk
 from .objectives import Label, Objective, Seen
 from .steps import Step, unit_step
 from .views import View
 
 One = TypeVar("One")
+
+
+class ZeroGradient(UserWarning):
+    """The gradient is zero for every image at the start, so that no step moves any of them."""
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Frame:
     def logits(self) -> Tensor:
         """The logits of `image`. With a view, they are computed on first use."""
         if self.seen_logits is None:
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad():
                 self.seen_logits = on_each_chunk(self.model, self.image)
         return self.seen_logits
 
@@ -71,8 +75,10 @@ def optimize_pixels(
     decode: from the variable to images (M, ...), differentiable.
     view: from (images, generator) to (K*M, ...), K views in K blocks; the score is their mean.
     seed: for the generator that is passed to `view`.
-    A frame costs one forward pass, and one backward pass once the next frame is asked for.
-    Raises ValueError or TypeError at the call for arguments that cannot work.
+    A frame costs one forward pass, and one backward pass once the next frame is asked for. The first frame warns with
+    `ZeroGradient` where no image can move.
+    Raises ValueError or TypeError at the call for arguments that cannot work, or at the first frame for a step, a view
+    or an objective of your own that returns something else than it should.
     """
     if not isinstance(model, Classifier):
         raise TypeError(
@@ -83,53 +89,127 @@ def optimize_pixels(
     step = unit_step() if step is None else step
     if not isinstance(step, Step):
         raise TypeError(f"step must be a step rule such as unit_step(0.3), got {step!r}")
-    for name, function in {"constraint": constraint, "decode": decode, "view": view}.items():
-        if function is not None and not callable(function):
-            raise TypeError(f"{name} must be a function or None, got {function!r}")
+    function(optional=True, constraint=constraint, decode=decode, view=view)
     whole(steps=steps)
-    with torch.no_grad():
-        images = start if decode is None else decode(start)
-    model.validate(images, "start" if decode is None else "decode(start)")
-    if objective.members not in (None, len(images)):
-        raise ValueError(f"the objective names targets for {objective.members} images, but there are {len(images)}")
-    score_of = objective.bind(model)
+    with torch.inference_mode(False):
+        if decode is None:
+            model.validate(start, "start")
+            images = start
+        else:
+            tensors(start=start)
+            images = _called("decode", decode, start)
+            model.validate(images, "decode(start)")
+            if not images.requires_grad:
+                raise ValueError(
+                    "decode(start) has no gradient back to start: decode must not use .detach(), .data, .item(), numpy "
+                    "or no_grad()"
+                )
+        if objective.members not in (None, len(images)):
+            raise ValueError(
+                f"the objective names targets for {objective.members} images, but there are {len(images)}: "
+                "its labels (or its image) must be one for all, or one per image"
+            )
+        score_of = objective.bind(model)
+        function(**{"what objective.bind(model) returns": score_of})
+        if constraint:  # one that does not fit fails now, not at the first step
+            _like(start, **{"the constraint": _called("the constraint", constraint, start)})
     if decode is None and model.bounds:
         legal = pixel_range(*model.bounds)
         constraint = legal if constraint is None else both(constraint, legal)
-    if constraint:
-        constraint(start)  # a constraint that does not fit fails now, not at the first step
-    generator = torch.Generator(start.device).manual_seed(seed)
+    generator = seeded(seed, start.device)
 
     def frames() -> Iterator[Frame]:
-        variable = start.detach().clone()
-        state = step.init(variable)
+        with torch.inference_mode(False):
+            variable = start.detach().clone()
+            state = step.init(variable)
         for index in range(steps + 1):
-            with torch.enable_grad():  # so that a caller's no_grad() does no harm; closed again before each yield
+            # gradients pass also inside a caller's no_grad() and inference_mode(); closed again before each yield
+            with torch.inference_mode(False):
                 leaf = variable.detach().requires_grad_()
                 image = decode(leaf) if decode else leaf
                 seen = _looked_at(view, image, generator) if view else image
-                logits, features = model.features(seen, objective.layers)
-                score = score_of(Seen(seen, logits, features)).view(-1, len(image)).mean(0)
+                logits, features = model.answers(seen, objective.layers)
+                scores = score_of(Seen(seen, logits, features))
+                if not isinstance(scores, Tensor) or scores.shape != logits.shape[:1]:
+                    raise TypeError(
+                        f"the objective must return one score per image, ({len(seen)},), got {shown(scores)}"
+                    )
+                score = scores.view(-1, len(image)).mean(0)
             if not score.isfinite().all():
                 raise FloatingPointError(
                     f"the score became {score.detach().tolist()} at frame {index}: "
                     "try a smaller step, or a weaker term in the objective"
                 )
-            shown = image.detach().clone()
-            kept = variable.clone() if decode else shown
-            yield Frame(index, kept, shown, score.detach().clone(), model, None if view else logits.detach().clone())
+            shown_image = image.detach().clone()
+            kept = variable.clone() if decode else shown_image
+            yield Frame(
+                index, kept, shown_image, score.detach().clone(), model, None if view else logits.detach().clone()
+            )
             if index < steps:
-                (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score))
-                change, state = step(gradient, state)
-                variable = variable + change
-                if constraint:
-                    variable = constraint(variable)
+                if not score.requires_grad:
+                    raise ValueError(_where_it_stops(view is not None, seen, logits))
+                with torch.inference_mode(False):
+                    (gradient,) = torch.autograd.grad(score, leaf, torch.ones_like(score), allow_unused=True)
+                    if gradient is None:
+                        raise ValueError(_where_it_stops(view is not None, seen, logits))
+                    if index == 0 and not gradient.any():
+                        warn(NOTHING_MOVES, ZeroGradient)
+                    moved = step(gradient, state)
+                    if not isinstance(moved, tuple) or len(moved) != 2:
+                        raise TypeError(f"the step must return (change, state), got {shown(moved)}")
+                    change, state = moved
+                    _like(variable, **{"the step": change})
+                    variable = variable + change
+                    if constraint:
+                        variable = constraint(variable)
+                        _like(change, **{"the constraint": variable})
 
     return frames()
 
 
+NOTHING_MOVES = (
+    "the gradient is zero for every image at the start, so the images stay as they are: perhaps the network is "
+    "entirely sure (try logit(...), or another start), ignores the image, or a view or decode has no useful gradient "
+    "(try straight_through(view))"
+)
+
+
+def _called(name: str, function: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    """What a function of the caller's makes of a copy of `start`; or an error that names it."""
+    given = start.detach().clone().requires_grad_() * 1
+    made = function(given)
+    if given._version:
+        raise ValueError(f"{name} changes what it is given in place: return a new tensor, such as x.clamp(0, 1)")
+    if not isinstance(made, Tensor):
+        raise TypeError(f"{name} must return a tensor, got {shown(made)}")
+    return made
+
+
+def _like(variable: Tensor, **made: Tensor) -> None:
+    for name, value in made.items():
+        if not isinstance(value, Tensor) or value.shape != variable.shape or value.dtype != variable.dtype:
+            raise TypeError(
+                f"{name} must return a tensor of shape {tuple(variable.shape)} and {variable.dtype}, got {shown(value)}"
+            )
+        if value.device != variable.device:
+            raise ValueError(f"{name} must return a tensor on {variable.device}, got one on {value.device}")
+
+
+def _where_it_stops(with_view: bool, seen: Tensor, logits: Tensor) -> str:
+    """Which part has no gradient back to the variable."""
+    if with_view and not seen.requires_grad:
+        return (
+            "the view has no gradient back to the image: use straight_through(view), or leave out .detach() and numpy"
+        )
+    if not logits.requires_grad:
+        return NO_GRADIENT
+    return "the objective has no gradient back to the image: it must not use .detach(), .item(), argmax or numpy"
+
+
 def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
     seen = view(image, generator)
+    if not isinstance(seen, Tensor) or not seen.ndim or (seen.dtype, seen.device) != (image.dtype, image.device):
+        raise TypeError(f"the view must return images of {image.dtype} on {image.device}, got {shown(seen)}")
     if len(seen) == 0 or len(seen) % len(image):
         raise ValueError(
             f"the view turns {len(image)} images into {len(seen)}: it must return the same number, or "
@@ -140,6 +220,7 @@ def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
 
 def last(frames: Iterable[One]) -> One:
     """Run an optimisation to its end and return the last frame, keeping only that one. ValueError if there are none."""
+    instance(Iterable, frames=frames)
     kept = deque(frames, maxlen=1)
     if not kept:
         raise ValueError("there are no frames left: make a new optimize_pixels(...)")
@@ -158,10 +239,13 @@ def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probabil
 
     Each image is taken from the first frame where it has, or from the last frame if it never does.
     """
-    if not 0 <= probability < 1:
+    between(0, 1, probability=probability)
+    if probability >= 1:
         raise ValueError(f"probability must be in [0, 1), got {probability}")
+    instance(Iterable, frames=frames)
     image, reached = None, []
     for frame in frames:
+        instance(Frame, **{"each of frames": frame})
         reached = reached or [None] * len(frame.image)
         open_members = torch.tensor([index is None for index in reached], device=frame.image.device)
         open_members = per_image(open_members, frame.image)

@@ -343,7 +343,7 @@ def test_hooks_are_gone_after_a_frame_after_an_error_and_after_a_run_that_was_le
     assert hooks_left(conv_net) == 0
     with pytest.raises(ValueError, match="expects images of shape"):
         conv_net.features(torch.zeros(1, 3, 2, 2), ["first"])  # too small for the second convolution
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValueError, match="no layer is called 'nothing'"):
         conv_net.features(random_images(1, 12), ["first", "nothing"])
     assert hooks_left(conv_net) == 0
 

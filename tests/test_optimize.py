@@ -415,7 +415,7 @@ def test_run_until_costs_no_backward_pass_after_the_end():
 
 
 def test_run_until_refuses_what_cannot_be_reached_and_what_is_used_up():
-    with pytest.raises(ValueError, match=r"probability must be in \[0, 1\), got 99"):
+    with pytest.raises(ValueError, match=r"probability must be a number from 0 to 1, got 99"):
         run_until(frames_with([[0.1]]), 1, 99)
     frames = frames_with([[0.1]])
     list(frames)

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from ..arguments import between, instance, positive, whole
 from ..images import round_to_8bit
-from ..models import Classifier
+from ..models import NO_GRADIENT, Classifier
 from ..objectives import Label
 
 
@@ -32,10 +32,12 @@ def ddn(
     image, size, gamma = image.detach(), float(size), float(gamma)
     goal, tried, smallest = model.index(target), image, None
     for i in range(steps):
-        with torch.enable_grad():
+        with torch.inference_mode(False):  # also inside a caller's no_grad()
             leaf = tried.clone().requires_grad_()
             log_probabilities = model(leaf).log_softmax(1)[0]
-        (gradient,) = torch.autograd.grad(log_probabilities[goal], leaf)
+            if not log_probabilities.requires_grad:
+                raise ValueError(NO_GRADIENT)
+            (gradient,) = torch.autograd.grad(log_probabilities[goal], leaf)
         fooled = log_probabilities.argmax().item() == goal
         if fooled and (smallest is None or (tried - image).norm() < (smallest - image).norm()):
             smallest = tried

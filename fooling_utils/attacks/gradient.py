@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..arguments import one_of, positive, whole
+from ..arguments import instance, one_of, positive, whole
 from ..constraints import l2_ball, linf_ball
 from ..models import Classifier
 from ..objectives import Label, Objective, away_from, toward
@@ -18,11 +18,13 @@ Target = Label | Sequence[Label] | None
 
 
 def _objective(model: Classifier, image: Tensor, target: Target) -> Objective:
+    model.validate(image)
     classes, sign = model.aim(image, target)
     return toward(classes) if sign > 0 else away_from(classes)
 
 
 def _check_radius(model: Classifier, epsilon: float, norm: str = "linf") -> None:
+    instance(Classifier, model=model)
     positive(epsilon=epsilon)
     if norm == "linf" and model.bounds and epsilon > model.bounds[1] - model.bounds[0]:
         raise ValueError(
@@ -62,6 +64,8 @@ def pgd(
     one_of(choices, norm=norm)
     whole(steps=steps)
     _check_radius(model, epsilon, norm)
+    if step_size is not None:
+        positive(step_size=step_size)
     rule, ball = choices[norm]
     size = 2.5 * epsilon / steps if step_size is None else step_size
     objective, within = _objective(model, image, target), ball(image, epsilon)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..arguments import instance, whole
-from ..models import Classifier
+from ..models import NO_GRADIENT, Classifier
 from ..objectives import Label
 from .minimum_norm import Found
 
@@ -35,7 +35,8 @@ def lbfgs_frames(
         raise ValueError(f"lbfgs_frames takes one image and got {len(image)}: use image[i : i + 1]")
     goal = model.index(target)
     model.aim(image, goal)  # raises where there is nothing to do
-    image = image.detach()
+    with torch.inference_mode(False):
+        image = image.detach().clone()
     origin = image.double().flatten().cpu().numpy()
     options = {"maxfun": evaluations, "maxiter": evaluations, "maxcor": 5}
     bounds = Bounds(*model.bounds) if model.bounds else None
@@ -47,10 +48,12 @@ def lbfgs_frames(
         def loss(values: np.ndarray, c: float) -> tuple[float, np.ndarray]:
             nonlocal best, best_size, best_logits, lowest, fools, gradients
             gradients += 1
-            with torch.enable_grad():
+            with torch.inference_mode(False):  # also inside a caller's no_grad()
                 leaf = torch.from_numpy(values.astype(np.float32)).view_as(image).to(image.device).requires_grad_()
                 logits = model(leaf)
                 log_probability = logits.log_softmax(1)[0, goal]
+                if not log_probability.requires_grad:
+                    raise ValueError(NO_GRADIENT)
                 (gradient,) = torch.autograd.grad(log_probability, leaf)
             change = values - origin
             size = float(np.linalg.norm(change))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..arguments import whole
-from ..images import norms, per_image, validate_images
-from ..models import CHUNK, Classifier, on_each_chunk
+from ..arguments import flag, instance, whole
+from ..images import norms, per_image
+from ..models import CHUNK, NO_GRADIENT, Classifier, as_classifier, on_each_chunk
 from ..objectives import Label
 from ..optimize import last
 
@@ -110,25 +110,20 @@ def _searches(
     at_once: int | None = None,
 ) -> list["_Search"]:
     """A search for all images, or for each part with at most `at_once` of them; or a clear error."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a network (nn.Module), got {type(model).__name__}")
+    instance(nn.Module, model=model)
     whole(steps=steps)
-    if not isinstance(model, Classifier):
-        validate_images(image, dimensions=max(getattr(image, "ndim", 4) - 1, 1))
-        with image.device:  # a network without weights of its own computes wherever its images are
-            model = Classifier(model, None, image.shape[1:], prepare=False, share=True)
-    if len(model.labels) < 2:
-        raise ValueError("the network knows a single class, and every image is of that class: it takes two or more")
+    flag(eight_bit=eight_bit)
+    model = as_classifier(model, image, (0.0, 1.0), "image")
     if eight_bit and model.bounds != (0.0, 1.0):
         raise ValueError(
             f"grey levels are for images in [0, 1], and this network's range is {model.bounds}: use eight_bit=False"
         )
-    model.validate(image)
-    start = (image * 255).round() / 255 if eight_bit else image.detach()
-    classes, sign = model.aim(start, target)
-    size = at_once or len(start)
-    parts = zip(start.split(size), classes.split(size), strict=True)
-    return [_Search(model, part, goals, sign, eight_bit) for part, goals in parts]
+    with torch.inference_mode(False), torch.no_grad():
+        start = (image * 255).round() / 255 if eight_bit else image.detach().clone()
+        classes, sign = model.aim(start, target)
+        size = at_once or len(start)
+        parts = zip(start.split(size), classes.split(size), strict=True)
+        return [_Search(model, part, goals, sign, eight_bit) for part, goals in parts]
 
 
 def along(direction: Tensor, scale: Tensor, low: Tensor, high: Tensor, *, whole_numbers: bool) -> Tensor:
@@ -163,39 +158,49 @@ class _Search:
     def run(self, steps: int) -> Iterator[Found]:
         """Climb the margin to just above zero, with as small a change as possible."""
         for index in range(steps):
-            early = (1 + math.cos(math.pi * index / steps)) / 2
-            turn, band = (at_end + (at_start - at_end) * early for at_start, at_end in (TURN, BAND))
-            tried = self.trial.clone()
-            margin, gradient = self._look(SOFTNESS[0] + (SOFTNESS[1] - SOFTNESS[0]) * index / steps)
-            norm = norms(gradient)
-            moves, first, outside = (norm > 0) & norm.isfinite(), self.size == 0, self.best_size.isinf()
-
-            self.step = torch.where(moves & first, self._first_step(margin, norm), self.step)
-            # on the approach, a new step counts by its length next to the change so far
-            weight = torch.where(outside, self.step / self.size, turn)
-            self._turn(gradient, norm, moves, torch.where(first, 1, weight))
-            size = torch.where(first, self.step, self._approach())
-            if not outside.all():
-                size = torch.where(outside, size, self._shrink(margin, gradient, norm, band))
-            self._go_to(size, moves)
-
-            ends = index == steps - 1 or not moves.any()
-            if ends:
-                self._trim()
-            yield Found(index + 1, tried, self.best.clone(), self.best_size.clone(), self.best_logits.clone())
+            with torch.inference_mode(False), torch.no_grad():  # also inside a caller's inference_mode()
+                ends, found = self._advance(index, steps)
+            yield found
             if ends:
                 return
+
+    def _advance(self, index: int, steps: int) -> tuple[bool, Found]:
+        """One gradient, and where it leads: whether the search ends here, and what it has found."""
+        early = (1 + math.cos(math.pi * index / steps)) / 2
+        turn, band = (at_end + (at_start - at_end) * early for at_start, at_end in (TURN, BAND))
+        tried = self.trial.clone()
+        margin, gradient = self._look(SOFTNESS[0] + (SOFTNESS[1] - SOFTNESS[0]) * index / steps)
+        norm = norms(gradient)
+        moves, first, outside = (norm > 0) & norm.isfinite(), self.size == 0, self.best_size.isinf()
+
+        self.step = torch.where(moves & first, self._first_step(margin, norm), self.step)
+        # on the approach, a new step counts by its length next to the change so far
+        weight = torch.where(outside, self.step / self.size, turn)
+        self._turn(gradient, norm, moves, torch.where(first, 1, weight))
+        size = torch.where(first, self.step, self._approach())
+        if not outside.all():
+            size = torch.where(outside, size, self._shrink(margin, gradient, norm, band))
+        self._go_to(size, moves)
+
+        ends = index == steps - 1 or not moves.any()
+        if ends:
+            self._trim()
+        found = Found(index + 1, tried, self.best.clone(), self.best_size.clone(), self.best_logits.clone())
+        return bool(ends), found
 
     def _look(self, softness: float) -> tuple[Tensor, Tensor]:
         """Ask the network about the trials: the margins (N,), and the gradients of the soft margins."""
         found = []
         for part, goals in zip(self.trial.split(CHUNK), self.classes.split(CHUNK), strict=True):
-            with torch.enable_grad():  # also inside a caller's no_grad()
+            with torch.enable_grad():
                 leaf = part.clone().requires_grad_()
                 logits = self.model(leaf)
                 own, others = own_and_others(logits, goals)
                 soft = own - softness * (others / softness).logsumexp(1)
-                (gradient,) = torch.autograd.grad(self.sign * soft.sum(), leaf)
+                score = self.sign * soft.sum()
+                if not score.requires_grad:
+                    raise ValueError(NO_GRADIENT)
+                (gradient,) = torch.autograd.grad(score, leaf)
             found.append((logits.detach(), gradient))
         logits, gradients = (torch.cat(parts) for parts in zip(*found, strict=True))
         return self._judge(logits), gradients.contiguous()

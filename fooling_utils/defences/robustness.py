@@ -3,20 +3,19 @@
 These are upper bounds, since a better attack may come along. `smoothing.py` has a lower bound, with a proof.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ..arguments import between
+from ..arguments import LARGEST, between, function, instance, numbers, seeded, shown, whole
 from ..attacks.minimum_norm import NothingFound, smallest_change
 from ..constraints import l2_ball
 from ..images import norms, per_image
-from ..models import Classifier
-from ..objectives import toward
-from ..optimize import optimize_pixels
+from ..models import Classifier, as_classifier
+from ..objectives import one_per_image, toward
+from ..optimize import ZeroGradient, optimize_pixels
 from ..steps import unit_step, unit_vectors
 
 Attack = Callable[[Classifier, Tensor, float], Tensor]  # (model, images, epsilon) to images
@@ -24,8 +23,15 @@ Attack = Callable[[Classifier, Tensor, float], Tensor]  # (model, images, epsilo
 
 def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Whether the network gives each image (N, ...) its label in `labels` (N,): (N,), true or false."""
-    with torch.no_grad():
-        return model(images).argmax(1) == labels
+    model = as_classifier(model, images)
+    return model.probabilities(images).argmax(1) == each_label(model, images, labels)
+
+
+def each_label(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    """The index of the right class of each image (N,), after a check: one label for each, of a class that exists."""
+    if not one_per_image(labels):
+        raise TypeError(f"labels must be one class for each image, a tensor (N,), got {shown(labels)}")
+    return model.indices(labels, len(images))
 
 
 def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: Attack, epsilon: float) -> float:
@@ -33,11 +39,20 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
 
     Raises ValueError if the attack goes farther than `epsilon` (L2), or leaves the legal range.
     """
-    between(0, math.inf, epsilon=epsilon)
+    instance(Classifier, model=model)
+    model.validate(images, "images")
+    function(attack=attack)
+    between(0, LARGEST, epsilon=epsilon)
+    images, labels = images.detach(), each_label(model, images, labels)
     stands = right(model, images, labels)
     if epsilon > 0 and stands.any():
         found = attack(model, images[stands], epsilon)
         model.validate(found, "the attack's result")
+        if found.shape != images[stands].shape:
+            raise ValueError(
+                f"the attack was given images {tuple(images[stands].shape)} and must return as many of the same size, "
+                f"got {shown(found)}"
+            )
         farthest = norms(found - images[stands]).max().item()
         if farthest > epsilon * 1.0001 + 1e-6:
             raise ValueError(
@@ -57,6 +72,11 @@ def nearest_errors(
     For any `epsilon`, `distances > epsilon` says which images have no known error within it.
     steps: gradients for each search. targets: the number of other classes to try, most probable first; all by default.
     """
+    instance(Classifier, model=model)
+    model.validate(images, "images")
+    whole(steps=steps)
+    whole(0, targets=0 if targets is None else targets)
+    images, labels = images.detach(), each_label(model, images, labels)
     nearest = torch.zeros(len(images), device=images.device)
     chosen = right(model, images, labels).nonzero()[:, 0]
     if not len(chosen):
@@ -85,18 +105,23 @@ def _nearer(images: Tensor, best: Tensor, size: Tensor, found: Tensor, fools: Te
 
 def _polished(model: Classifier, images: Tensor, best: Tensor, size: Tensor) -> Tensor:
     """The sizes of the smallest errors, after PGD from each one in balls slightly smaller than the best so far."""
-    now = model(images).argmax(1)
-    towards = toward(model(best).argmax(1))
+    with torch.no_grad():
+        now, towards = model(images).argmax(1), toward(model(best).argmax(1))
     for shrink in (0.01, 0.003, 0.001, 0.0003, 0.0001):
         ball, step = l2_ball(images, size * (1 - shrink)), unit_step(shrink**0.5 * size.mean().item())
-        for frame in optimize_pixels(model, ball(best), towards, step=step, constraint=ball, steps=20):
-            best, size = _nearer(images, best, size, frame.image, frame.logits.argmax(1) != now)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZeroGradient)
+            for frame in optimize_pixels(model, ball(best), towards, step=step, constraint=ball, steps=20):
+                best, size = _nearer(images, best, size, frame.image, frame.logits.argmax(1) != now)
     return size
 
 
 def random_change(model: Classifier, images: Tensor, epsilon: float, seed: int = 0) -> Tensor:
     """The control for every attack: one random change of size `epsilon` (L2) per image, clipped to the legal range."""
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images)
+    instance(Classifier, model=model)
+    model.validate(images, "images")
+    between(0, LARGEST, epsilon=epsilon)
+    images, noise = images.detach(), torch.randn(images.shape, generator=seeded(seed)).to(images)
     return model.clip(images + epsilon * unit_vectors(noise))
 
 
@@ -115,11 +140,23 @@ def warning_signs(
     known: distances (N,) to known errors, such as `nearest_errors` returns.
     Source: Carlini and others 2019, arXiv 1902.06705, section 4; Athalye and others 2018, arXiv 1802.00420.
     """
-    if known is not None and len(known) != len(images):
-        raise ValueError(f"known must have one distance per image, got {len(known)} for {len(images)} images")
-    if len(epsilons) < 2 or list(epsilons) != sorted(set(epsilons)) or not epsilons[0] > 0:
-        raise ValueError(f"epsilons must be two or more increasing numbers above 0, got {list(epsilons)}")
-    left = [accuracy_under(model, images, labels, attack, epsilon) for epsilon in epsilons]
+    instance(Classifier, model=model)
+    model.validate(images, "images")
+    function(attack=attack)
+    images, labels = images.detach(), each_label(model, images, labels)
+    if known is not None:
+        instance(Tensor, known=known)
+        if known.shape != (len(images),):
+            raise ValueError(f"known must have one distance per image, got {shown(known)} for {len(images)} images")
+        if known.layout != torch.strided or not known.is_floating_point() or not (known >= 0).all():
+            raise ValueError(f"known must be distances from 0 on, floats and none of them NaN, got {shown(known)}")
+    numbers(epsilons=epsilons)
+    epsilons = [float(epsilon) for epsilon in epsilons]
+    if len(epsilons) < 2 or epsilons != sorted(set(epsilons)) or not epsilons[0] > 0:
+        raise ValueError(f"epsilons must be two or more increasing numbers above 0, got {epsilons}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZeroGradient)  # the first of the signs
+        left = [accuracy_under(model, images, labels, attack, epsilon) for epsilon in epsilons]
     by_noise = [accuracy_under(model, images, labels, random_change, epsilon) for epsilon in epsilons]
     by_others = left if known is None else [(known > epsilon).double().mean().item() for epsilon in epsilons]
     signs = []
@@ -145,10 +182,12 @@ def warning_signs(
 
 
 def _share_without_gradient(model: Classifier, images: Tensor, labels: Tensor) -> float:
-    with torch.enable_grad():
+    with torch.inference_mode(False):
         leaf = images.detach().clone().requires_grad_()
         score = model(leaf).log_softmax(1).gather(1, labels[:, None]).sum()
     if not score.requires_grad:
         return 1.0
-    (gradient,) = torch.autograd.grad(score, leaf)
+    (gradient,) = torch.autograd.grad(score, leaf, allow_unused=True)
+    if gradient is None:
+        return 1.0
     return (gradient.flatten(1).abs().amax(1) == 0).double().mean().item()

@@ -3,18 +3,32 @@
 Source: Cohen, Rosenfeld, Kolter 2019, arXiv 1902.02918.
 """
 
+import math
 import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..arguments import positive, whole
+from ..arguments import (
+    affordable,
+    between,
+    evaluating,
+    instance,
+    positive,
+    seeded,
+    several,
+    shown,
+    tensors,
+    warn,
+    whole,
+)
 from ..attacks.minimum_norm import NothingFound, smallest_change
 from ..images import norms
+from ..models import as_classifier
 from ..networks.small import Digits, digit_net, fit, noisy
 from ..optimize import last
-from .robustness import right
+from .robustness import each_label, right
 
 STORED_SIGMAS = (0.25, 0.5)  # in `python -m fooling_utils.data.make smoothed`
 ABSTAINS = -1
@@ -26,15 +40,18 @@ def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int
 
     sigma: standard deviation, pixel units; the noisy copies are not clipped. Every image gets its own noise.
     """
+    net = as_classifier(net, images)
     positive(sigma=sigma)
     whole(draws=draws)
-    generator = torch.Generator().manual_seed(seed)
+    generator, sigma, draws = seeded(seed), float(sigma), int(draws)
     counts = []
     with torch.no_grad():
         for image in images:
             parts = [min(AT_ONCE, draws - begin) for begin in range(0, draws, AT_ONCE)]
             noise = (torch.randn(part, *image.shape, generator=generator) for part in parts)
             scores = [net(image + sigma * part.to(image)) for part in noise]
+            if any(score.isnan().any() for score in scores):
+                raise FloatingPointError(f"net answers NaN to image {len(counts)} with noise of sigma {sigma:g}")
             counts.append(sum(score.argmax(1).bincount(minlength=score.shape[1]) for score in scores))
     return torch.stack(counts)
 
@@ -46,12 +63,23 @@ def lower_bound(successes: Tensor, draws: int, alpha: float = 0.001) -> Tensor:
     """
     from scipy.stats import beta
 
-    if not 0 < alpha < 1:
+    between(0, 1, alpha=alpha)
+    if alpha in (0, 1):
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")
+    whole(draws=draws)
+    instance(Tensor, successes=successes)
+    if successes.layout != torch.strided or successes.device.type == "meta" or successes.is_complex():
+        raise ValueError(f"successes must be counts (N,), got {shown(successes)} ({successes.layout})")
+    if successes.dtype == torch.bool or not successes.numel() or not (successes == successes.round()).all():
+        raise ValueError(f"successes must be whole numbers from 0 to draws = {draws}, got {shown(successes)}")
     if successes.min() < 0 or successes.max() > draws:
-        raise ValueError(f"successes must be between 0 and draws = {draws}, got {successes.tolist()}")
+        raise ValueError(f"successes must be between 0 and draws = {draws}, got {shown(successes.tolist())}")
     found = beta.ppf(alpha, successes.cpu().numpy(), draws - successes.cpu().numpy() + 1)
     return torch.as_tensor(found).nan_to_num(0.0)  # with no successes, the bound is 0
+
+
+class TooFewDraws(UserWarning):
+    """So few draws cannot certify anything at this level: every vote abstains."""
 
 
 class Certificate(NamedTuple):
@@ -70,6 +98,18 @@ def certify(
     radius is sigma times the normal quantile of p; otherwise the vote abstains.
     Source: Cohen, Rosenfeld, Kolter 2019, arXiv 1902.02918, theorem 1 and algorithm CERTIFY.
     """
+    net = as_classifier(net, images)
+    positive(sigma=sigma)
+    whole(draws=draws)
+    between(0, 1, alpha=alpha)
+    seeded(seed)
+    if lower_bound(torch.tensor([draws]), draws, alpha) <= 0.5:
+        enough = math.ceil(math.log(alpha) / math.log(0.5)) + 1
+        warn(
+            f"with draws = {draws} and alpha = {alpha:g}, the vote abstains even if all draws agree: "
+            f"use {enough} draws or more",
+            TooFewDraws,
+        )
     leading = votes(net, images, sigma, 100, seed=seed).argmax(1)
     counts = votes(net, images, sigma, draws, seed=seed + 1).gather(1, leading[:, None])[:, 0]
     probability = lower_bound(counts, draws, alpha)
@@ -87,12 +127,28 @@ class Smoothed(nn.Module):
 
     def __init__(self, net: nn.Module, sigma: float, shape: tuple[int, ...], draws: int = 64, seed: int = 0):
         super().__init__()
+        evaluating(net=net)
+        positive(sigma=sigma)
+        whole(draws=draws)
+        several(shape=shape)
+        for side in shape:
+            whole(**{"each of shape": side})
+        affordable(math.prod([int(draws), *map(int, shape)]), f"{draws} draws of shape {tuple(shape)}")
         self.net = net
-        noise = sigma * torch.randn(draws, *shape, generator=torch.Generator().manual_seed(seed))
-        self.register_buffer("noise", noise.to(next(net.parameters()).device))
+        with torch.inference_mode(False):
+            noise = float(sigma) * torch.randn(draws, *shape, generator=seeded(seed))
+        like = next((tensor for held in (net.parameters(), net.buffers()) for tensor in held), noise)
+        self.register_buffer("noise", noise.to(like.device))
+        self.training = False
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, ...) to logits (N, classes)."""
+        tensors(images=images)
+        if images.shape[1:] != self.noise.shape[1:] or images.device != self.noise.device:
+            raise ValueError(
+                f"images must have the shape (N, {', '.join(map(str, self.noise.shape[1:]))}) and be on "
+                f"{self.noise.device}, got {shown(images)} on {images.device}"
+            )
         copies = (images[:, None] + self.noise).flatten(0, 1)
         probabilities = self.net(copies).softmax(1).unflatten(0, (len(images), len(self.noise)))
         return probabilities.mean(1).clamp_min(1e-12).log()
@@ -107,6 +163,9 @@ def nearest_overturned(
     0.7 to 2 times the change, in steps of 0.05. It is 0 if the vote is wrong already, infinite if it never changes.
     draws: noisy copies per vote.
     """
+    net = as_classifier(net, images)
+    whole(steps=steps)
+    images, labels = images.detach(), each_label(net, images, labels)
     nearest = torch.zeros(len(images), device=images.device)
     chosen = (votes(net, images, sigma, draws, seed=seed).argmax(1) == labels).nonzero()[:, 0]
     if not len(chosen):
@@ -131,6 +190,7 @@ def nearest_overturned(
 
 def trained_in_noise(data: Digits, sigma: float, *, epochs: int = 40) -> nn.Sequential:
     """A `digit_net` that votes well at `sigma`, because it is trained on digits with that much noise (two seconds)."""
+    instance(Digits, data=data)
     net = digit_net()
     last(fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma)))
     return net.eval()

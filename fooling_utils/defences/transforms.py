@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..arguments import function, instance, seeded, shown, whole
 from ..models import Classifier
 from ..views import View, blurred, quantised, random_views, recompressed, straight_through
 
@@ -29,11 +30,25 @@ class _Front(nn.Module):
 
 def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
     """The network behind a defence, as a `Classifier`. A random defence repeats its draws at every call."""
+    instance(Classifier, model=model)
+    function(defence=defence)
+    seeded(seed)
     front = _Front(defence, model, seed).eval()
     return Classifier(front, model.labels, model.input_shape, model.bounds, prepare=False)
 
 
 def probabilities_behind(model: Classifier, defence: View, images: Tensor, *, draws: int = 1, seed: int = 0) -> Tensor:
     """The probabilities (draws, N, classes) that the network gives to images (N, ...) behind a defence."""
-    generator = torch.Generator(images.device).manual_seed(seed)
-    return torch.stack([model.probabilities(defence(images, generator).clamp(0, 1)) for _ in range(draws)])
+    instance(Classifier, model=model)
+    function(defence=defence)
+    model.validate(images, "images")
+    whole(draws=draws)
+    generator = seeded(seed, images.device)
+
+    def defended() -> Tensor:
+        seen = defence(images.detach(), generator)
+        if not isinstance(seen, Tensor):
+            raise TypeError(f"defence must return images, got {shown(seen)}")
+        return seen.clamp(0, 1)
+
+    return torch.stack([model.probabilities(defended()) for _ in range(draws)])

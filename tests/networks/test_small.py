@@ -106,7 +106,7 @@ def test_training_lowers_the_loss_and_the_digits_are_told_apart(data, plain):
     net, history = plain
     assert len(history) == 12
     assert history[-1] < 0.1 < 1 < history[0]
-    assert right(net, data.test_images, data.test_labels).double().mean() > 0.95
+    assert right(net.eval(), data.test_images, data.test_labels).double().mean() > 0.95
 
 
 @pytest.mark.parametrize("shown", [None, noisy(0.25), attacked(EPSILON)], ids=["plain", "noisy", "attacked"])
