@@ -136,7 +136,7 @@ class Classifier(nn.Module):
                 positive(**{"each of std": one})
         if len(self.input_shape) != 3 or len(value) not in (1, self.input_shape[0]):
             raise ValueError(
-                f"{name} must have one number per channel of images {self.input_shape}, got {shown(value)}"
+                f"{name} must have one number per channel of input_shape = {self.input_shape}, got {shown(value)}"
             )
         return torch.tensor([float(one) for one in value])[:, None, None]
 
@@ -361,7 +361,8 @@ class Classifier(nn.Module):
 
         layers: names from `layers()`. The hooks are removed when this returns or raises.
         """
-        several(layers=[*layers, ""] if isinstance(layers, Collection) and not hasattr(layers, "shape") else layers)
+        if isinstance(layers, str) or not isinstance(layers, Collection) or hasattr(layers, "shape"):
+            raise TypeError(f"layers must be a list of names from model.layers(), got {shown(layers)}")
         instance(str, **{"each of layers": next((one for one in layers if not isinstance(one, str)), "")})
         self._checked(images)
         return self.answers(images, layers)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..arguments import flag, instance, whole
+from ..arguments import evaluating, flag, whole
 from ..images import norms, per_image
 from ..models import CHUNK, NO_GRADIENT, Classifier, as_classifier, on_each_chunk
 from ..objectives import Label
@@ -110,7 +110,7 @@ def _searches(
     at_once: int | None = None,
 ) -> list["_Search"]:
     """A search for all images, or for each part with at most `at_once` of them; or a clear error."""
-    instance(nn.Module, model=model)
+    evaluating(model=model)
     whole(steps=steps)
     flag(eight_bit=eight_bit)
     model = as_classifier(model, image, (0.0, 1.0), "image")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..arguments import LARGEST, between, function, instance, numbers, seeded, shown, whole
+from ..arguments import LARGEST, between, evaluating, function, instance, numbers, seeded, shown, whole
 from ..attacks.minimum_norm import NothingFound, smallest_change
 from ..constraints import l2_ball
 from ..images import norms, per_image
@@ -23,6 +23,7 @@ Attack = Callable[[Classifier, Tensor, float], Tensor]  # (model, images, epsilo
 
 def right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Whether the network gives each image (N, ...) its label in `labels` (N,): (N,), true or false."""
+    evaluating(model=model)
     model = as_classifier(model, images)
     return model.probabilities(images).argmax(1) == each_label(model, images, labels)
 

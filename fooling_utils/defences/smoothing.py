@@ -191,6 +191,7 @@ def nearest_overturned(
 def trained_in_noise(data: Digits, sigma: float, *, epochs: int = 40) -> nn.Sequential:
     """A `digit_net` that votes well at `sigma`, because it is trained on digits with that much noise (two seconds)."""
     instance(Digits, data=data)
+    whole(epochs=epochs)
     net = digit_net()
     last(fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma)))
     return net.eval()

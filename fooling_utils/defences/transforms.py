@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..arguments import function, instance, seeded, shown, whole
+from ..arguments import evaluating, function, instance, seeded, shown, whole
 from ..models import Classifier
 from ..views import View, blurred, quantised, random_views, recompressed, straight_through
 
@@ -25,7 +25,10 @@ class _Front(nn.Module):
         self.defence, self.net, self.seed = defence, net, seed
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(self.defence(images, torch.Generator(images.device).manual_seed(self.seed)))
+        seen = self.defence(images, torch.Generator(images.device).manual_seed(self.seed))
+        if not isinstance(seen, Tensor):
+            raise TypeError(f"defence must return images, got {shown(seen)}")
+        return self.net(seen)
 
 
 def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
@@ -33,7 +36,10 @@ def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
     instance(Classifier, model=model)
     function(defence=defence)
     seeded(seed)
-    front = _Front(defence, model, seed).eval()
+    if isinstance(defence, nn.Module):
+        evaluating(defence=defence)
+    front = _Front(defence, model, int(seed))
+    front.training = False
     return Classifier(front, model.labels, model.input_shape, model.bounds, prepare=False)
 
 
