@@ -220,11 +220,16 @@ def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
 
 def last(frames: Iterable[One]) -> One:
     """Run an optimisation to its end and return the last frame, keeping only that one. ValueError if there are none."""
-    instance(Iterable, frames=frames)
+    _iterable(frames)
     kept = deque(frames, maxlen=1)
     if not kept:
         raise ValueError("there are no frames left: make a new optimize_pixels(...)")
     return kept[0]
+
+
+def _iterable(frames: object) -> None:
+    if not isinstance(frames, Iterable) or isinstance(frames, Tensor):
+        raise TypeError(f"frames must be what optimize_pixels(...) returns, got {shown(frames)}")
 
 
 class Reached(NamedTuple):
@@ -242,7 +247,7 @@ def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probabil
     between(0, 1, probability=probability)
     if probability >= 1:
         raise ValueError(f"probability must be in [0, 1), got {probability}")
-    instance(Iterable, frames=frames)
+    _iterable(frames)
     image, reached = None, []
     for frame in frames:
         instance(Frame, **{"each of frames": frame})

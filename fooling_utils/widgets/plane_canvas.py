@@ -258,12 +258,13 @@ class PlaneCanvas(AskedWidget):
         end = time.perf_counter() + seconds
         # the optimizer outlives a point that is moved, and its memory with it
         losses = fit_points(self._net, self._points, optimizer=self._optimizer)
-        for _, loss in zip(range(count), losses, strict=False):
-            self._steps_taken += 1
-            if not math.isfinite(loss):
-                raise FloatingPointError("the loss is no longer a finite number: press Reset")
-            if time.perf_counter() > end:
-                break
+        try:
+            for _ in zip(range(count), losses, strict=False):
+                self._steps_taken += 1
+                if time.perf_counter() > end:
+                    break
+        except FloatingPointError as error:
+            raise FloatingPointError("the loss is no longer a finite number: press Reset") from error
 
     # -------------------------------------------------------------------------------------------------- fooling it
 
