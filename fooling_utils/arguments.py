@@ -134,6 +134,14 @@ def by_name(kind: type | tuple[type, ...] = object, /, **values: object) -> None
         instance(kind, **{f"{name}[{key!r}]": one for key, one in value.items()})
 
 
+def dictionaries(**values: object) -> None:
+    """Raise TypeError unless every named value is a list of dictionaries, such as the presets of a widget."""
+    for name, value in values.items():
+        instance((list, tuple), **{name: value})
+        for one in value:
+            instance(Mapping, **{f"each of {name}": one})
+
+
 def interval(**values: object) -> None:
     """Raise ValueError unless every named value is two numbers, the first smaller, or `None` for no limits."""
     for name, value in values.items():

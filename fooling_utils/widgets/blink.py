@@ -7,7 +7,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..arguments import between
+from ..arguments import between, dictionaries, instance
 from ..figures import amplify, grid_of_images, natural_amplification, triptych
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
@@ -48,6 +48,9 @@ class BlinkComparator(AskedWidget):
         rate: float = 1.0,
         presets: Sequence[Mapping] = PRESETS,
     ):
+        if model is not None:
+            instance(Classifier, model=model)
+        dictionaries(presets=presets)
         for name, image in {"original": original, "fooled": fooled}.items():
             validate_images(image, name=name)
             if model:

@@ -10,6 +10,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..arguments import finite, flag, instance, several
 from ..figures import draw_image, new_figure
 from ..images import round_to_8bit, validate_images
 from .kit import AskedWidget, Reply, rgb, script, tallies
@@ -39,6 +40,7 @@ class Tally(NamedTuple):
 
 def tally(name: str = "course") -> Tally:
     """The tally of all `GuessFirst` with this name since the kernel started."""
+    instance(str, name=name)
     guesses = [right for _, right in _guesses(name).values()]
     return Tally(sum(guesses), len(guesses))
 
@@ -76,6 +78,10 @@ class GuessFirst(AskedWidget):
         tally: str = "course",
         _among_pictures: bool = False,
     ):
+        instance(str, question=question, explanation=explanation, tally=tally)
+        instance((list, tuple), pictures=pictures)
+        if not isinstance(choices, Range):
+            several(choices=choices)
         self.pictures = [_checked_picture(image, k) for k, image in enumerate(pictures)]
         self._range = choices if isinstance(choices, Range) else None
         texts = [] if self._range else [str(one) for one in choices]
@@ -103,6 +109,8 @@ class GuessFirst(AskedWidget):
         cls, question: str, images: Sequence[Tensor], answer: int, *, explanation: str = "", tally: str = "course"
     ) -> "GuessFirst":
         """Which of these pictures? images: two to nine (1, 3, H, W), named A, B, ...; answer: its place from 0."""
+        several(images=images)
+        images = list(images)
         letters = list(LETTERS[: len(images)])
         return cls(
             question, letters, answer, pictures=images, explanation=explanation, tally=tally, _among_pictures=True
@@ -138,6 +146,9 @@ class GuessFirst(AskedWidget):
         tally: str = "course",
     ) -> "GuessFirst":
         """Which number from low to high? log: the slider moves by factors. within: the factor that counts as right."""
+        finite(low=low, high=high, within=within)
+        instance(str, unit=unit)
+        flag(log=log)
         choices = Range(low, high, unit, log, within)
         return cls(question, choices, answer, pictures=pictures, explanation=explanation, tally=tally)
 

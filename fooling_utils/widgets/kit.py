@@ -94,7 +94,7 @@ def fingerprint(*tensors: Tensor) -> str:
     """A short text that differs if any number in these tensors differs."""
     found = hashlib.sha256()
     for tensor in tensors:
-        found.update(str(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
+        found.update(str(tuple(tensor.shape)).encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
 
 

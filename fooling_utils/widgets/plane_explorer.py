@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data
-from ..arguments import between
+from ..arguments import between, dictionaries, instance, one_of
 from ..figures import REGIONS, name_places, paint_regions, region_colours, region_maps
-from ..images import grey_levels, validate_images
+from ..images import grey_levels
 from ..lessons.lesson4 import Survey
 from ..models import Classifier
 from ..regions import Extent, RegionMap, on_plane, plane_through, refine_map
@@ -149,10 +149,13 @@ class PlaneExplorer(AskedWidget):
         size: int = SIZE,
         presets: Sequence[Mapping] = PRESETS,
     ):
+        instance(Classifier, model=model)
+        instance(Survey, survey=survey)
+        dictionaries(presets=presets)
+        one_of(SIZES, size=size)
         if found is not None:
+            instance(RegionMap, found=found)
             _check_map(found, survey.extent)
-        if size not in SIZES:
-            raise ValueError(f"size must be one of {', '.join(map(str, SIZES))}, got {size!r}")
         maps = () if found is None else (found.labels, found.confidence)
         key = (weakref.ref(model), size, str(presets), *survey.extent, *survey.images)
         key += (fingerprint(*survey.images.values(), *maps),)
@@ -172,12 +175,13 @@ class PlaneExplorer(AskedWidget):
     ) -> "PlaneExplorer":
         """An explorer of the plane through three pictures, each a name from `PICTURES`, "noise", "fooled bus", or an
         image (1, 3, size, size)."""
+        instance(Classifier, model=model)
         images = {}
         for given, place in zip((a, b, c), ("first", "second", "third"), strict=True):
             if isinstance(given, str):
                 images[given] = named_image(model, given, STARTS, (*PICTURES, *STARTS))
             else:
-                validate_images(given)
+                model.validate(given, f"{place} image")
                 images[f"{place} image"] = given
         if len(images) < 3:
             raise ValueError(f"a plane needs three different pictures, got {a!r}, {b!r} and {c!r}")
@@ -213,6 +217,8 @@ class PlaneExplorer(AskedWidget):
         Raises ValueError for names that do not exist, for pictures on one line, and for a size that is not offered.
         """
         state = self._state
+        for picture in pictures:
+            instance(str, **{"each of pictures": picture})
         chosen = tuple(pictures) or state.chosen
         if chosen not in state.surveys:
             if len(set(chosen)) != 3:
@@ -222,8 +228,7 @@ class PlaneExplorer(AskedWidget):
         if size is None:
             stored = [size for size in offered if size not in SIZES]
             size = stored[0] if stored else state.size if state.size in SIZES else SIZE
-        if isinstance(size, bool) or size not in offered:
-            raise ValueError(f"size must be one of {', '.join(map(str, offered))}, got {size!r}")
+        one_of(offered, size=size)
         if chosen != state.chosen:
             state.colours = {}  # so that the new pictures get the first colours
         state.chosen, state.size = chosen, size

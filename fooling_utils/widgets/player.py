@@ -8,7 +8,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..arguments import whole
+from ..arguments import between, dictionaries, instance, positive, whole
 from ..constraints import Constraint, linf_ball
 from ..downloads import download
 from ..figures import top_five, triptych
@@ -87,6 +87,15 @@ class FoolingPlayer(AskedWidget):
         until: float = 0.99,
         presets: Sequence[Mapping] = PRESETS,
     ):
+        instance(Classifier, model=model)
+        instance(str, picture=picture, method=method)
+        target = target if isinstance(target, str) else model.index(target)
+        between(0, 1, until=until)
+        dictionaries(presets=presets)
+        if size is not None:
+            positive(size=size)
+        if pictures is not None:
+            instance(Mapping, pictures=pictures)
         self._pictures = dict(pictures or {})
         for name, image in self._pictures.items():
             validate_images(image, name=f"pictures[{name!r}]")
@@ -100,7 +109,7 @@ class FoolingPlayer(AskedWidget):
         super().__init__(
             names=names_apart(model.labels, range(len(model.labels))),
             methods={name: one._asdict() | {"rule": None, "constraint": None} for name, one in METHODS.items()},
-            until=until,
+            until=float(until),
             presets=[dict(preset) for preset in presets],
         )
         if not self._state.settings:

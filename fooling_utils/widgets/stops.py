@@ -12,7 +12,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..arguments import whole
+from ..arguments import by_name, dictionaries, instance, numbers, one_of, seeded, several, whole
 from ..figures import curves, grid_of_images
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
@@ -82,6 +82,10 @@ class EpsilonExplorer(_Stops):
         seed: int = 0,
         presets: Sequence[Mapping] | None = None,
     ):
+        instance(Classifier, model=model)
+        source = seeded(seed)
+        if presets is not None:
+            dictionaries(presets=presets)
         model.validate(image)
         validate_images(change, bounds=None, name="change")
         if image.shape != change.shape or image.shape[:2] != (1, 3):
@@ -96,7 +100,7 @@ class EpsilonExplorer(_Stops):
         self.own = model.top(self.image, 1)[0].index if own is None else model.index(own)
         if self.own == self.target:
             raise ValueError(f"own and target are both {model.labels[self.own]!r}: choose another target")
-        noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(image.shape, generator=source)
         ways = {"change": change, "noise": noise}
         self._ways = {name: (way / way.norm()).to(image.device) for name, way in ways.items()}
         self._level = math.sqrt(image.numel()) / 255  # L2 of one grey level RMS
@@ -116,6 +120,8 @@ class EpsilonExplorer(_Stops):
 
     def image_at(self, place: int, way: str = "change") -> Tensor:
         """The image (1, 3, H, W) of a stop, as it was classified. way: "change" or "noise"."""
+        whole(0, self._count - 1, place=place)
+        one_of(self._ways, way=way)
         return self._at(way, self._row(place)[way]["scale"])
 
     def enough(self) -> int:
@@ -273,6 +279,7 @@ def _default_sizes(natural: float, level: float) -> list[float]:
 
 
 def _checked(sizes: Sequence[float]) -> list[float]:
+    numbers(sizes=sizes)
     sizes = [float(size) for size in sizes]
     increasing = all(a < b for a, b in itertools.pairwise(sizes))
     if len(sizes) < 2 or not increasing or not sizes[0] >= 0 or not math.isfinite(sizes[-1]):
@@ -303,11 +310,18 @@ class PriorExplorer(_Stops):
         description: str = "prior → none",
         presets: Sequence[Mapping] | None = None,
     ):
+        several(images=images, titles=titles)
+        for title in titles:
+            instance(str, **{"each of titles": title})
+        instance(str, description=description)
+        if presets is not None:
+            dictionaries(presets=presets)
         images = list(images.split(1) if isinstance(images, Tensor) else images)
         if len(images) != len(titles) or not images:
             raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
         if not isinstance(models, Mapping) or len(models) not in (1, 2):
             raise ValueError(f"models must be one or two networks by name, such as {{'first': model}}, got {models!r}")
+        by_name(Classifier, models=models)
         for model, (place, image) in itertools.product(models.values(), enumerate(images)):
             model.validate(image, f"images[{place}]")
             if len(image) != 1:
@@ -337,6 +351,7 @@ class PriorExplorer(_Stops):
 
     def answers(self, place: int) -> list[dict]:
         """For each network: its name, its top five for the image at a stop, and the rank of the marked class."""
+        whole(0, self._count - 1, place=place)
         answers = self._state.answers
         if place not in answers:
             answers[place] = [self._judged(name, self.images[place]) for name in self.models]

@@ -9,7 +9,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..arguments import whole
+from ..arguments import dictionaries, instance, seeded, several, whole
 from ..evolution.evolve import Archive, Encoding, evolve, thumbnails
 from ..evolution.wall import Wall
 from ..figures import picture
@@ -66,11 +66,24 @@ class ChampionsWall(AskedWidget):
         per_question: int = 1,
         presets: Sequence[Mapping] | None = None,
     ):
+        instance(Classifier, model=model)
+        instance(Encoding, encoding=encoding)
+        if second is not None:
+            instance(Classifier, second=second)
+        if archive is not None:
+            instance(Archive, archive=archive)
+        if targets is not None:
+            several(targets=targets)
+            targets = list(targets)
+        if presets is not None:
+            dictionaries(presets=presets)
         if len(model.input_shape) != 3 or model.input_shape[0] not in (1, 3):
             raise ValueError(f"a wall shows images (3, H, W) or (1, H, W), but this network takes {model.input_shape}")
         if second and (second.labels != model.labels or second.input_shape[0] != model.input_shape[0]):
             raise ValueError("the second network must have the same classes and the same number of channels")
         whole(per_question=per_question)
+        whole(2, population=population)
+        seeded(seed)
         self.encoding, self.per_question = encoding, per_question
         self._options = {"targets": targets, "population": population, "seed": seed}
         self.indices = archive.indices if archive else tuple(map(model.index, targets or range(len(model.labels))))

@@ -323,7 +323,7 @@ def test_the_place_survives_a_second_run_of_the_cell(three_classes):
     ("change", "message"),
     [
         ({"titles": ["a"]}, "2 images and 1 titles"),
-        ({"images": [], "titles": []}, "0 images and 0 titles"),
+        ({"images": [], "titles": []}, "images is empty: give at least one"),
         ({"images": [random_images(2), random_images(1)]}, "images[0] must have the shape (1, 3, H, W)"),
         ({"images": [random_images(1), random_images(1)[0]]}, "images[1] must have the shape"),
         ({"models": {}}, "one or two networks by name"),
