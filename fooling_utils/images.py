@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .arguments import whole
+from .arguments import shown, tensors, whole
+from .files import replacing
 
 
 def default_device() -> torch.device:
@@ -23,9 +24,12 @@ def validate_images(
     """Raise unless `images` is a batch of at least one legal image; the message says what to do about it."""
     if not isinstance(images, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(images).__name__}: use load_image({name})")
+    if images.layout != torch.strided:
+        raise TypeError(f"{name} is a sparse tensor: use {name}.to_dense()")
     limits = f" in [{bounds[0]:g}, {bounds[1]:g}]" if bounds else ""
     if images.dtype != torch.float32:
-        top = f" with maximum {images.max()}" if images.numel() and images.device.type != "meta" else ""
+        countable = images.numel() and images.device.type != "meta" and not images.is_complex()
+        top = f" with maximum {images.max()}" if countable else ""
         way = f"fooling_utils.from_uint8({name})" if images.dtype == torch.uint8 else f"{name}.float()"
         raise TypeError(f"{name} must be float32{limits}, got {images.dtype}{top}: use {way}")
     if images.ndim != dimensions + 1:
@@ -41,9 +45,24 @@ def validate_images(
         bad = images.isfinite().logical_not().sum().item()
         raise ValueError(f"{name} has {bad} values that are NaN or infinite")
     if bounds and (low < bounds[0] or high > bounds[1]):
-        raise ValueError(
-            f"{name} must be{limits}, got {low:.4g} to {high:.4g}: use {name}.clamp({bounds[0]:g}, {bounds[1]:g})"
+        raise ValueError(f"{name} must be{limits}, got {low:.4g} to {high:.4g}: {_way_back(low, high, bounds, name)}")
+
+
+def _way_back(low: float, high: float, bounds: tuple[float, float], name: str) -> str:
+    """What values outside the legal range probably are, and how they come back into it."""
+    over = max(bounds[0] - low, high - bounds[1]) / (bounds[1] - bounds[0])
+    if bounds != (0, 1) or over <= 0.05:
+        return f"use {name}.clamp({bounds[0]:g}, {bounds[1]:g})"
+    if low >= 0 and 2 < high <= 255:
+        return f"these are grey levels from 0 to 255, so use {name} / 255"
+    if low >= -1 and high <= 1:
+        return f"these are values from -1 to 1, so use ({name} + 1) / 2"
+    if -3 <= low < 0 and high <= 3:
+        return (
+            "these look normalised with a mean and a standard deviation, which the networks of the course do by "
+            f"themselves: leave it out, or use {name} * std + mean"
         )
+    return f"use {name}.clamp({bounds[0]:g}, {bounds[1]:g}) if the rest is to be cut off, or scale it"
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -54,8 +73,8 @@ def to_uint8(images: Tensor) -> Tensor:
 
 def from_uint8(images: Tensor) -> Tensor:
     """Images of uint8, as read from a file, as float32 in [0, 1]."""
-    if images.dtype != torch.uint8:
-        raise TypeError(f"images must be uint8, got {images.dtype}")
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+        raise TypeError(f"images must be a tensor of uint8, got {shown(images)}")
     return images.float() / 255
 
 
@@ -66,25 +85,40 @@ def round_to_8bit(images: Tensor) -> Tensor:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """One image (1, 3, H, W) as a PIL picture."""
-    if len(image) != 1:
-        raise ValueError(f"to_pil takes one image, got {len(image)}: use image[i : i + 1]")
-    return Image.fromarray(to_uint8(image)[0].permute(1, 2, 0).cpu().numpy())
+    """One image (1, 3, H, W), or (1, 1, H, W) in grey, as a PIL picture."""
+    levels = to_uint8(image)
+    tensors(image=image)
+    if len(levels) != 1 or levels.shape[1] not in (1, 3):
+        way = "use image[i : i + 1]" if len(levels) > 1 else "a picture has three colours, or is grey"
+        raise ValueError(f"a picture is one image (1, 3, H, W) or (1, 1, H, W), got {tuple(image.shape)}: {way}")
+    pixels = levels[0].permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def from_pil(picture: Image.Image) -> Tensor:
-    """A PIL picture in RGB as an image (1, 3, H, W)."""
-    return from_uint8(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None])
+    """A PIL picture in RGB as an image (1, 3, H, W); one in grey (L) as (1, 1, H, W)."""
+    if not isinstance(picture, Image.Image) or picture.mode not in ("RGB", "L"):
+        raise TypeError(f"picture must be a PIL image in RGB or L, got {shown(picture)}: use load_image(picture)")
+    return from_uint8(torch.from_numpy(np.array(picture)).view(*picture.size[::-1], -1).permute(2, 0, 1)[None])
 
 
 def save_png(image: Tensor, path: str | os.PathLike | BinaryIO) -> None:
-    """Write one image (1, 3, H, W) to a PNG file; `load_image(path, size=H)` returns what `round_to_8bit` does."""
-    to_pil(image).save(path, format="PNG")
+    """Write one image (1, 3, H, W), or (1, 1, H, W) in grey, to a PNG file; the old file stays until it is complete.
+
+    path: of the file, or an open binary file. `load_image(path, size=H)` returns what `round_to_8bit` does.
+    """
+    picture = to_pil(image)
+    if hasattr(path, "write"):
+        return picture.save(path, format="PNG")
+    with replacing(path) as file:
+        picture.save(file, format="PNG")
 
 
 def through_jpeg(images: Tensor, quality: int = 75) -> Tensor:
-    """The images after saving them as JPEG with this quality (1 to 95) and loading them again."""
+    """The images (N, 3 or 1, H, W) after saving them as JPEG with this quality (1 to 95) and loading them again."""
     whole(1, 95, quality=quality)
+    validate_images(images, name="images")
+    quality = int(quality)
 
     def one(image: Tensor) -> Tensor:
         file = io.BytesIO()
@@ -127,11 +161,13 @@ def distances(original: Tensor, image: Tensor) -> Distances:
 
     validate_images(original, name="original")
     validate_images(image)
+    tensors(original=original, image=image)
     if original.shape != image.shape or len(image) != 1 or min(image.shape[2:]) < 3:
         raise ValueError(
             "distances compares two single images of at least 3 x 3 pixels, got shapes "
             f"{tuple(original.shape)} and {tuple(image.shape)}"
         )
+    original, image = original.detach(), image.detach().to(original.device)
     change = (image - original).double()
     as_array = [one[0].permute(1, 2, 0).cpu().numpy() for one in (original, image)]
     window = min(7, (min(image.shape[2:]) - 1) // 2 * 2 + 1)
@@ -146,4 +182,5 @@ def distances(original: Tensor, image: Tensor) -> Distances:
 
 def grey_levels(image: Tensor) -> float:
     """How many grey levels (RMS) correspond to an L2 distance of 1 for images of this shape."""
+    validate_images(image, bounds=None)
     return 255 / image[0].numel() ** 0.5

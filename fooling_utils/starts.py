@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from . import data
-from .arguments import between, one_of, whole
-from .downloads import download
-from .images import default_device, from_pil
+from .arguments import affordable, between, finite, one_of, seeded, several, shown, usable_device, whole
+from .files import pictures
+from .files.downloads import download
+from .images import from_pil
 
 
 def _own_drawing(name: str) -> Callable[[], Image.Image]:
@@ -82,10 +83,13 @@ def photographs(
     crops: per photograph; a crop shows seven eighths of the picture's height and width, anywhere in it.
     names: some of the `PHOTOGRAPHS`; the crops of one do not depend on which others are named.
     """
-    whole(crops=crops, size=size)
+    several(names=names)
     for name in names:
         one_of(PHOTOGRAPHS, photograph=name)
-    places = torch.rand(len(PHOTOGRAPHS), crops, 3, generator=torch.Generator().manual_seed(seed))
+    whole(crops=crops, size=size)
+    crops, size = int(crops), int(size)
+    affordable(3 * len(names) * crops * size * size, f"{crops} crops of size {size} of {len(names)} photographs")
+    places = torch.rand(len(PHOTOGRAPHS), crops, 3, generator=seeded(seed))
     cut = []
     for name in names:
         picture = load_image(name, round(size * 8 / 7), device=device)
@@ -106,105 +110,94 @@ def load_image(
     """One picture as an image (1, 3, size, size), float32 in [0, 1], every value a multiple of 1/255.
 
     source: the name of a built-in picture (see `PICTURES`), a file, an http(s) address, the bytes of a file, a PIL
-        image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8, or of floats in [0, 1].
+        image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of grey levels, or of floats in [0, 1].
     size: height and width in pixels; the middle square of the picture is cut out and scaled to this size.
     device: where the image goes; by default, the device that `load_model` uses.
-    Transparent parts become white, and an animation gives its first frame.
+    Files may be JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or PPM, of at most 80 million pixels (WebP and AVIF: 40).
+    Transparent parts become white, a colour profile is followed, an animation gives its first frame, or, passed in as
+    a PIL image, the one that it shows.
     Raises FileNotFoundError for an unknown name or file, ConnectionError for an address that cannot be read, and
     ValueError for anything that is not a picture.
     """
     whole(size=size)
-    try:
-        picture = _to_rgb(_open(source))
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"the picture is too large to open safely ({error}): make it smaller first") from error
-    except UnidentifiedImageError as error:
-        raise ValueError(_unreadable(source)) from error
-    except (OSError, SyntaxError) as error:
-        if isinstance(error, (FileNotFoundError, IsADirectoryError, PermissionError, ConnectionError)):
-            raise
-        raise ValueError(f"the picture is damaged or cut short ({error}): save it again as PNG or JPEG") from error
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
-    return from_pil(square).contiguous().to(device or default_device())
+    affordable(3 * size * size, f"an image of size {size}")
+    place = usable_device(device)
+    return from_pil(_square(source, int(size))).contiguous().to(place)
 
 
-def _open(source) -> Image.Image:
+def _square(source, size: int) -> Image.Image:
     if isinstance(source, Image.Image):
-        return source
+        return pictures.square(source, size)
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return pictures.square(_from_array(source), size)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return Image.open(io.BytesIO(bytes(source)))
+        content = bytes(source)
+        return pictures.from_file(io.BytesIO(content), f"the content ({len(content)} bytes)", size)
     if isinstance(source, str) and "://" in source:
-        return Image.open(io.BytesIO(download(source)))
-    if isinstance(source, str) and source.replace(" ", "_") in PICTURES:
-        return _open(PICTURES[source.replace(" ", "_")]())
+        address = source.strip()
+        return pictures.from_file(io.BytesIO(download(address)), f"the content of {address!r}", size)
+    if isinstance(source, str) and source.strip().replace(" ", "_") in PICTURES:
+        return _square(PICTURES[source.strip().replace(" ", "_")](), size)
+    if isinstance(source, Tensor):
+        raise TypeError(f"a picture is a name, a file or an array, got {shown(source)}: a tensor is an image already")
     if not isinstance(source, (str, os.PathLike)):
-        raise TypeError(f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source)}")
-    if not os.path.isfile(source):
-        near = difflib.get_close_matches(str(source), PICTURES, n=3)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the pictures are {', '.join(PICTURES)}"
-        raise FileNotFoundError(f"there is no picture or file called {str(source)!r}: {hint}")
-    return Image.open(source)
+        raise TypeError(
+            f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source).__name__}"
+        )
+    with open(_file(source), "rb") as file:
+        return pictures.from_file(file, f"the file {os.fspath(source)!r}", size)
+
+
+def _file(source: str | os.PathLike) -> str:
+    """The file that is meant; FileNotFoundError says what is near, ValueError that it is none to read."""
+    name = os.fsdecode(source)
+    bare = name.strip().strip("'\"").strip()  # as it is copied from a terminal or a file manager
+    for path in (name, bare, os.path.expanduser(bare)):
+        if os.path.isfile(path):
+            return path
+    if os.path.exists(os.path.expanduser(bare)):
+        kind = "a folder" if os.path.isdir(os.path.expanduser(bare)) else "no ordinary file"
+        raise FileNotFoundError(f"{name!r} is {kind}: give the name of a picture file")
+    near = difflib.get_close_matches(bare[:100], PICTURES, n=3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the pictures are {', '.join(PICTURES)}"
+    raise FileNotFoundError(f"there is no picture or file called {name!r}: {hint}")
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
-        raise ValueError(f"an array must have the shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}")
-    if np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):
-            raise ValueError(
-                f"an array of floats must be in [0, 1], got {array.min()} to {array.max()}: "
-                "divide by 255, or convert it to uint8"
-            )
-        array = np.rint(array * 255).astype(np.uint8)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or 0 in array.shape:
+        way = ": use array.transpose(1, 2, 0)" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
+        raise ValueError(
+            f"an array must have the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {array.shape}{way}"
+        )
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"an array must hold numbers, got {array.dtype}")
+    array = array[:, :, 0] if array.shape[2:] == (1,) else array
+    deep = array.dtype.kind == "u" and array.dtype.itemsize == 2
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f" and not (low >= 0 and high <= 1):
+        way = "divide by 255" if low >= 0 and high <= 255 else "bring them between 0 for black and 1 for white"
+        raise ValueError(f"an array of floats must be in [0, 1], got {low} to {high}: {way}")
+    if array.dtype.kind in "ui" and not deep and not (low >= 0 and high <= 255):
+        raise ValueError(f"an array of whole numbers must be grey levels from 0 to 255, got {low} to {high}")
+    white = {"b": 1, "f": 1}.get(array.dtype.kind, 65535 if deep else 255)
     if array.dtype != np.uint8:
-        raise ValueError(f"an array must be uint8, or float in [0, 1], got {array.dtype}")
-    return Image.fromarray(array)
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if not min(picture.size):
-        raise ValueError(f"the picture has no pixels: {picture.size}")
-    picture.seek(0) if getattr(picture, "is_animated", False) else None
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):
-        grey = np.asarray(picture, dtype=np.float64) / 257
-        picture = Image.fromarray(np.rint(grey).clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert("RGB")
-
-
-def _unreadable(source) -> str:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        name, head = f"the content ({len(source)} bytes)", bytes(source[:16])
-    elif isinstance(source, (str, os.PathLike)) and os.path.isfile(source):
-        with open(source, "rb") as file:
-            name, head = f"the file {str(source)!r}", file.read(16)
-    else:
-        name, head = f"the content of {str(source)!r}", b""
-    kind = "a HEIC photograph from a phone" if head[4:8] == b"ftyp" else "not a picture that can be read"
-    return f"{name} is {kind}: save it as PNG or JPEG first"
+        array = np.rint(array.astype(np.float64) * (255 / white)).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(array))
 
 
 def blank(value: float = 0.5, count: int = 1, size: int = 224, *, device: str | torch.device | None = None) -> Tensor:
     """`count` images of one shade, from 0 for black to 1 for white: (count, 3, size, size)."""
     between(0, 1, value=value)
-    whole(count=count, size=size)
-    return torch.full((count, 3, size, size), float(value), device=device or default_device())
+    count, size = _batch(count, size)
+    return torch.full((count, 3, size, size), float(value), device=usable_device(device))
 
 
 def uniform_noise(
     count: int = 1, size: int = 224, *, seed: int = 0, device: str | torch.device | None = None
 ) -> Tensor:
     """`count` images whose values are independent and uniform in [0, 1]: (count, 3, size, size)."""
-    whole(count=count, size=size)
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, 3, size, size, generator=generator).to(device or default_device())
+    count, size = _batch(count, size)
+    return torch.rand(count, 3, size, size, generator=seeded(seed)).to(usable_device(device))
 
 
 def gaussian_noise(
@@ -213,7 +206,13 @@ def gaussian_noise(
 ) -> Tensor:  # fmt: skip
     """`count` images of independent Gaussian values, clipped to [0, 1]: (count, 3, size, size)."""
     between(0, math.inf, std=std)
+    finite(mean=mean, std=std)
+    count, size = _batch(count, size)
+    noise = torch.randn(count, 3, size, size, generator=seeded(seed))
+    return (float(mean) + float(std) * noise).clamp(0, 1).to(usable_device(device))
+
+
+def _batch(count: int, size: int) -> tuple[int, int]:
     whole(count=count, size=size)
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(count, 3, size, size, generator=generator)
-    return (mean + std * noise).clamp(0, 1).to(device or default_device())
+    affordable(3 * count * size * size, f"{count} images of size {size}")
+    return int(count), int(size)

@@ -47,14 +47,25 @@ def test_a_saved_image_comes_back_exactly(tmp_path, size):
 
 
 def test_only_one_image_fits_into_a_file(tmp_path):
-    with pytest.raises(ValueError, match=r"takes one image, got 2: use image\[i : i \+ 1\]"):
+    with pytest.raises(ValueError, match=r"one image .*got \(2, 3, 8, 8\): use image\[i : i \+ 1\]"):
         save_png(uniform_noise(2, 8), tmp_path / "image.png")
 
 
 @pytest.mark.parametrize(
     ("image", "kind", "message"),
     [
-        (torch.full((1, 3, 4, 4), 1.5), ValueError, r"must be in \[0, 1\], got 1\.5 to 1\.5: use image\.clamp\(0, 1\)"),
+        (
+            torch.full((1, 3, 4, 4), 1.5),
+            ValueError,
+            r"be in \[0, 1\], got 1\.5 to 1\.5: use image\.clamp\(0, 1\) if",
+        ),
+        (torch.full((1, 3, 4, 4), 1.02), ValueError, r"got 1\.02 to 1\.02: use image\.clamp\(0, 1\)$"),
+        (torch.full((1, 3, 4, 4), 200.0), ValueError, "grey levels from 0 to 255, so use image / 255"),
+        (torch.tensor([-1.0, 0.9]).expand(1, 3, 4, 2), ValueError, r"from -1 to 1, so use \(image \+ 1\) / 2"),
+        (torch.tensor([-2.1, 2.6]).expand(1, 3, 4, 2), ValueError, "normalised .* leave it out, or use image .* std"),
+        (torch.tensor([-70.0, 500]).expand(1, 3, 4, 2), ValueError, "if the rest is to be cut off, or scale it"),
+        (torch.rand(1, 3, 4, 4).to_sparse(), TypeError, r"sparse tensor: use image\.to_dense"),
+        (torch.rand(1, 3, 4, 4).to(torch.complex64), TypeError, r"got torch\.complex64"),
         (
             torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
             TypeError,
@@ -71,7 +82,7 @@ def test_only_images_can_be_converted_to_uint8(image, kind, message):
 
 
 def test_only_uint8_can_be_converted_from_uint8():
-    with pytest.raises(TypeError, match=r"images must be uint8, got torch\.float32"):
+    with pytest.raises(TypeError, match=r"images must be a tensor of uint8, got a tensor of shape .*float32"):
         from_uint8(torch.zeros(1, 3, 4, 4))
 
 
@@ -94,6 +105,18 @@ def test_jpeg_of_a_batch_is_that_of_its_members_on_the_8_bit_grid():
 def test_jpeg_has_no_quality_outside_its_range(quality):
     with pytest.raises(ValueError, match=f"quality must be a whole number from 1 to 95, got {quality}"):
         through_jpeg(uniform_noise(size=8), quality)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_images_are_saved_and_compressed_as_grey(tmp_path, channels):
+    image = uniform_noise(size=16)[:, :channels]
+    save_png(image, tmp_path / "image.png")
+    loaded = load_image(tmp_path / "image.png", 16)
+    assert torch.equal(loaded, round_to_8bit(image).expand(1, 3, 16, 16))
+    assert through_jpeg(image, 95).shape == image.shape
+    with pytest.raises(ValueError, match=r"got \(1, 2, 16, 16\): a picture has three colours, or is grey"):
+        save_png(uniform_noise(size=16)[:, :2], tmp_path / "image.png")
+    assert torch.equal(load_image(tmp_path / "image.png", 16), loaded), "the old file stays"
 
 
 # distances

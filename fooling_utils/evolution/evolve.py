@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..arguments import affordable, between, instance, seeded, several, shown, tensors, whole
+from ..arguments import affordable, between, file_path, instance, seeded, several, shown, tensors, whole
+from ..files import replacing
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
@@ -143,42 +143,66 @@ class Archive:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a file of plain arrays (.npz). The old file stays until the new one is complete."""
-        path = Path(path)
         places: dict[int, int] = {}  # by identity: a genome that several classes share is stored once
         which = [places.setdefault(id(genome), len(places)) for genome in self.genomes]
         unique = torch.stack([self.genomes[which.index(i)] for i in range(len(places))])
-        unfinished = path.with_name(path.name + ".unfinished")
-        with unfinished.open("wb") as file:
+        with replacing(path) as file:
             np.savez_compressed(
                 file, version=VERSION, labels=np.array(self.labels), indices=self.indices,
                 genomes=unique.numpy(), which=which, confidence=self.confidence.numpy(), born=self.born.numpy(),
                 generations=self.generations, evaluations=self.evaluations, encoding=self.encoding,
                 random_state=self.random_state.numpy(), fingerprint=self.fingerprint.numpy(),
             )  # fmt: skip
-        os.replace(unfinished, path)
 
 
 def load_archive(path: str | os.PathLike) -> Archive:
     """Load an archive that `Archive.save` wrote.
 
-    Raises FileNotFoundError for a missing file, and ValueError for one that was cut short, is not an archive, or has
-    a different version. Nothing in the file is executed: it holds plain arrays.
+    Raises FileNotFoundError for a missing file, and ValueError for one that was cut short, edited, is not an archive,
+    or has a different version. Nothing in the file is executed: it holds plain arrays.
     """
+    file_path(path=path)
     try:
         with np.load(path, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
         version = int(stored.pop("version"))
         if version == VERSION:
             return _from_arrays(stored)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # numpy and zipfile raise many kinds of error for damaged files
-        raise ValueError(f"{path} is not an archive, or was cut short ({error}): use an earlier one") from error
+        raise ValueError(
+            f"{path} is not an archive, or was cut short or edited ({error}): use an earlier one"
+        ) from error
     raise ValueError(f"{path} is an archive of version {version}, but this course reads version {VERSION}")
 
 
 def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
+    count = stored["labels"].size
+    kinds = {"labels": "U", "indices": "i", "which": "i", "confidence": "f", "born": "i"}
+    for name, kind in kinds.items():
+        if stored[name].dtype.kind != kind or stored[name].shape != (count,):
+            raise ValueError(f"{name} is {stored[name].dtype} of shape {stored[name].shape}, for {count} classes")
     genomes = torch.from_numpy(stored["genomes"])
+    for name in ("genomes", "confidence", "fingerprint"):
+        if not np.isfinite(stored[name]).all():
+            raise ValueError(f"{name} holds values that are NaN or infinite")
+    if not count:
+        raise ValueError("it holds no class")
+    generations, evaluations = stored["generations"].item(), stored["evaluations"].item()
+    indices, which, born, confidence = (stored[name] for name in ("indices", "which", "born", "confidence"))
+    classes, different = range(len(stored["fingerprint"])), set(indices.tolist())
+    wrong = {
+        "indices": not different <= set(classes) or len(different) < count,
+        "which": set(which.tolist()) != set(range(len(genomes))),
+        "born": not 1 <= born.min() <= born.max() <= generations,
+        "confidence": not 0 <= confidence.min() <= confidence.max() <= 1.001,
+        "evaluations": evaluations < generations,
+        "random_state": stored["random_state"].dtype != np.uint8,
+    }
+    for name in (name for name, bad in wrong.items() if bad):
+        raise ValueError(f"{name} holds what no evolution leaves behind")
+    torch.Generator().set_state(torch.from_numpy(stored["random_state"]))
     return Archive(
         labels=tuple(stored["labels"].tolist()),
         indices=tuple(stored["indices"].tolist()),

@@ -20,6 +20,7 @@ from .. import data
 from ..arguments import (
     affordable,
     between,
+    file_path,
     function,
     instance,
     interval,
@@ -31,6 +32,7 @@ from ..arguments import (
     whole,
 )
 from ..constraints import l2_ball
+from ..files import replacing
 from ..models import Classifier
 from ..objectives import away_from
 from ..optimize import last, optimize_pixels
@@ -310,10 +312,14 @@ def _probe() -> Tensor:
 
 def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
     """Write the weights of a `digit_net` as plain arrays (.npz), with its logits for four images of noise."""
-    with torch.no_grad():
-        answers = _fixed(net)(_probe()).numpy()
+    instance(nn.Module, "use digit_net(...)", net=net)
+    try:
+        with torch.no_grad():
+            answers = _fixed(net)(_probe()).numpy()
+    except RuntimeError as error:
+        raise ValueError(f"net must be a digit_net, but it cannot look at its images: {error}") from error
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
-    with open(path, "wb") as file:  # numpy would add .npz to a plain name
+    with replacing(path) as file:
         np.savez_compressed(file, answers=answers, **weights)
 
 
@@ -324,13 +330,14 @@ def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
     Raises FileNotFoundError for a missing file, ValueError for one that is damaged, altered or of another network.
     """
     path = data.path("robust_digits") if path is None else path
+    file_path(path=path)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]) for name in file.files}
         answers = arrays.pop("answers")
         net = digit_net(answers.shape[1])
         net.load_state_dict(arrays)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # numpy, zipfile and torch raise many kinds of error for damaged files
         raise ValueError(

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..arguments import between, dictionaries, instance, positive, whole
 from ..constraints import Constraint, linf_ball
-from ..downloads import download
 from ..figures import top_five, triptych
+from ..files.downloads import download
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier, Prediction
 from ..objectives import toward

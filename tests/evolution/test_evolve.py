@@ -326,3 +326,38 @@ def test_an_encoding_of_ones_own_works(three_classes):
     )
     archive = last(evolve(three_classes, encoding, generations=20))
     assert all(genome.shape == () for genome in archive.genomes)
+
+
+PER_CLASS = ("labels", "indices", "which", "confidence", "born")
+EDITS = {
+    "a NaN": (lambda a: {"confidence": a["confidence"] * np.nan}, "confidence holds values that are NaN"),
+    "a NaN in a genome": (lambda a: {"genomes": a["genomes"] * np.nan}, "genomes holds values that are NaN"),
+    "a class twice": (lambda a: {"indices": np.zeros_like(a["indices"])}, "indices holds what no evolution"),
+    "a negative class": (lambda a: {"indices": a["indices"] - 1}, "indices holds what no evolution"),
+    "a class too many": (lambda a: {"indices": a["indices"] + 1}, "indices holds what no evolution"),
+    "a genome from the end": (lambda a: {"which": a["which"] - 1}, "which holds what no evolution"),
+    "no such genome": (lambda a: {"which": a["which"] + 1}, "which holds what no evolution"),
+    "certain and more": (lambda a: {"confidence": a["confidence"] + 1}, "confidence holds what no evolution"),
+    "born later": (lambda a: {"born": a["born"] + 99}, "born holds what no evolution"),
+    "few evaluations": (lambda a: {"evaluations": 0}, "evaluations holds what no evolution"),
+    "short": (lambda a: {"born": a["born"][:1]}, r"born is int64 of shape \(1,\), for 3 classes"),
+    "text": (lambda a: {"born": a["born"].astype(str)}, r"born is <U.* of shape \(3,\), for 3 classes"),
+    "no class": (
+        lambda a: {name: a[name][:0] for name in ("labels", "indices", "which", "confidence", "born")},
+        "no class",
+    ),
+    "a short state": (lambda a: {"random_state": a["random_state"][:9]}, "not an archive, or was cut short or edited"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_archive_is_refused(edit, tmp_path, three_classes):
+    change, message = EDITS[edit]
+    encoding = direct((3, 4, 4))
+    next(evolve(three_classes, encoding, generations=1)).save(tmp_path / "archive.npz")
+    load_archive(tmp_path / "archive.npz")
+    with np.load(tmp_path / "archive.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "archive.npz", **arrays | change(arrays))
+    with pytest.raises(ValueError, match=message):
+        load_archive(tmp_path / "archive.npz")

@@ -25,7 +25,6 @@ from fooling_utils import (
     checks,
     constraints,
     data,
-    downloads,
     figures,
     fourier,
     images,
@@ -45,6 +44,7 @@ from fooling_utils import (
 from fooling_utils.attacks import ddn, universal
 from fooling_utils.defences import robustness, smoothing, transforms
 from fooling_utils.evolution import evolve, painters, wall
+from fooling_utils.files import downloads, pictures, replacing
 from fooling_utils.lessons import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, shared
 from fooling_utils.networks import pretrained, small
 from nets import generator, random_images
@@ -192,7 +192,7 @@ def row(name: str, function, arguments=dict, use=None, free=(), changes=()) -> N
     ROWS[name] = Right(function, arguments, use, frozenset(free), frozenset(changes))
 
 
-# images, starts, downloads, data
+# images, starts, files, data
 row(
     "images.validate_images",
     images.validate_images,
@@ -217,8 +217,15 @@ row(
     starts.gaussian_noise,
     lambda: dict(count=1, size=8, mean=0.5, std=0.1, seed=0, device="cpu"),
 )
-row("downloads.download", downloads.download, lambda: dict(url="http://127.0.0.1:9/a.png", public_only=True))
-row("downloads.is_public", downloads.is_public, lambda: dict(address="127.0.0.1"))
+row("files.downloads.download", downloads.download, lambda: dict(url="http://127.0.0.1:9/a.png", public_only=True))
+row("files.downloads.is_public", downloads.is_public, lambda: dict(address="127.0.0.1"))
+row(
+    "files.pictures.from_file",
+    pictures.from_file,
+    lambda: dict(file=open(data.path("robin"), "rb"), name="robin", size=8),  # noqa: SIM115
+)
+row("files.pictures.square", pictures.square, lambda: dict(picture=Image.new("RGB", (4, 4)), size=8))
+row("files.replacing", replacing, lambda: dict(path="a.bin"), lambda made: made.__enter__().close())
 row("data.path", data.path, lambda: dict(name="methods"))
 row("data.read", data.read, lambda: dict(name="methods"))
 

@@ -25,8 +25,9 @@ LIBRARY = ROOT / "fooling_utils"
 # that fits a module counts, so `networks.small` stands after the rest of `networks`.
 FLOORS = [
     ["arguments"],
+    ["files"],
     ["images"],
-    ["data", "downloads"],
+    ["data"],
     ["steps", "constraints", "objectives", "views", "fourier", "starts", "networks"],
     ["models"],
     ["optimize"],

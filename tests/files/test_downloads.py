@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fooling_utils import downloads, load_image
-from fooling_utils.downloads import download, is_public
+from fooling_utils import load_image
+from fooling_utils.files import downloads
+from fooling_utils.files.downloads import download, is_public
 from pixels import as_file, colours, levels
 
 # pictures from an address
@@ -27,7 +28,15 @@ class Answers(BaseHTTPRequestHandler):
         if self.path == "/garbage":
             self.wfile.write(b"this is not HTTP\r\n\r\n")
             return
+        if self.path == "/slow-head.png":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+            while not self.server.finished.wait(0.01):
+                self.wfile.write(b"x")
+            return
         moved = {"/moved": "/good.png", "/to-a-file": Path(__file__).as_uri(), "/round": "/round"}.get(self.path)
+        if self.path.startswith("/slow-moves.png"):
+            self.server.finished.wait(0.06)
+            moved = f"/slow-moves.png?{len(self.server.asked)}"
         status = 302 if moved else 404 if self.path == "/missing.png" else 200
         self.send_response(status)
         if moved:
@@ -91,7 +100,9 @@ def test_an_address_that_fails_says_why_and_what_to_do(server, path, reason):
 
 
 def test_a_web_page_is_no_picture(server):
-    with pytest.raises(ValueError, match=r"the content of 'http.*/page' is not a picture that can be read"):
+    with pytest.raises(
+        ValueError, match=r"the content of 'http.*/page' is a web page, not a picture: take the address"
+    ):
         load_image(server.address + "/page")
 
 
@@ -103,7 +114,15 @@ def test_a_download_has_a_limit_of_size(server, monkeypatch):
         load_image(server.address + "/good.png")
 
 
-@pytest.mark.parametrize(("path", "reason"), [("/silent.png", "timed out"), ("/drip.png", r"more than 0\.2 seconds")])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/silent.png", "timed out"),
+        ("/drip.png", r"more than 0\.2 seconds"),
+        ("/slow-head.png", r"more than 0\.2 seconds"),
+        ("/slow-moves.png", r"more than 0\.2 seconds"),
+    ],
+)
 def test_a_download_has_a_limit_of_time(server, monkeypatch, path, reason):
     monkeypatch.setattr(downloads, "MAX_DOWNLOAD_SECONDS", 0.2)
     with pytest.raises(ConnectionError, match=rf"{path} cannot be read \(.*{reason}.*save the picture to a file"):
