@@ -312,7 +312,7 @@ def _probe() -> Tensor:
 
 def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
     """Write the weights of a `digit_net` as plain arrays (.npz), with its logits for four images of noise."""
-    instance(nn.Module, "use digit_net(...)", net=net)
+    instance(nn.Module, net=net)
     try:
         with torch.no_grad():
             answers = _fixed(net)(_probe()).numpy()
