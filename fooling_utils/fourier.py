@@ -65,7 +65,8 @@ def fourier_decode(size: int | Sequence[int] = 224, *, decay: float = 1.3) -> Ca
     """
     height, width = _size(size)
     between(-10, 10, decay=decay)
-    share, colours = _share(height, width, decay), torch.tensor(COLOURS)
+    with torch.inference_mode(False):  # gradients pass by them
+        share, colours = _share(height, width, decay), torch.tensor(COLOURS)
 
     def decode(variable: Tensor) -> Tensor:
         expected = (3, height, width // 2 + 1, 2)

@@ -115,7 +115,8 @@ class Classifier(nn.Module):
         if share and not any(tensor.is_inference() for tensor in held):
             self.net = net
         else:
-            self.net = copy.deepcopy(net)
+            with torch.no_grad():  # TorchScript copies its weights with their history
+                self.net = copy.deepcopy(net)
             for parameter in self.net.parameters():
                 parameter.requires_grad_(False)
         self.training = False
@@ -162,9 +163,10 @@ class Classifier(nn.Module):
                 part = f"[{'logits' if 'logits' in keys else keys[0] if keys else 'logits'!r}]"
             elif hasattr(found, "logits"):
                 part = ".logits"
+            holds = isinstance(found, (tuple, list)) or part != "[0]"
             raise TypeError(
-                f"net must return a tensor of logits (N, classes), got {shown(type(found).__name__)}: "
-                + _wrapped(f"self.net(images){part}")
+                f"net must return a tensor of logits (N, classes), got {type(found).__name__}: "
+                + (_wrapped(f"self.net(images){part}") if holds else "return one from its forward(images)")
             )
         if found.dtype != torch.float32:
             raise TypeError(
@@ -180,7 +182,7 @@ class Classifier(nn.Module):
             raise ValueError(
                 f"net returns an output of shape {tuple(found.shape)} for 2 images, and it must return logits "
                 "(2, classes): keep the first dimension, as images.flatten(1) does, or give it one image at a time: "
-                + _wrapped("torch.cat([self.net(image) for image in images.split(1)])")
+                + _wrapped("torch.stack([self.net(image).flatten() for image in images.split(1)])")
             )
         if found.shape in ((2,), (2, 1)):
             answer = "self.net(images)" if found.ndim == 2 else "self.net(images)[:, None]"
@@ -280,7 +282,7 @@ class Classifier(nn.Module):
             raise ValueError(
                 f"{name} is on {images.device} and the network on {self.device}: use {name}.to(model.device)"
             )
-        if any(module.training for module in self.modules()):
+        if any(getattr(module, "training", False) for module in self.modules()):
             raise ValueError(
                 "the network is in training mode, where its output changes from call to call: call model.eval() first"
             )
@@ -340,7 +342,8 @@ class Classifier(nn.Module):
                 raise TypeError("labels is a sparse tensor: use labels.to_dense()")
             labels = labels.tolist()
         named = list(labels) if each else [labels] * (count or 1)
-        return torch.tensor([self.index(label) for label in named], device=self.device)
+        with torch.inference_mode(False):  # a gradient may pass by them
+            return torch.tensor([self.index(label) for label in named], device=self.device)
 
     def aim(self, images: Tensor, target: Label | Sequence[Label] | None) -> tuple[Tensor, int]:
         """The goal of an attack on images (N, ...): a class for each image (N,), and 1 to reach it or -1 to leave it.

@@ -192,6 +192,8 @@ def fit(
             f"labels must be from 0 to {classes - 1}, since net has {classes} classes, "
             f"got {labels.min()} to {labels.max()}"
         )
+    with torch.inference_mode(False):  # copies of what was made inside it can be learned from
+        images, labels = (part.clone() if part.is_inference() else part for part in (images, labels))
     batch_size = batch_size and int(batch_size)
     generator = seeded(seed)
     adam = optimizer or torch.optim.Adam(net.parameters(), rate, weight_decay=weight_decay)
@@ -206,15 +208,14 @@ def fit(
     def losses() -> Iterator[float]:
         for _ in counted() if epochs is None else range(epochs):
             total = 0.0
-            with _in_training_mode(net):
+            with torch.inference_mode(False), _in_training_mode(net):  # also inside a caller's no_grad()
                 for batch, classes in batches():
                     if shown:
                         batch = shown(net, batch, classes, generator)
                         instance(Tensor, **{"what shown returns": batch})
-                    with torch.enable_grad():
-                        loss = nn.functional.cross_entropy(net(batch), classes)
-                        adam.zero_grad()
-                        loss.backward()
+                    loss = nn.functional.cross_entropy(net(batch), classes)
+                    adam.zero_grad()
+                    loss.backward()
                     adam.step()
                     total += len(batch) * loss.item()
             if not math.isfinite(total):
