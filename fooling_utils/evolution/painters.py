@@ -78,7 +78,8 @@ def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
     The structure and the functions are those of `genome`, and do not change. Start at `cppn_weights(genome)`.
     """
     _is_genome(genome)
-    size, connected = _size(size), _connected(genome)
+    with torch.inference_mode(False):  # gradients pass by it
+        size, connected = _size(size), _connected(genome)
     count = int(connected.sum())
 
     def decode(weights: Tensor) -> Tensor:
@@ -131,9 +132,10 @@ def _connected(genome: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _inputs(size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
-    line = torch.linspace(-1, 1, size, device=device, dtype=dtype)
-    y, x = (place.reshape(-1) for place in torch.meshgrid(line, line, indexing="ij"))
-    return x, y, torch.hypot(x, y), torch.ones_like(x)
+    with torch.inference_mode(False):  # they are kept, and gradients pass by them
+        line = torch.linspace(-1, 1, size, device=device, dtype=dtype)
+        y, x = (place.reshape(-1) for place in torch.meshgrid(line, line, indexing="ij"))
+        return x, y, torch.hypot(x, y), torch.ones_like(x)
 
 
 def paint(genome: Tensor, size: int) -> Tensor:
