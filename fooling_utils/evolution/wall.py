@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..arguments import instance, tensors, whole
+from ..arguments import instance, shown, tensors, whole
 from ..images import per_image
 from .evolve import Archive, Encoding, thumbnails
 
@@ -31,8 +31,11 @@ class Wall:
         """Make the small pictures of new champions from the images of the children, and forget those that lost."""
         instance(Archive, archive=archive)
         tensors(children=children, images=images)
-        if len(children) != len(images):
-            raise ValueError(f"there are {len(images)} images for {len(children)} children: give one for each")
+        if not children.ndim or not images.ndim or len(children) != len(images):
+            raise ValueError(
+                f"there must be an image for each of the children (N, ...), got images: {shown(images)} and "
+                f"children: {shown(children)}"
+            )
         born = [archive.genomes[place] for place in (archive.born == archive.generations).nonzero()[:, 0].tolist()]
         for genome in {id(one): one for one in born}.values():
             there = genome.to(children.device)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..arguments import instance, several
+from ..arguments import instance, several, shown, whole
 from ..images import distances, round_to_8bit
 from ..models import CHUNK, Classifier
 from ..objectives import Label, toward
@@ -24,7 +24,8 @@ def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list
     A row has the index of the first frame at which the target is the top class ("top"), and at which its probability
     is more than 50, 90, 99, 99.6, 99.9 and 99.99 %; `None` for never.
     """
-    instance(Iterable, frames=frames)
+    if not isinstance(frames, Iterable) or isinstance(frames, Tensor):
+        raise TypeError(f"frames must be what optimize_pixels(...) returns, got {shown(frames)}")
     several(labels=labels)
     labels, frame = list(labels), None
     names = ["top", *(f"{value:.4g} %" for value in 100 * torch.tensor(PASSES))]
@@ -53,6 +54,7 @@ def climb_from_noise(
     the change, and the probability that two networks give to the class after rounding to 8 bit.
     """
     instance(Classifier, first=first, second=second)
+    whole(3, size=size)
     several(labels=labels)
     labels = list(labels)
     noise = uniform_noise(1, size, device=first.device)

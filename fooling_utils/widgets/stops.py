@@ -12,7 +12,7 @@ import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..arguments import by_name, dictionaries, instance, numbers, one_of, seeded, several, whole
+from ..arguments import by_name, dictionaries, instance, numbers, one_of, seeded, several, tensors, whole
 from ..figures import curves, grid_of_images
 from ..images import round_to_8bit, validate_images
 from ..models import Classifier
@@ -87,6 +87,7 @@ class EpsilonExplorer(_Stops):
         if presets is not None:
             dictionaries(presets=presets)
         model.validate(image)
+        tensors(change=change)
         validate_images(change, bounds=None, name="change")
         if image.shape != change.shape or image.shape[:2] != (1, 3):
             raise ValueError(
@@ -316,6 +317,8 @@ class PriorExplorer(_Stops):
         instance(str, description=description)
         if presets is not None:
             dictionaries(presets=presets)
+        if isinstance(images, Tensor):
+            tensors(images=images)
         images = list(images.split(1) if isinstance(images, Tensor) else images)
         if len(images) != len(titles) or not images:
             raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
