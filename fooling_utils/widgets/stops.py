@@ -87,8 +87,8 @@ class EpsilonExplorer(_Stops):
         if presets is not None:
             dictionaries(presets=presets)
         model.validate(image)
-        tensors(change=change)
         validate_images(change, bounds=None, name="change")
+        tensors(change=change)
         if image.shape != change.shape or image.shape[:2] != (1, 3):
             raise ValueError(
                 "image and change must be single images of the same shape (1, 3, H, W), got "

@@ -25,8 +25,6 @@ from wrong_arguments import ODD, ROUNDS, Right, fault, kind_of, limits
 
 # what still has a fault: a name is taken out when it has none
 KNOWN = {
-    "lessons.lesson3.climb_from_noise",
-    "widgets.EpsilonExplorer",
     "widgets.FoolingPlayer.add",
     "widgets.FoolingPlayer.answer_address",
     "widgets.FoolingPlayer.answer_frames",
