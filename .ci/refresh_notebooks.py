@@ -68,6 +68,8 @@ def _is_kept(output):
     if output.get("name") == "stderr":
         return bool(_complaints(output))
     kinds = output.get("data", {})
+    if str(kinds.get("text/html", "")).startswith("<style"):  # it only serves a widget
+        return False
     return WIDGET not in kinds or any(kind.startswith("image/") for kind in kinds)
 
 

@@ -159,8 +159,7 @@ function blink(context) {
   // for the console, and for tests
   ui.root.blink = () => ({ ...facts, shown: letter(), playing, hidden, revealed, times, rate, pace: pace() });
   ui.onEnd(() => clearTimeout(timer));
-  ui.ask("start").then((answer) => {
-    if (!answer) return;
+  ui.first("start", (answer) => {
     facts = answer;
     images = answer.buffers.map(asBytes);
     l2.textContent = answer.l2.toFixed(2);

@@ -191,8 +191,8 @@ function guess(context) {
   ui.onEnd(() => { watch.disconnect(); model.off("change:score", showScore); });
   ui.root.guess = () => ({ ...now, score: model.get("score") }); // for the console, and for tests
   draw();
-  ui.ask("begin").then((answer) => {
-    if (!answer) return;
+  ui.follow((answer) => ["commit", "show", "again"].includes(answer.ask) && take(answer, false));
+  ui.first("begin", (answer) => {
     pictures.style.setProperty("--count", Math.max(1, answer.widths.length));
     answer.widths.forEach((width, k) => {
       const among = model.get("among_pictures");

@@ -2,7 +2,7 @@
 
 import hashlib
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 from weakref import WeakSet
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from ..arguments import finite, flag, instance, several
 from ..figures import draw_image, new_figure
 from ..images import round_to_8bit, validate_images
-from .kit import AskedWidget, Reply, rgb, script, tallies
+from .kit import AskedWidget, Reply, made_at, rgb, script, tallies
 
 MOST = 9  # choices, one per number key
 LETTERS = "ABCDEFGHI"
@@ -45,8 +45,8 @@ def tally(name: str = "course") -> Tally:
     return Tally(sum(guesses), len(guesses))
 
 
-def _guesses(name: str) -> dict[str, tuple[int | float, bool]]:
-    """For each question, the guess and whether it was right."""
+def _guesses(name: str) -> dict[Hashable, tuple[int | float, bool]]:
+    """For each question of a cell, the guess and whether it was right."""
     return tallies.setdefault(name, {})
 
 
@@ -90,7 +90,7 @@ class GuessFirst(AskedWidget):
         given = hashlib.sha256(repr((question, texts, self._range)).encode())
         for image in self.pictures:
             given.update(rgb(image))
-        self._key = given.hexdigest()
+        self._key = made_at("GuessFirst"), given.hexdigest()
         guesses = _guesses(tally)
         if self._key in guesses:  # the answer may have been corrected in the meantime
             guess, _ = guesses[self._key]

@@ -53,6 +53,7 @@ const STYLE = `
 .fool .search li { padding: .15em .6em; cursor: pointer; }
 .fool .search li[aria-selected="true"] { background: var(--accent); color: var(--paper); }`;
 
+const views = new Set(); // those of one widget, since each widget's page has a copy of this file
 const PATIENCE = 15000; // ms without an answer before the page says so
 
 function make(tag, parent, attributes = {}, text = "") {
@@ -76,7 +77,7 @@ const reducedMotion = () => window.matchMedia("(prefers-reduced-motion: reduce)"
 // The root of a widget, and the ways in which it talks: to Python, to the keyboard and to a screen reader.
 function begin({ model, el }, name, label, style) {
   const root = make("div", el, {
-    class: `fool ${name}`, tabindex: "0", role: "group", "aria-label": label, "data-lm-suppress-shortcuts": "true",
+    class: `fool ${name}`, tabindex: "0", role: "group", "aria-label": label,
   });
   make("style", root).textContent = STYLE + style;
   const body = make("div", root, { style: "display: contents" });
@@ -120,7 +121,7 @@ function begin({ model, el }, name, label, style) {
     root.dataset.busy = "1";
   }
   function receive(message, buffers) {
-    if (!under || message.id !== under.id) { // an answer to another view of this widget, or told by Python unasked
+    if (!under || message.id !== under.id) { // an answer to another view of this widget, which this one follows
       return message.error ? null : followers.forEach((act) => act({ ...message, buffers }));
     }
     const { resolve, number } = under;
@@ -134,6 +135,17 @@ function begin({ model, el }, name, label, style) {
   }
   model.on("msg:custom", receive);
 
+  // The first question. If it fails, it is asked again when the reader comes back.
+  async function first(question, act) {
+    const answer = await ask(question);
+    if (answer) return act(answer);
+    fail(`${problem.textContent.replace(/\.?$/, ".")} Click here to try again.`);
+    const waits = new AbortController();
+    const again = () => { waits.abort(); first(question, act); };
+    for (const kind of ["pointerdown", "keydown"]) root.addEventListener(kind, again, { signal: waits.signal });
+    return null;
+  }
+
   // `keys`: rows of [key, what it does, function, the key's name]; several keys as "1 2 3". The number keys are the
   // presets', where there are any.
   const actions = {};
@@ -142,12 +154,24 @@ function begin({ model, el }, name, label, style) {
     for (const [key, , act] of rows) (key === " " ? [key] : key.split(" ")).forEach((one) => { actions[one] = act; });
     root.dataset.keys = JSON.stringify([...JSON.parse(root.dataset.keys || "[]"), ...told]);
   }
+  // Jupyter has shortcuts for the same keys, and takes them before we hear of a key, unless it finds this on the way up
+  // from the focused element. With Ctrl, Cmd or Alt a key is Jupyter's, but for those that edit what somebody types.
+  const isTyping = (target) => target.matches("input:not([type=range]), select, textarea");
+  const isOurs = ({ target, key, ctrlKey, metaKey, altKey }) => !(ctrlKey || metaKey || altKey)
+    || (isTyping(target) && (/^[acvxyz]$/i.test(key) || (ctrlKey && altKey))); // AltGr is both
+  const beforeJupyter = (event) => {
+    if (!root.contains(event.target)) return;
+    const name = "data-lm-suppress-shortcuts";
+    for (const one of [root, event.target]) isOurs(event) ? one.setAttribute(name, "true") : one.removeAttribute(name);
+  };
+  window.addEventListener("keydown", beforeJupyter, true);
   root.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // Jupyter has shortcuts for the same keys
+    if (!isOurs(event)) return;
+    event.stopPropagation();
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { target } = event;
-    const typing = target.matches("input:not([type=range]), select, textarea");
-    if (event.key === "Escape" && target !== root) return root.focus();
+    const typing = isTyping(target);
+    if (event.key === "Escape") return target === root ? leave() : root.focus();
     if (typing || (target.matches("button, summary") && (event.key === " " || event.key === "Enter"))) return;
     if (target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
     const act = actions[event.key] || actions[event.key.toLowerCase()];
@@ -155,8 +179,10 @@ function begin({ model, el }, name, label, style) {
     event.preventDefault();
     act(event);
   });
-  // Notebook 7 takes its shortcuts before we hear of the key, and looks for this on the focused element alone
-  root.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
+  function leave() {
+    root.blur();
+    root.parentElement.closest("[tabindex]")?.focus({ preventScroll: true }); // the notebook, which has its own keys
+  }
   root.addEventListener("pointerdown", (event) => {
     if (!event.target.closest("button, input, select, label, [tabindex]:not(.fool)")) root.focus({ preventScroll: true });
   });
@@ -182,17 +208,23 @@ function begin({ model, el }, name, label, style) {
   }
 
   const endings = [];
-  return {
-    root, body, problem, ask, tell, update, say, fail, keys, presets,
-    follow: (act) => followers.push(act),
+  const ui = {
+    root, body, problem, first, ask, tell, update, say, fail, keys, presets,
+    pause: () => {},
+    alone: () => views.forEach((one) => one === ui || one.pause()), // one view plays, and the others follow
+    follow: (act) => followers.push(act), // of every answer to another view, whose `ask` is the question
     onEnd: (act) => endings.push(act),
     end: () => {
       clearTimeout(late);
+      views.delete(ui);
       model.off("msg:custom", receive);
+      window.removeEventListener("keydown", beforeJupyter, true);
       waiting = [];
       endings.forEach((act) => act());
     },
   };
+  views.add(ui);
+  return ui;
 }
 
 function button(parent, text, act, attributes = {}) {

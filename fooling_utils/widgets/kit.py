@@ -1,16 +1,23 @@
 """What the widgets share: the page asks, one question at a time, and Python answers; nothing runs when nobody asks."""
 
 import base64
+import functools
 import hashlib
+import inspect
 import io
+import json
+import math
 import os
+import reprlib
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Union, get_args, get_origin, get_type_hints
 
 import anywidget
-import ipywidgets
 import traitlets
 from IPython import get_ipython
 from IPython.display import display
@@ -24,7 +31,10 @@ from ..starts import PICTURES, load_image
 HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"
 NO_TWINS = "FOOLING_NO_TWINS"  # set where every reader has a kernel, as in a lecture, since drawing twins takes seconds
-EXPECTED = (ValueError, TypeError, FileNotFoundError, ConnectionError)  # their messages are for students
+EXPECTED = (ValueError, TypeError, FloatingPointError, OSError)  # their messages are for students
+LARGEST = 2**53  # the whole numbers that a page has
+LONGEST = 4000  # characters in a text, and things in a list, that a page sends
+EQUAL_CELLS = 4  # that can be told apart where cells have no ids
 
 Reply = tuple[dict, list[bytes]]
 
@@ -38,6 +48,7 @@ class Kept:
 
 _kept: dict[Hashable, tuple[Hashable, Kept]] = {}  # the latest at each place: networks take much memory
 _made: dict[Hashable, tuple[str, int]] = {}  # by cell and kind of widget: the last run, and its widgets so far
+_runs: dict[str, tuple[str, int]] = {}  # by the code of a cell without an id: the last run, and its turn
 tallies: dict[str, dict] = {}  # of the questions that students answer before they see the answer
 
 
@@ -50,20 +61,31 @@ def forget() -> None:
     tallies.clear()
 
 
-def _running_cell() -> tuple[Hashable, str] | None:
-    """The cell that is running, by its id or else by its code, and this run of it; `None` outside a notebook."""
+def _running_cell() -> tuple[Hashable, str, bool] | None:
+    """The cell that is running, this run of it, and whether a later run can be known as the same cell's.
+
+    It is known by its id. Where cells have none, as in Voila, equal code may be another cell, or the same one again:
+    it takes turns. `None` outside a notebook.
+    """
     message = getattr(get_ipython(), "get_parent", dict)()
     if message.get("header", {}).get("msg_type") != "execute_request":
         return None
-    return message["metadata"].get("cellId") or message["content"]["code"], message["header"]["msg_id"]
+    run = message["header"]["msg_id"]
+    if cell := message["metadata"].get("cellId"):
+        return cell, run, True
+    code = message["content"]["code"]
+    last_run, turn = _runs.get(code, ("", -1))
+    turn = turn if run == last_run else (turn + 1) % EQUAL_CELLS
+    _runs[code] = run, turn
+    return (code, turn), run, False
 
 
-def _place(kind: str) -> Hashable:
-    """Where a widget of this kind is being made; the place is the same when its cell is run again."""
+def made_at(kind: str) -> Hashable:
+    """Where a widget of this kind is being made: the same when its cell is run again, and not that of another cell."""
     cell = _running_cell()
     if cell is None:
-        return kind
-    where, run = cell
+        return object()
+    where, run, _ = cell
     last_run, count = _made.get((where, kind), ("", 0))
     count = count + 1 if run == last_run else 0
     _made[where, kind] = run, count
@@ -127,6 +149,26 @@ def change_sizes(change: Tensor) -> dict[str, float]:
     }
 
 
+def sign(picture: bool) -> str:
+    """A style that shows a widget's picture until the widget is there, and no message while it is not.
+
+    A notebook that is opened again has the picture, and no widget until its cell runs. Jupyter would show "model not
+    found": it prefers a widget, even a lost one, to a picture in the same output. So these are outputs of their own.
+    """
+    output, kind = ".jp-OutputArea-child", f"fool-sign-{'picture' if picture else 'alone'}"
+    first = f"{output}:has(style.{kind})"
+    after = f"{first} + {output}" if picture else first
+    hidden = [first, f"{after} + {output}:not(:has(.fool, .fool-live))"]
+    hidden += [f"{after}:has(+ {output} .fool)"] if picture else []
+    return f'<style class="{kind}">{", ".join(hidden)} {{ display: none }}</style>'
+
+
+def _one_output() -> bool:
+    """Whether this page shows a picture in a widget's own output: Colab and VS Code do, and have no use for a style."""
+    cell = _running_cell()
+    return "google.colab" in sys.modules or str(cell and cell[0]).startswith("vscode-notebook-cell")
+
+
 class WithTwin:
     """A mixin, placed before the widget's class: without a kernel, as on a web page, readers see a figure."""
 
@@ -134,26 +176,27 @@ class WithTwin:
         """The figure that they see."""
         return None
 
-    def _repr_mimebundle_(self, **options: object) -> tuple[dict, dict] | None:
-        inherited = getattr(super(), "_repr_mimebundle_", None)  # ipywidgets 7 has none
-        found = inherited(**options) if inherited else ({"text/plain": repr(self)[:110], VIEW: self._view()}, {})
-        twin = self.twin() if found and not os.environ.get(NO_TWINS) else None
-        if twin is None:
-            return found
-        file = io.BytesIO()
-        # small, because a lesson has many
-        twin.savefig(file, format="png", facecolor="white", dpi=75, bbox_inches="tight", pad_inches=0.05)
-        data, metadata = found
-        return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
+    def outputs(self) -> list[dict]:
+        """What a cell shows: the figure, unless every reader has a kernel, and the widget."""
+        text = {"text/plain": repr(self)[:110]}
+        view = {VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        if os.environ.get(NO_TWINS):
+            return [text | view]
+        twin = self.twin()
+        picture = {}
+        if twin is not None:
+            file = io.BytesIO()
+            # small, because a lesson has many
+            twin.savefig(file, format="png", facecolor="white", dpi=75, bbox_inches="tight", pad_inches=0.05)
+            picture = {"image/png": base64.b64encode(file.getvalue()).decode()}
+        if _one_output():
+            return [text | picture | view]
+        style = {"text/html": sign(bool(picture))}
+        return [style, text | picture, view] if picture else [style, text | view]
 
-    def _view(self) -> dict:
-        return {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-
-    if not hasattr(ipywidgets.DOMWidget, "_repr_mimebundle_"):
-
-        def _ipython_display_(self, **options: object) -> None:
-            data, metadata = self._repr_mimebundle_(**options)
-            display(data, metadata=metadata, raw=True)
+    def _ipython_display_(self, **_options: object) -> None:
+        for data in self.outputs():
+            display(data, raw=True)
 
 
 class AskedWidget(WithTwin, anywidget.AnyWidget):
@@ -174,11 +217,16 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
 
         In a notebook, the widget itself does not keep this alive, because Jupyter never forgets a widget.
         """
-        place = _place(type(self).__name__)
-        if place not in _kept or _kept[place][0] != key:
-            _kept[place] = key, make()
-        state = _kept[place][1]
-        self._held = (lambda: state) if _running_cell() is None else weakref.ref(state)
+        where, cell = made_at(type(self).__name__), _running_cell()
+        if cell is None:
+            state = make()
+            self._held = lambda: state
+            return
+        _, run, known = cell
+        key = key if known else (key, run)
+        if where not in _kept or _kept[where][0] != key:
+            _kept[where] = key, make()
+        self._held = weakref.ref(_kept[where][1])
 
     @property
     def _state(self) -> Kept:
@@ -192,32 +240,109 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
         """The network that is asked."""
         return self._state.model
 
+    def set_state(self, sync_data: object) -> None:
+        """Nothing: a page asks, and changes nothing by itself."""
+
     def _receive(self, _widget: object, question: object, buffers: object = None) -> None:
         """Give exactly one answer to every question, whatever it contains and whatever happens."""
         question = question if isinstance(question, dict) else {}
-        head, content = {"id": question.get("id")}, []
+        head = {key: question[key] for key in ("id", "ask") if isinstance(question.get(key), (str, int))}
         try:
             answer = self._answer(question, buffers or [])
-            body, content = answer if isinstance(answer, tuple) else (answer, [])
-        except (Exception, KeyboardInterrupt) as error:  # nobody sees what a callback raises
-            body = {"error": words(error)}
-        self.send({**head, **(body or {})}, content)
+            body, content = answer if isinstance(answer, tuple) else (answer or {}, [])
+            facts = sendable(head | body)
+        except BaseException as error:  # nobody sees what a callback raises
+            facts, content = sendable(head | {"error": words(error)}), []
+        self.send(facts, content)
 
-    def _answer(self, question: dict, buffers: list) -> Reply | dict | None:
-        name = question.get("ask")
-        method = getattr(self, f"answer_{name}", None) if isinstance(name, str) else None
+    def _answer(self, question: dict, buffers: Sequence) -> Reply | dict | None:
+        name, values = question.get("ask"), question.get("with") or {}
+        method = getattr(type(self), f"answer_{name}", None) if isinstance(name, str) else None
         if method is None:
-            raise ValueError(f"there is no answer to {name!r}")
-        arguments = dict(question.get("with") or {})
-        if buffers:
-            arguments["content"] = bytes(buffers[0])
-        return method(**arguments)
+            raise _fault(f"the page asked {_shown(name)}, which has no answer")
+        if not isinstance(values, dict):
+            raise _fault(f"the page sent {_shown(values)} with {name}")
+        contents = {f"content{k or ''}": bytes(buffer) for k, buffer in enumerate(buffers)}
+        return method(self, **taken(method, name, values, contents))
+
+
+# --------------------------------------------------------------------------------------------- what a page may send
+
+
+@functools.cache
+def _takes(method: Callable) -> dict[str, tuple[object, bool]]:
+    """For each argument of an answer: its type, and whether it may be left out."""
+    hints, (_, *parameters) = get_type_hints(method), inspect.signature(method).parameters.values()
+    return {one.name: (hints[one.name], one.default is not one.empty) for one in parameters}
+
+
+def taken(method: Callable, name: str, values: Mapping, contents: Mapping[str, bytes]) -> dict:
+    """What a page sent, as the arguments of the method that answers the question `name`; its annotations say which.
+
+    Nothing in a page's JSON is bytes, so `bytes` are a file's content, sent beside it.
+    Raises ValueError for anything that the method does not take.
+    """
+    wanted, found = _takes(method), {**values, **contents}
+    if unknown := [key for key in found if key not in wanted]:
+        raise _fault(f"the page sent {_shown(unknown[0])}, which {name} does not take")
+    if missing := [key for key, (_, spare) in wanted.items() if not spare and key not in found]:
+        raise _fault(f"the page sent no {missing[0]} with {name}")
+    return {key: _argument(wanted[key][0], key, value) for key, value in found.items()}
+
+
+def _argument(kind: object, name: str, value: object) -> object:
+    for one in get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,):
+        if _fits(one, value):
+            return float(value) if one is float else value
+    raise _fault(f"the page sent {_shown(value)} as {name}")
+
+
+def _fits(kind: object, value: object) -> bool:
+    """Whether a value from a page is of this kind: no NaN, no number or text without end, no half of a character."""
+    if get_origin(kind) is not None:  # a list of one kind
+        (one,) = get_args(kind)
+        return isinstance(value, list) and len(value) <= LONGEST and all(_fits(one, part) for part in value)
+    if kind is float:
+        return _fits(int, value) or (isinstance(value, float) and math.isfinite(value))
+    if kind is int:
+        return type(value) is int and -LARGEST <= value <= LARGEST
+    if kind is str:
+        return isinstance(value, str) and len(value) <= LONGEST and _readable(value)
+    return isinstance(value, {None: NoneType}.get(kind, kind))
+
+
+def _readable(text: str) -> bool:
+    """Whether a text can be written as UTF-8; half of a surrogate pair, as in some names of files, cannot."""
+    try:
+        return bool(text.encode()) or not text
+    except UnicodeEncodeError:
+        return False
+
+
+def _shown(value: object) -> str:
+    """A value in a message, short whatever it is."""
+    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        return "a number that is too large"
+    return reprlib.repr(value)
+
+
+def _fault(what: str) -> ValueError:
+    return ValueError(f"{what}: reload the page, and run the cell again")
+
+
+def sendable(facts: dict) -> dict:
+    """Facts that every page can read. ValueError for numbers that are not finite, which are not JSON."""
+    try:
+        text = json.dumps(facts, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("the answer has a number that is not finite: does the network give NaN?") from error
+    return facts if _readable(text) else json.loads(text.encode(errors="replace"))
 
 
 def words(error: BaseException) -> str:
     """An error as a sentence for the page."""
     if isinstance(error, KeyboardInterrupt):
-        return "Interrupted."
+        return "Interrupted. Ask again to go on."
     if isinstance(error, EXPECTED) and str(error):
         text = str(error)
         return text if text.startswith("http") else text[:1].upper() + text[1:]

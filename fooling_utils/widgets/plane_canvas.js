@@ -121,6 +121,7 @@ function plane(context) {
     ui.root.dataset.playing = on;
     show();
     const run = ++runs; // a later play or pause ends this one
+    if (on) ui.alone();
     const frame = () => ui.ask("frame", { pictures: PER_ANSWER });
     let next = on && frame();
     while (next) {
@@ -470,6 +471,7 @@ function plane(context) {
   const resized = new ResizeObserver(() => redraw());
   resized.observe(canvas);
   ui.follow(take);
+  ui.pause = () => play(false);
   change("begin");
   ui.onEnd(() => {
     runs++;

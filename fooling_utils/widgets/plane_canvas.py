@@ -404,7 +404,20 @@ class PlaneCanvas(AskedWidget):
         """Show all as it is."""
 
     answer_add, answer_move, answer_remove, answer_preset = add, move, remove, load
-    answer_set, answer_reset, answer_step, answer_zoom = configure, reset, step, zoom
+    answer_reset, answer_step, answer_zoom = reset, step, zoom
+
+    def answer_set(
+        self,
+        classes: int | None = None,
+        hidden: int | None = None,
+        depth: int | None = None,
+        activation: str | None = None,
+        weight_decay: float | None = None,
+    ) -> None:
+        """Change the settings that are given."""
+        given = {"classes": classes, "hidden": hidden, "depth": depth, "activation": activation}
+        given["weight_decay"] = weight_decay
+        self.configure(**{name: value for name, value in given.items() if value is not None})
 
     def answer_fool(self, x: float, y: float, label: int) -> None:
         """Walk from a place into the region of a class."""

@@ -199,15 +199,17 @@ function explorer(context) {
   async function look(x, y) {
     here = { x: clip(x), y: clip(y) };
     placed(cross, here);
-    const asked = here;
-    const answer = await ui.ask("look", asked);
+    looked(await ui.ask("look", here));
+  }
+
+  function looked(answer) {
     if (!answer) return;
     there.draw(asBytes(answer.buffers[0]));
     const [right, high] = [answer.across, answer.up].map((value) => value.toFixed(1).replace("-", "−"));
     there.title(`${right} across, ${high} up`);
     drawBars(answer.top);
-    seen = { ...asked, ...answer };
-    Object.assign(ui.root.dataset, { x: asked.x, y: asked.y });
+    seen = answer;
+    Object.assign(ui.root.dataset, { x: answer.x, y: answer.y });
     clearTimeout(sayLater);
     sayLater = setTimeout(() => ui.say(`${right} across, ${high} up: ${answer.top[0].label} ${percent(answer.top[0].probability)}`), 500);
   }
@@ -239,6 +241,7 @@ function explorer(context) {
   async function run(on) {
     const mine = ++runs; // a later start or stop ends this one
     running = on && !state.done;
+    if (running) ui.alone();
     showButtons();
     ui.root.dataset.running = running;
     while (running && mine === runs) {
@@ -280,7 +283,18 @@ function explorer(context) {
   const resized = new ResizeObserver(() => { if (state) showMap(state); }); // labels are placed by their size
   resized.observe(ground);
   ui.root.explorer = () => ({ ...state, here, seen, running }); // for the console, and for tests
-  ui.ask("begin").then(begun);
+  ui.follow((answer) => {
+    if (!state) return;
+    if (answer.ask === "choose") chosenBefore = "";
+    if (["choose", "refine"].includes(answer.ask)) showMap(answer);
+    if (answer.ask === "look") {
+      here = { x: answer.x, y: answer.y };
+      placed(cross, here);
+      looked(answer);
+    }
+  });
+  ui.pause = () => running && run(false);
+  ui.first("begin", begun);
   ui.onEnd(() => {
     running = false;
     runs++;

@@ -296,7 +296,7 @@ class PlaneExplorer(AskedWidget):
         self._state.place = (x, y)
         across, up = (self._point(x, y)[0] * grey_levels(image)).tolist()
         top = [{"label": p.label, "probability": p.probability} for p in self.model.top(image)]
-        return {"top": top, "across": across, "up": up}, [rgb(image)]
+        return {"top": top, "x": x, "y": y, "across": across, "up": up}, [rgb(image)]
 
     def answer_map(self) -> Reply:
         """The map, three bytes per place from the top left, and what is on it."""

@@ -59,7 +59,8 @@ function player(context) {
       ui.fail(`${one.name} has ${(one.size / 1e6).toFixed(1)} MB, but the limit is ${model.get("largest_upload") / 1e6} MB: save a smaller copy.`);
       return;
     }
-    begun(await ui.tell("upload", { name: one.name }, await one.arrayBuffer()));
+    const name = one.name.toWellFormed ? one.name.toWellFormed() : one.name; // half a character cannot be sent back
+    begun(await ui.tell("upload", { name }, await one.arrayBuffer()));
   });
   const address = make("input", own, {
     type: "url", class: "address", placeholder: "or paste https://… and press Enter", "aria-label": "address of a picture",
@@ -121,14 +122,21 @@ function player(context) {
       : `${saved.survives ? "✓" : "✗"} ${saved.label} ${percent(saved.probability)}${saved.index === state.index ? "" : ` (frame ${saved.index})`}`);
   }
 
-  function begun(answer) {
-    if (!answer) return false;
-    settings = { ...answer.settings, own: answer.own };
-    pictures.fill(answer.pictures);
+  function showSettings() {
     pictures.set(settings.picture);
     target.set(settings.target);
     method.set(settings.method);
     size.set(toStep(settings.size));
+  }
+
+  function begun(answer) {
+    if (!answer) {
+      if (settings) showSettings(); // what was chosen could not be
+      return false;
+    }
+    settings = { ...answer.settings, own: answer.own };
+    pictures.fill(answer.pictures);
+    showSettings();
     original = asBytes(answer.buffers[1]);
     before.draw(original);
     before.title(`original: ${answer.own}`);
@@ -139,7 +147,10 @@ function player(context) {
 
   async function checkSaved() {
     checked = state.index;
-    const answer = await ui.ask("saved");
+    judged(await ui.ask("saved"));
+  }
+
+  function judged(answer) {
     if (answer) saved = answer.saved;
     showSaved();
   }
@@ -151,14 +162,16 @@ function player(context) {
     ui.root.dataset.playing = on;
     const run = ++runs; // a later play or pause ends this one
     if (!on) return;
+    ui.alone();
     const wait = state.probability <= model.get("until"); // past the target, play simply goes on
     let count = 1;
+    let last = null;
     let came = performance.now();
     let next = ui.ask("frames", { wait, count });
     while (next) {
       const answer = await next;
       const frames = answer ? answer.frames.map((frame, k) => ({ ...frame, buffers: [answer.buffers[k]] })) : [];
-      const last = frames[frames.length - 1];
+      last = frames[frames.length - 1];
       const stop = !last || run !== runs || (wait && last.probability > model.get("until"));
       const each = (performance.now() - came) / Math.max(1, frames.length);
       came = performance.now();
@@ -171,14 +184,16 @@ function player(context) {
       if (!stop && last.index - checked >= SAVED_EVERY) checkSaved();
     }
     if (run === runs) play(false);
-    if (settings) ui.say(`frame ${state.index}, ${settings.target} ${percent(state.probability)}`);
+    if (!last) return; // an error stays on the page until somebody goes on
+    ui.say(`frame ${state.index}, ${settings.target} ${percent(state.probability)}`);
     await checkSaved();
   }
 
   async function step() {
     if (playing) return play(false);
     const answer = await ui.ask("frame");
-    if (answer) draw(answer);
+    if (!answer) return null;
+    draw(answer);
     return checkSaved();
   }
 
@@ -202,7 +217,17 @@ function player(context) {
     ["/", "choose a target", () => target.input.focus()],
   ]);
   ui.root.player = () => ({ ...state, settings, saved, playing, times }); // for the console, and for tests
-  ui.ask("begin").then(begun);
+  const restarted = (answer) => { play(false); begun(answer); };
+  ui.follow((answer) => {
+    if (!settings) return;
+    const { ask, frames, buffers } = answer;
+    if (["start", "upload", "address"].includes(ask)) restarted(answer);
+    else if (ask === "frame") draw(answer);
+    else if (ask === "saved") judged(answer);
+    else if (ask === "frames") draw({ ...frames[frames.length - 1], buffers: buffers.slice(-1) });
+  });
+  ui.pause = () => play(false);
+  ui.first("begin", begun);
   ui.onEnd(() => { runs++; });
   return ui.end;
 }

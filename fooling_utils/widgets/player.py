@@ -1,7 +1,8 @@
 """The loop, played: choose a picture, a target and a method, and watch the pixels change."""
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import traitlets
@@ -23,7 +24,7 @@ from .kit import AskedWidget, Kept, Reply, change_sizes, fingerprint, named_imag
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers close the connection at messages of 10 MB
 MOST_FRAMES = 4  # in one answer, so that a pause takes effect at once
-STEPS = 10_000  # in one run, far more than anyone watches
+ENDLESS = 10**9  # steps; nobody waits that long
 
 
 class Method(NamedTuple):
@@ -134,21 +135,33 @@ class FoolingPlayer(AskedWidget):
         """Begin again with these settings, at frame 0."""
         if method not in METHODS:
             raise ValueError(f"no method is called {method!r}: choose from {', '.join(METHODS)}")
-        rule, index = METHODS[method], self._index(target)
-        size = rule.size if size is None else float(size)
-        image = self._image(picture)
-        constraint = rule.constraint(image) if rule.constraint else None
-        frames = optimize_pixels(
-            self.model, image, toward(index), step=rule.rule(size), constraint=constraint, steps=STEPS
-        )
+        index, image = self._index(target), self._image(picture)
+        size = METHODS[method].size if size is None else float(size)
+        settings = {"picture": picture, "target": index, "method": method, "size": size}
+        frames = self._loop(settings, image, image)
+        frame = next(frames)
+        own = self._top(frame, 1)[0].label
         state = self._state
-        state.settings = {"picture": picture, "target": index, "method": method, "size": size}
-        state.original, state.frames, state.frame = image, frames, next(frames)
-        state.own = self._top(state.frame, 1)[0].label
+        state.settings, state.original, state.frames, state.frame, state.own = settings, image, frames, frame, own
 
     def step(self) -> None:
-        """Go forward by one frame."""
-        self._state.frame = next(self._state.frames, self._state.frame)
+        """Go forward by one frame. After an error, or an interruption, it goes on from the last frame."""
+        state = self._state
+        frames, state.frames = state.frames, None  # a loop that failed cannot continue
+        if frames is None:
+            frames = self._loop(state.settings, state.original, state.frame.image, state.frame.index)
+            next(frames)  # the last frame again
+        state.frame = next(frames)
+        state.frames = frames
+
+    def _loop(self, settings: Mapping, original: Tensor, image: Tensor, index: int = 0) -> Iterator[Frame]:
+        """The loop from an image on, which is the frame with this index."""
+        rule, size = METHODS[settings["method"]], settings["size"]
+        frames = optimize_pixels(
+            self.model, image, toward(settings["target"]),
+            step=rule.rule(size), constraint=rule.constraint and rule.constraint(original), steps=ENDLESS,
+        )  # fmt: skip
+        return (replace(frame, index=index + frame.index) for frame in frames) if index else frames
 
     def rewind(self) -> None:
         """Go back to frame 0."""
@@ -186,11 +199,17 @@ class FoolingPlayer(AskedWidget):
         chosen = {"settings": settings, "pictures": self.picture_names, "own": self._state.own}
         return {**facts, **chosen}, [*pixels, rgb(self.original)]
 
-    def answer_start(self, **settings: object) -> Reply:
-        """Begin with other settings. Those not given stay the same, but a new method brings its own step size."""
-        if "method" in settings:
-            settings = {"size": None} | settings
-        self.start(**{**self._state.settings, **settings})
+    def answer_start(
+        self,
+        picture: str | None = None,
+        target: str | int | None = None,
+        method: str | None = None,
+        size: float | None = None,
+    ) -> Reply:
+        """Begin with other settings. Those not given stay the same, but a method brings its own step size."""
+        given = {"picture": picture, "target": target, "method": method, "size": size}
+        before = self._state.settings | ({"size": None} if method else {})
+        self.start(**before | {name: value for name, value in given.items() if value is not None})
         return self.answer_begin()
 
     def answer_frame(self) -> Reply:

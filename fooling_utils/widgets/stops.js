@@ -38,6 +38,7 @@ function stops(ui, parent, name, count, { told, spoken, show }) {
     if (spoken) move.input.setAttribute("aria-valuetext", spoken[place]);
   };
   let moves = 0;
+  let at = 0; // the stop that is shown
   const go = async (place) => {
     const mine = ++moves;
     set(Math.max(0, Math.min(last, place)));
@@ -45,8 +46,12 @@ function stops(ui, parent, name, count, { told, spoken, show }) {
     return arrive(await ui.ask("stop", { place: move.value }), mine);
   };
   function arrive(answer, mine) {
-    if (!answer) return null;
+    if (!answer) {
+      if (mine === moves) set(at);
+      return null;
+    }
     show(answer);
+    at = answer.place;
     if (mine === moves) set(answer.place); // otherwise somebody moved on, and must not be moved back
     Object.assign(ui.root.dataset, { place: answer.place, drawn: 1 + Number(ui.root.dataset.drawn || 0) });
     return answer;
@@ -65,7 +70,11 @@ function stops(ui, parent, name, count, { told, spoken, show }) {
     ["Home", "the first stop", () => go(0)],
     ["End", "the last stop", () => go(last)],
   ]);
-  return { go, arrive, offer, moves: () => moves };
+  const follow = (answer) => {
+    arrive(answer, moves);
+    row.press(presets.findIndex((preset) => preset.place === answer.place));
+  };
+  return { go, arrive, follow, offer, moves: () => moves };
 }
 
 // ------------------------------------------------------------------------------------------------ how large a change?
@@ -150,9 +159,12 @@ function sizes(context) {
     while (!ended && rows.size < facts.sizes.length) {
       const answer = await ui.ask("measure");
       if (!answer) return; // the next stop tries again
-      answer.rows.forEach(([place, row]) => rows.set(place, row));
-      drawPlot();
+      measured(answer);
     }
+  }
+  function measured(answer) {
+    answer.rows.forEach(([place, row]) => rows.set(place, row));
+    drawPlot();
   }
 
   let scale = null;
@@ -218,8 +230,8 @@ function sizes(context) {
   ui.onEnd(() => { ended = true; watch.disconnect(); });
 
   ui.root.stops = () => ({ ...facts, place: now && now.place, row: now && now.row, rows: [...rows] }); // for the console, and for tests
-  ui.ask("begin").then((answer) => {
-    if (!answer) return;
+  ui.follow((answer) => facts && ({ stop: way.follow, enough: way.follow, measure: measured }[answer.ask] || (() => {}))(answer));
+  ui.first("begin", (answer) => {
     facts = answer;
     explain();
     way.go(answer.place);
@@ -259,7 +271,8 @@ function priors(context) {
   }
 
   ui.root.stops = () => ({ ...now }); // for the console, and for tests
-  ui.ask("begin").then((answer) => answer && way.go(answer.place));
+  ui.follow((answer) => answer.ask === "stop" && way.follow(answer));
+  ui.first("begin", (answer) => way.go(answer.place));
   return ui.end;
 }
 

@@ -158,11 +158,11 @@ function wall(context) {
 
   const generation = () => ui.ask("generation");
 
-  function grown(answer) {
+  function grown(answer, own = true) {
     const missed = answer.before !== facts.generations;
     draw(answer);
     if (missed) fill();
-    if (looked && answer.champions.places.includes(looked.place)) look(looked.place, false); // a better one came
+    if (own && looked && answer.champions.places.includes(looked.place)) look(looked.place, false); // a better one came
   }
 
   async function play(on) {
@@ -172,15 +172,17 @@ function wall(context) {
     ui.root.dataset.playing = on;
     const run = ++runs; // a later play or pause ends this one
     if (!on) return;
+    ui.alone();
     let next = generation();
+    let answer = null;
     while (next) {
-      const answer = await next;
+      answer = await next;
       const stop = !answer || run !== runs;
       next = stop ? null : generation(); // Python evolves while this one is drawn
       if (answer) grown(answer);
     }
     if (run === runs) play(false);
-    told();
+    if (answer) told(); // an error stays on the page until somebody goes on
   }
 
   async function step() {
@@ -266,8 +268,17 @@ function wall(context) {
   ]);
 
   ui.root.wall = () => ({ ...facts, place, playing, confidence: [...confidence], looked }); // for the console, and for tests
-  ui.ask("begin").then((answer) => {
-    if (!answer) return;
+  ui.follow((answer) => {
+    if (!ui.root.dataset.begun) return;
+    if (answer.ask === "champions") draw(answer);
+    if (answer.ask === "generation") grown(answer, false);
+    if (answer.ask === "look") {
+      go(answer.place);
+      show(answer);
+    }
+  });
+  ui.pause = () => play(false);
+  ui.first("begin", (answer) => {
     facts = answer;
     canvas.width = columns * (facts.width + 2 * EDGE);
     canvas.height = rows * (facts.height + 2 * EDGE);

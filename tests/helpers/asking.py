@@ -2,13 +2,14 @@
 
 import base64
 import io
+import itertools
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fooling_utils.widgets import forget
+from fooling_utils.widgets import forget, kit
 from pixels import levels
 
 
@@ -25,8 +26,8 @@ class Page:
         self.widget._receive(self.widget, {"id": "page 7", "ask": question, "with": values}, sent)
         ((facts, buffers),) = self.answers
         self.answers.clear()
-        assert facts.pop("id") == "page 7"
-        json.dumps(facts, allow_nan=False)
+        assert (facts.pop("id"), facts.pop("ask", None)) == ("page 7", question if isinstance(question, str) else None)
+        json.dumps(facts, allow_nan=False, ensure_ascii=False).encode()
         return facts, buffers
 
     def error(self, question, **values):
@@ -40,9 +41,21 @@ def sent(image):
 
 def twin(widget):
     """The picture (H, W, 3) of a widget that a reader without a kernel sees."""
-    data, _ = widget._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in data
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
+    style, picture, view = widget.outputs()
+    assert [*style, *view] == ["text/html", "application/vnd.jupyter.widget-view+json"]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture["image/png"]))).convert("RGB"))
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """Says which cell of a notebook runs from now on, by its id, and that it runs once more."""
+    runs = itertools.count()
+
+    def run(name="cell"):
+        running = name, f"run {next(runs)}", True
+        monkeypatch.setattr(kit, "_running_cell", lambda: running)
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -49,14 +49,15 @@ def end(process, seconds=20):
 def served(folder, cells, app="jupyterlab"):
     """A running Jupyter application ("jupyterlab" or "notebook") that keeps all its files in `folder`.
 
-    Gives the address of a notebook of these cells.
+    Gives the address of a notebook of these cells; without cells, of the one that is there already.
     """
-    write_notebook(folder / "work/plane.ipynb", cells)
+    if cells:
+        write_notebook(folder / "work/plane.ipynb", cells)
     places = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "RUNTIME")}
     places |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
     places["PYTHONPATH"] = HELPERS
     news = folder / "SETTINGS/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True)
+    news.parent.mkdir(parents=True, exist_ok=True)
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

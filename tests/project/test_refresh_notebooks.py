@@ -11,6 +11,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 import refresh_notebooks
+from fooling_utils.widgets import BlinkComparator
+from nets import random_images
 from pixels import as_file
 
 
@@ -174,6 +176,13 @@ def test_clean_keeps_the_picture_of_a_widget_and_drops_the_widget():
     assert output.metadata == {"image/png": {"width": 300}}
     assert dropped.outputs == []
     assert refresh_notebooks.WIDGET in twin.data
+
+
+def test_of_a_widget_of_the_course_a_lesson_keeps_one_picture():
+    shown = [new_output("display_data", data) for data in BlinkComparator(*random_images(2).split(1)).outputs()]
+    notebook = new_notebook(cells=[new_code_cell("widget", outputs=shown)])
+    (output,) = refresh_notebooks.clean(notebook).cells[0].outputs
+    assert [*output.data] == ["text/plain", "image/png"]
 
 
 def test_a_lesson_without_its_slides_is_not_clean(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asking import nothing_kept  # noqa: F401  a fixture for every test
+from asking import cell, nothing_kept  # noqa: F401  fixtures; the second for every test
 from browsing import APPS, chromium, open_notebook, served
 
 

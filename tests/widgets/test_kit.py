@@ -6,7 +6,7 @@ import pytest
 from jupyter_client import KernelManager
 
 from browsing import HELPERS
-from fooling_utils.widgets import BlinkComparator, kit
+from fooling_utils.widgets import BlinkComparator, FoolingPlayer, GuessFirst, kit, tally
 from fooling_utils.widgets.kit import fingerprint
 from nets import random_images
 
@@ -23,9 +23,8 @@ def test_a_fingerprint_tells_images_apart():
 
 def test_no_picture_is_drawn_where_every_reader_has_a_kernel(monkeypatch):
     monkeypatch.setenv(kit.NO_TWINS, "1")
-    data, _ = BlinkComparator(*random_images(2).split(1))._repr_mimebundle_()
-    assert "image/png" not in data
-    assert kit.VIEW in data
+    (only,) = BlinkComparator(*random_images(2).split(1)).outputs()
+    assert [*only] == ["text/plain", kit.VIEW]
 
 
 def test_rgb_takes_one_image():
@@ -112,10 +111,25 @@ def test_of_the_networks_of_a_cell_that_is_run_again_only_the_last_is_alive(fres
     assert fresh.run("print(alive())", "count") == "0"
 
 
-def test_without_ids_of_cells_their_code_tells_them_apart(fresh):
+def test_without_ids_cells_of_equal_code_are_apart_and_only_a_few_networks_are_alive(fresh):
+    make = "m = network()\np = widgets.FoolingPlayer(m, 'grey', 'a')\np.step()\nmade.append(p)"
+    fresh.run("made = []", None)
+    for _ in range(kit.EQUAL_CELLS):
+        fresh.run(make, None)
+    fresh.run("made[0].step()", None)
+    assert fresh.run("print([p.frame.index for p in made])", None) == str([2] + [1] * (kit.EQUAL_CELLS - 1))
     for _ in range(3):
-        fresh.run("m = network()\nwidgets.FoolingPlayer(m, 'grey', 'a')", None)
-    assert fresh.run("print(alive())", "count") == "1"
+        fresh.run(make, None)
+    assert fresh.run("print(alive())", "count") == str(kit.EQUAL_CELLS)
+
+
+def test_widgets_of_equal_calls_are_independent_outside_a_notebook(three_classes):
+    one, other = (FoolingPlayer(three_classes, "grey", 2) for _ in range(2))
+    one.step()
+    assert (one.frame.index, other.frame.index) == (1, 0)
+    one, other = (GuessFirst("?", ["a", "b"], 0) for _ in range(2))
+    one.commit(0)
+    assert other.guess is None and tally() == (1, 1)
 
 
 def test_a_cell_that_is_run_again_goes_on_and_its_copy_begins_anew(fresh):

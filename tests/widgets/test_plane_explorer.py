@@ -211,7 +211,8 @@ def test_the_given_pictures_come_with_the_given_map(stored):
     assert (facts["size"], facts["done"]) == (12, True)
 
 
-def test_everything_is_there_when_the_cell_is_run_again():
+def test_everything_is_there_when_the_cell_is_run_again(cell):
+    cell()
     model, images = several_classes(), random_images(3).split(1)
     page = Explored(widgets.PlaneExplorer.through(model, *images))
     page.ask("begin")
@@ -219,10 +220,12 @@ def test_everything_is_there_when_the_cell_is_run_again():
     page.ask("refine")
     page.ask("look", x=0.25, y=0.75)
     before, pixels = page.ask("begin")
+    cell()
     again = Explored(widgets.PlaneExplorer.through(model, *(image.clone() for image in images)))
     assert again.ask("begin") == (before, pixels)
     assert before["at"] == (0.25, 0.75)
     assert before["size"] == 17
+    cell()
     other = Explored(widgets.PlaneExplorer.through(model, *random_images(3, seed=1).split(1)))
     assert other.ask("begin")[0]["at"] is None
 
@@ -281,7 +284,6 @@ def test_a_place_that_cannot_be_is_explained_and_it_goes_on(stored, values):
         ({"pictures": ["a", "b", "/etc/passwd"]}, "No picture is called '/etc/passwd'"),
         ({"pictures": ["a", "b", "http://127.0.0.1/x.png"]}, "No picture is called"),
         ({"size": 18}, "Size must be one of 12, 17, 33, 49, got 18"),
-        ({"size": "17"}, "Size must be one of"),
         ({"pictures": ["a", "coffee", "b"]}, "The first and the second image are the same"),
     ],
 )

@@ -222,9 +222,13 @@ def test_the_own_class_is_what_the_network_says(three_classes):
         EpsilonExplorer(three_classes, GREY, SIGNS / 255, target=own)
 
 
-def test_curves_and_place_survive_a_second_run_of_the_cell():
+def test_curves_and_place_survive_a_second_run_of_the_cell(cell):
     model = two_classes()
-    make = lambda **other: EpsilonExplorer(model, GREY, SIGNS / 255, **{"own": 0, "target": 1, **other})  # noqa: E731
+
+    def make(net=model, change=SIGNS / 255, **other):
+        cell()
+        return EpsilonExplorer(net, GREY, change, **{"own": 0, "target": 1, **other})
+
     page = Page(make())
     all_rows(page)
     page.ask("stop", place=7)
@@ -234,8 +238,7 @@ def test_curves_and_place_survive_a_second_run_of_the_cell():
     assert len(Page(again).ask("measure")[0]["rows"]) == SIZES
     assert model.net.forwards[0] == before
     assert make(seed=1).place == make(sizes=[0, 0.1]).place == make(own=1, target=0).place == 0
-    assert EpsilonExplorer(model, GREY, 2 * SIGNS / 255, own=0, target=1).place == 0
-    assert EpsilonExplorer(two_classes(), GREY, SIGNS / 255, own=0, target=1).place == 0
+    assert make(change=2 * SIGNS / 255).place == make(two_classes()).place == 0
 
 
 def test_what_is_measured_are_numbers_and_names(three_classes):
@@ -310,13 +313,16 @@ def test_the_first_nine_stops_are_the_presets(three_classes):
     assert PriorExplorer(random_images(12), titles, {"one": three_classes}, presets=own).presets == own
 
 
-def test_the_place_survives_a_second_run_of_the_cell(three_classes):
+def test_the_place_survives_a_second_run_of_the_cell(three_classes, cell):
     images = random_images(3)
-    Page(PriorExplorer(images, list("abc"), {"one": three_classes})).ask("stop", place=2)
-    again = Page(PriorExplorer(images.clone(), list("abc"), {"one": three_classes}))
-    assert again.ask("begin")[0]["place"] == 2
-    assert PriorExplorer(images, list("abd"), {"one": three_classes}).place == 0
-    assert PriorExplorer(1 - images, list("abc"), {"one": three_classes}).place == 0
+
+    def make(images, titles):
+        cell()
+        return PriorExplorer(images, list(titles), {"one": three_classes})
+
+    Page(make(images, "abc")).ask("stop", place=2)
+    assert Page(make(images.clone(), "abc")).ask("begin")[0]["place"] == 2
+    assert make(images, "abd").place == make(1 - images, "abc").place == 0
 
 
 @pytest.mark.parametrize(
@@ -347,7 +353,7 @@ def test_a_reader_without_a_kernel_sees_all_stops(priors):
 # ------------------------------------------------------------------------------------------------------ for all of them
 
 
-@pytest.mark.parametrize("place", [-1, 3, 1.0, "1", None, True, [0]])
+@pytest.mark.parametrize("place", [-1, 3])
 def test_a_stop_that_does_not_exist_is_explained_and_loses_nothing(priors, place):
     page = Page(priors)
     page.ask("stop", place=2)
@@ -374,5 +380,5 @@ def test_a_network_that_breaks_off_leaves_no_half_measured_curve(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(explorer.model, "probabilities", broken)
-        assert page.error("measure") == "Interrupted."
+        assert page.error("measure") == "Interrupted. Ask again to go on."
     assert len(page.ask("measure")[0]["rows"]) == 2 * AT_ONCE
