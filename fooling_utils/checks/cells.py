@@ -12,6 +12,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from .core import EXERCISES, Exercise
 
 LONGEST_CELL = 1_000_000  # characters; a longer cell is not read
+OF_LESSON = re.compile(r"(?![a-f]{8}$)[a-z]{2,}(-([a-z]+|\d{1,2}))*")  # Jupyter's own ids mix letters and digits
 OF_EXERCISE = re.compile(r"(exercise|check)-(\d+)-(\d+)")
 KNOWN = {
     *dir(builtins),
@@ -60,6 +61,11 @@ class Cell(NamedTuple):
     def words(self) -> set[str]:
         """Everything in it that could be a name."""
         return set(re.findall(r"\w+", self.source))
+
+    @property
+    def of_lesson(self) -> bool:
+        """Whether it came with the lesson, as its id tells."""
+        return bool(OF_LESSON.fullmatch(self.id))
 
     @property
     def part(self) -> tuple[str, str]:
@@ -396,7 +402,8 @@ def check_cell(cells: Sequence[Cell], entry: Exercise) -> int:
 def may_matter(cells: Sequence[Cell], entry: Exercise, run: set[int], failed: set[int], message: str) -> bool:
     """Whether a cell that was not run could change the verdict on an exercise, as far as its names tell.
 
-    run: the positions of the cells that were run, of which those in `failed` stopped with an error.
+    run: the positions of the cells that were run, of which those in `failed` stopped with an error. A cell that came
+    with the lesson does nothing that its names do not tell.
     """
     answers = answer_cells(cells, entry)
     rests_on = needed(cells, answers)
@@ -406,5 +413,7 @@ def may_matter(cells: Sequence[Cell], entry: Exercise, run: set[int], failed: se
     names |= set(re.findall(r"name '(\w+)' is not defined", message))
     names -= modules | KNOWN | {entry.function}
     hidden = any(cells[at].opaque for at in answers) or failed & rests_on or NO_FILE.search(message)
-    left = [cell for at, cell in enumerate(cells) if at not in run and not cell.error and not checked(cell)]
+    left = [
+        cell for at, cell in enumerate(cells) if at not in run and not (cell.error or cell.of_lesson or checked(cell))
+    ]
     return any(hidden or (names and cell.opaque) or names & cell.words for cell in left)

@@ -193,7 +193,7 @@ def grade_notebook(path: Path, name: str, timeout: float = 60, memory: int = 0) 
     """Run the exercises of one notebook in its own kernel, and return a row for each of them.
 
     name: the notebook's name in the rows. timeout: seconds for one cell. memory: bytes, or 0 for no limit. An answer
-    that is wrong, but uses names that cells give which were not run, is judged again after all cells above it.
+    that is wrong, but uses names that cells give which were not run, is judged again after all the student's cells.
     """
     try:
         cells = read_notebook(path)
@@ -223,7 +223,8 @@ def _grade(run: _Run, cells: Sequence[Cell], exercises: Sequence[Exercise], name
     ]
     if doubtful:
         lost = {at for at, problem in problems.items() if problem in (HANGS, CRASHES)}
-        every = {at for at, cell in enumerate(cells) if not cell.error and (cell.gives or not checked(cell))}
+        own = {at for at, cell in enumerate(cells) if not cell.of_lesson and (cell.gives or not checked(cell))}
+        every = {at for at in chosen | own | needed(cells, chosen | own) if not cells[at].error}
         again, more = run.run(every - lost, doubtful, MOST_TIME * timeout)
         for number in doubtful:
             if again[number]["result"] in (RIGHT, WRONG, ANSWERED):

@@ -7,7 +7,15 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from fooling_utils.checks import EXERCISES
-from fooling_utils.checks.cells import answer_cells, check_cell, exercises_in, may_matter, needed_cells, read_cell
+from fooling_utils.checks.cells import (
+    answer_cells,
+    check_cell,
+    exercises_in,
+    may_matter,
+    needed,
+    needed_cells,
+    read_cell,
+)
 from fooling_utils.checks.grade import read_notebook
 from refresh_notebooks import NOTEBOOKS
 
@@ -225,3 +233,17 @@ def test_a_wrong_answer_is_doubted_where_another_cell_could_matter(answer, other
     sources = ["import torch\nd = {}\ndef helper(x): ...", f"def climb(image):\n    {answer}", other]
     cells = [read_cell(source) for source in sources]
     assert may_matter(cells, EXERCISES["1.1"], {0, 1}, set(), message) is matters
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_the_cells_of_a_lesson_are_not_run_again_for_a_wrong_answer(path):
+    cells = read_notebook(path)
+    answers = {at for entry in exercises_in(cells) for at in answer_cells(cells, entry)}
+    run = answers | needed(cells, answers)
+    assert not any(may_matter(cells, entry, run, set(), "the values are wrong") for entry in exercises_in(cells))
+    assert all(cell.of_lesson for cell in cells)
+
+
+@pytest.mark.parametrize("name", ["", "3f2a91bc", "deadbeef", "aBcD1234EfGh", "6c3a9d1e-77aa-4b0e-9d55-1f2e3d4c5b6a"])
+def test_a_cell_that_a_student_adds_is_known_by_its_id(name):
+    assert not read_cell("x = 1", name).of_lesson
