@@ -172,6 +172,8 @@ def grid_of_images(
 ) -> Figure:
     """Images (N, 3, H, W), or a list of (1, 3, H, W), in rows of `columns`, each under its title."""
     several(images=images, titles=titles)
+    if isinstance(images, Tensor):
+        tensors(images=images)
     images = list(images.split(1) if isinstance(images, Tensor) else images)
     if len(images) != len(titles):
         raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")

@@ -176,7 +176,9 @@ def fit(
         raise ValueError(
             f"labels must be indices of classes, a tensor (N,) of int64, got {tuple(labels.shape)} of {labels.dtype}"
         )
-    if not images.ndim or len(images) != len(labels) or not len(images):
+    if not images.ndim:
+        raise ValueError(f"images must have the shape (N, ...), got a single number, {images}")
+    if len(images) != len(labels) or not len(images):
         raise ValueError(f"there must be one label per image, got {len(images)} images and {len(labels)} labels")
     if (present := labels.unique().numel()) < 2:
         raise ValueError(f"there are {len(labels)} images of {present} class: training needs images of two classes")

@@ -3,6 +3,7 @@
 import ipywidgets
 from torch import Tensor
 
+from ..arguments import instance
 from .kit import WithTwin, png
 
 
@@ -10,6 +11,7 @@ class LiveImage(WithTwin, ipywidgets.Image):
     """An image on the page that is replaced without flicker: `display(screen)` once, then `screen.show(image)`."""
 
     def __init__(self, width: str = "100%"):
+        instance(str, width=width)
         super().__init__(format="png", layout=ipywidgets.Layout(width=width, min_height="40px"))
         self.add_class("fool-live")
 

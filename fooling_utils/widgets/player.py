@@ -133,6 +133,11 @@ class FoolingPlayer(AskedWidget):
 
     def start(self, picture: str, target: str | int, method: str = "unit step", size: float | None = None) -> None:
         """Begin again with these settings, at frame 0."""
+        instance(str, picture=picture, method=method)
+        if not isinstance(target, str):
+            target = self.model.index(target)
+        if size is not None:
+            positive(size=size)
         if method not in METHODS:
             raise ValueError(f"no method is called {method!r}: choose from {', '.join(METHODS)}")
         index, image = self._index(target), self._image(picture)
@@ -170,6 +175,8 @@ class FoolingPlayer(AskedWidget):
 
     def add(self, name: str, source: bytes) -> str:
         """Add a picture from the bytes of a file, and return the name under which it can be chosen."""
+        instance(str, name=name)
+        instance((bytes, bytearray, memoryview), source=source)
         if len(source) > LARGEST_UPLOAD:
             size, most = len(source) / 1e6, LARGEST_UPLOAD // 10**6
             raise ValueError(f"{name} has {size:.1f} MB, but the limit is {most} MB: save a smaller copy")

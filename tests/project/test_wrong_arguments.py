@@ -23,17 +23,6 @@ from fooling_utils.networks import small
 from right_calls import INSIDE, ROWS, public, takes_something
 from wrong_arguments import ODD, ROUNDS, Right, fault, kind_of, limits
 
-# what still has a fault: a name is taken out when it has none
-KNOWN = {
-    "widgets.FoolingPlayer.add",
-    "widgets.FoolingPlayer.answer_address",
-    "widgets.FoolingPlayer.answer_frames",
-    "widgets.FoolingPlayer.answer_start",
-    "widgets.FoolingPlayer.answer_upload",
-    "widgets.FoolingPlayer.start",
-    "widgets.LiveImage",
-    "widgets.PlaneExplorer.answer_choose",
-}
 SLOW = {
     "lessons.lesson5.judged_patch": 3,
     "lessons.lesson5.judged_change": 4,
@@ -48,7 +37,7 @@ def wrong_arguments(right: Right) -> st.SearchStrategy:
     return chosen.filter(lambda wrong: not any(odd == "10**9" and name in ROUNDS for name, odd in wrong.items()))
 
 
-@pytest.mark.parametrize("name", sorted(ROWS.keys() - KNOWN))
+@pytest.mark.parametrize("name", sorted(ROWS))
 def test_a_wrong_argument_gets_an_error_of_ours(name):
     right = ROWS[name]
     with limits():
