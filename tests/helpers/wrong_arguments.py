@@ -275,6 +275,8 @@ def _names(message: str, name: str, value: object) -> bool:
         hints |= {text[:40], str(value)[:40]} if "\ud800" not in str(value) else {text}
     elif re.search(rf"(?<![\w.]){re.escape(text)}(?![\w.])", message):
         return True
+    if len(name) == 1 and re.search(rf"\b{name}\b", message):
+        return True
     return any(len(hint) > 1 and hint.lower() in message.lower() for hint in hints)
 
 
