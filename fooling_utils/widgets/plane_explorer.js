@@ -7,6 +7,7 @@ const EXPLORER = `
 [data-lecture] .fool.plane-explorer .side { line-height: 1.15; }
 .fool.plane-explorer .ground { position: relative; aspect-ratio: 1; overflow: hidden; cursor: crosshair;
   touch-action: none; user-select: none; border: 1px solid var(--line); }
+.fool.plane-explorer .ground figure { contain: none; } /* so that the canvas has its place in the ground */
 .fool.plane-explorer .ground canvas { position: absolute; image-rendering: pixelated; }
 .fool.plane-explorer .ground > * { pointer-events: none; }
 .fool.plane-explorer .ticks { position: relative; font-variant-numeric: tabular-nums; }

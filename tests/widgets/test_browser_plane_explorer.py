@@ -72,6 +72,16 @@ def live(page):
     return Explorer(page, 1)
 
 
+def test_the_map_fills_its_ground_to_half_a_place(stored):
+    ground, canvas = (stored.root.locator(one).bounding_box() for one in (".ground", ".ground canvas"))
+    for at, side in (("x", "width"), ("y", "height")):
+        before = ground[at] - canvas[at]
+        after = canvas[at] + canvas[side] - ground[at] - ground[side]
+        place = canvas[side] / 24
+        assert 0 <= before <= place
+        assert 0 <= after <= place
+
+
 def test_the_pointer_shows_the_image_and_its_top_classes(stored):
     stored.hover(0.9, 0.5)
     stored.until("s.seen.x > 0.85")
