@@ -24,7 +24,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..images import save_png, to_uint8, validate_images
+from ..images import round_to_8bit, save_png, to_uint8
 from ..models import Classifier
 from ..starts import PICTURES, load_image
 
@@ -105,11 +105,16 @@ def png(image: Tensor) -> bytes:
 
 
 def rgb(image: Tensor) -> bytes:
-    """One image (1, 3, H, W) as the page draws it: three bytes per pixel, row by row, rounded to 8 bit."""
-    validate_images(image)
-    if len(image) != 1:
-        raise ValueError(f"rgb takes one image and got {len(image)}: use image[i : i + 1]")
-    return to_uint8(image)[0].permute(1, 2, 0).contiguous().cpu().numpy().tobytes()
+    """One image (1, 3, H, W), or (1, 1, H, W) in grey, as the page draws it: three bytes per pixel, row by row."""
+    levels = to_uint8(image)
+    if len(levels) != 1 or levels.shape[1] not in (1, 3):
+        raise ValueError(f"the page draws one image (1, 3 or 1, H, W), got {tuple(image.shape)}: use image[i : i + 1]")
+    return levels[0].expand(3, -1, -1).permute(1, 2, 0).contiguous().cpu().numpy().tobytes()
+
+
+def coloured_for(model: Classifier, image: Tensor) -> Tensor:
+    """An image (1, 3, H, W) on the 8-bit grid; in grey (1, 1, H, W), if the network has one channel."""
+    return round_to_8bit(image.mean(1, keepdim=True)) if model.input_shape[0] == 1 else image
 
 
 def fingerprint(*tensors: Tensor) -> str:
@@ -123,12 +128,12 @@ def fingerprint(*tensors: Tensor) -> str:
 def named_image(
     model: Classifier, name: str, starts: Mapping[str, Callable[[Classifier], Tensor]], names: Sequence[str]
 ) -> Tensor:
-    """A picture (1, 3, size, size) that a page asks for, from `starts` or built in. ValueError lists `names`."""
+    """A picture (1, channels, size, size) that a page asks for, from `starts` or built in. ValueError lists `names`."""
     if name in starts:
-        return starts[name](model)
+        return coloured_for(model, starts[name](model))
     if name not in PICTURES:  # a name from a page must never be read as a file or an address
         raise ValueError(f"no picture is called {name!r}: choose from {', '.join(names)}")
-    return load_image(name, model.input_size, device=model.device)
+    return coloured_for(model, load_image(name, model.input_size, device=model.device))
 
 
 def names_apart(labels: Sequence[str], indices: Sequence[int]) -> list[str]:

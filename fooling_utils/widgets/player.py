@@ -19,7 +19,18 @@ from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
 from ..starts import PICTURES, blank, load_image, uniform_noise
 from ..steps import Step, adam_step, sign_step, unit_step
-from .kit import AskedWidget, Kept, Reply, change_sizes, fingerprint, named_image, names_apart, rgb, script
+from .kit import (
+    AskedWidget,
+    Kept,
+    Reply,
+    change_sizes,
+    coloured_for,
+    fingerprint,
+    named_image,
+    names_apart,
+    rgb,
+    script,
+)
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers close the connection at messages of 10 MB
@@ -181,7 +192,9 @@ class FoolingPlayer(AskedWidget):
             size, most = len(source) / 1e6, LARGEST_UPLOAD // 10**6
             raise ValueError(f"{name} has {size:.1f} MB, but the limit is {most} MB: save a smaller copy")
         name = name[:40] if name[:40] not in (*self._pictures, *STARTS, *PICTURES) else f"my {name[:40]}"
-        self._state.own_pictures[name] = load_image(source, self.model.input_size, device=self.model.device)
+        self._state.own_pictures[name] = coloured_for(
+            self.model, load_image(source, self.model.input_size, device=self.model.device)
+        )
         return name
 
     def _image(self, name: str) -> Tensor:

@@ -28,7 +28,7 @@ def test_no_picture_is_drawn_where_every_reader_has_a_kernel(monkeypatch):
 
 
 def test_rgb_takes_one_image():
-    with pytest.raises(ValueError, match="one image and got 2"):
+    with pytest.raises(ValueError, match=r"one image .*got \(2, 3, 4, 4\)"):
         kit.rgb(random_images(2))
 
 

@@ -3,9 +3,21 @@
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from asking import Page, sent, twin
-from fooling_utils import blank, linf_ball, load_image, optimize_pixels, sign_step, toward, unit_step
+from fooling_utils import (
+    Classifier,
+    blank,
+    linf_ball,
+    load_image,
+    optimize_pixels,
+    round_to_8bit,
+    sign_step,
+    to_uint8,
+    toward,
+    unit_step,
+)
 from fooling_utils.widgets import FoolingPlayer
 from fooling_utils.widgets.player import LARGEST_UPLOAD, METHODS, PRESETS
 from nets import linear, random_images
@@ -307,3 +319,16 @@ def test_another_picture_under_the_same_name_is_another_start(cell):
     cell()
     other = FoolingPlayer(model, "mine", 1, pictures={"mine": bright})
     assert other.frame.index == 0 and torch.equal(other.original, bright)
+
+
+def test_a_network_for_grey_images_plays_in_grey():
+    net = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).eval(), ["a", "b", "c"], (1, 8, 8))
+    mine = torch.rand(1, 1, 8, 8)
+    player = FoolingPlayer(net, "mine", "b", pictures={"mine": mine})
+    levels = to_uint8(mine)[0, 0].numpy()
+    _, (shown, original) = player.answer_begin()
+    assert shown == original == levels.repeat(3).tobytes()
+    for picture in ("cat", "noise", "grey"):
+        player.start(picture, "c")
+        assert player.original.shape == (1, 1, 8, 8)
+    assert torch.equal(player.original, round_to_8bit(torch.full((1, 1, 8, 8), 0.5)))

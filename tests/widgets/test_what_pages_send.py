@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 
 import pytest
 import torch
@@ -137,10 +138,12 @@ def test_half_a_character_in_an_answer_becomes_a_question_mark(monkeypatch):
     assert page.error("frame") == "No picture is called ?.png"
 
 
-def test_a_number_that_is_no_number_is_told():
+def test_a_number_that_is_no_number_is_told(monkeypatch):
     page = Page(_player())
+    monkeypatch.setattr(type(page.widget), "answer_frame", lambda self: {"l2": math.nan})
+    assert "does the network give NaN?" in page.error("frame")
     page.widget.frame.seen_logits.fill_(torch.nan)
-    assert "does the network give NaN?" in page.error("begin")
+    assert "NaN or infinite" in page.error("begin")
 
 
 class Unspeakable(BaseException):
