@@ -113,7 +113,8 @@ def load_image(
         image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of grey levels, or of floats in [0, 1].
     size: height and width in pixels; the middle square of the picture is cut out and scaled to this size.
     device: where the image goes; by default, the device that `load_model` uses.
-    Files may be JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or PPM, of at most 80 million pixels (WebP and AVIF: 40).
+    Files may be JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or PPM, of at most 80 million pixels (TIFF and
+    progressive JPEG: 55, AVIF: 40, WebP: 30).
     Transparent parts become white, a colour profile is followed, an animation gives its first frame, or, passed in as
     a PIL image, the one that it shows.
     Raises FileNotFoundError for an unknown name or file, ConnectionError for an address that cannot be read, and
@@ -170,10 +171,12 @@ def _from_array(array: np.ndarray) -> Image.Image:
             f"an array must have the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), got {array.shape}{way}"
         )
     if array.dtype.kind not in "buif":
-        raise ValueError(f"an array must hold numbers, got {array.dtype}")
+        raise ValueError(f"an array must hold numbers, got {array.dtype}: use array.astype(float)")
     array = array[:, :, 0] if array.shape[2:] == (1,) else array
     deep = array.dtype.kind == "u" and array.dtype.itemsize == 2
     low, high = array.min(), array.max()
+    if not np.isfinite([low, high]).all():
+        raise ValueError("the array holds values that are NaN or infinite")
     if array.dtype.kind == "f" and not (low >= 0 and high <= 1):
         way = "divide by 255" if low >= 0 and high <= 255 else "bring them between 0 for black and 1 for white"
         raise ValueError(f"an array of floats must be in [0, 1], got {low} to {high}: {way}")

@@ -246,11 +246,12 @@ def test_a_folder_is_no_picture(tmp_path):
         (np.zeros((0, 8, 3), np.uint8), r"got \(0, 8, 3\)"),
         (np.full((8, 8, 3), 256), r"whole numbers must be grey levels from 0 to 255, got 256 to 256"),
         (np.full((8, 8), "x"), r"must hold numbers, got <U1"),
-        (np.full((8, 8), None), r"must hold numbers, got object"),
+        (np.full((8, 8), None), r"must hold numbers, got object: use array\.astype"),
         (np.full((8, 8), 1j), r"must hold numbers, got complex128"),
         (np.full((8, 8, 3), 200.0), r"in \[0, 1\], got 200.0 to 200.0: divide by 255"),
         (np.full((8, 8), -0.5), r"in \[0, 1\], got -0.5 to -0.5"),
-        (np.full((8, 8), np.nan), r"in \[0, 1\], got nan to nan"),
+        (np.full((8, 8), np.nan), "values that are NaN or infinite"),
+        (np.array([[0.5, np.inf]] * 2), "values that are NaN or infinite"),
     ],
 )
 def test_an_array_that_is_no_picture_is_refused(array, message):

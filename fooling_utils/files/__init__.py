@@ -15,11 +15,16 @@ from ..arguments import file_path
 def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when all of it is written; the old one stays if that fails.
 
+    What is no ordinary file, such as a pipe or a device, is written as it is.
     Raises OSError, which names `path`, where nothing can be written: no folder, no permission, a full disk.
     """
     file_path(path=path)
     place = Path(os.path.realpath(path))  # so that a link stays a link
     beside = place.with_name(f".{place.name[:100]}.{secrets.token_hex(8)}")  # another one in every process
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        with place.open("wb") as file:
+            yield file
+        return
     try:
         with beside.open("xb") as file:
             yield file

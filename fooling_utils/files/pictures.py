@@ -12,8 +12,8 @@ from ..arguments import instance, shown, whole
 
 # What a page or a stranger may have read. Pillow knows fifty more: one of them runs PostScript.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM")
-MOST_PIXELS = 80_000_000  # so that reading takes less than 500 MB
-MOST_DECODED_TWICE = 40_000_000  # of the formats whose decoders keep a copy of their own
+MOST_PIXELS = 80_000_000  # so that reading takes less than 500 MB; less where a decoder keeps copies of its own
+FEWER_PIXELS = {"TIFF": 55_000_000, "progressive JPEG": 55_000_000, "AVIF": 40_000_000, "WEBP": 30_000_000}
 LARGE = 16_000_000  # pixels: larger pictures are reduced while they are converted
 SHARP = 2000  # pixels: the least side that is kept of them
 ORIENTATION = 0x0112  # in the EXIF data of a photograph
@@ -61,11 +61,12 @@ def from_file(file: BinaryIO, name: str, size: int) -> Image.Image:
             ) from error
         except Exception as error:  # Pillow raises many kinds
             raise Unreadable(_what_it_is(file, name, error)) from error
-        most = MOST_DECODED_TWICE if picture.format in ("WEBP", "AVIF") else MOST_PIXELS
+        kind = f"progressive {picture.format}" if picture.info.get("progressive") else picture.format
+        most = FEWER_PIXELS.get(kind, MOST_PIXELS)
         if picture.width * picture.height > most:
             raise Unreadable(
                 f"the picture is too large: it has {picture.width} x {picture.height} pixels, and the limit is "
-                f"{most / 1e6:.0f} million: make it smaller first"
+                f"{most / 1e6:.0f} million ({kind}): make it smaller first"
             )
         if picture.width * picture.height > LARGE:
             picture.draft(picture.mode, (_room(size),) * 2)  # a JPEG can be decoded at half its size, or less
