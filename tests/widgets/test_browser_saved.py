@@ -46,7 +46,7 @@ def wait_for(condition, seconds=15):
 def seen(page, pictures, widgets):
     """Whether every cell comes to show so many pictures and widgets, and no message of Jupyter's."""
     for cell, count in zip(page.locator(".jp-CodeCell").all(), pictures, strict=False):  # an empty cell ends it
-        cell.scroll_into_view_if_needed()
+        cell.evaluate("(one) => one.scrollIntoView()")  # at once: Jupyter may put the cell in again while we wait
         assert wait_for(lambda c=cell, n=count: c.evaluate(SEEN) == [n, widgets, ""]), cell.evaluate(SEEN)
     return True
 
