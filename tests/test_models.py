@@ -199,7 +199,7 @@ def with_nan(images):
         (lambda x: (x * 255).byte(), TypeError, r"float32 in \[0, 1\], got torch\.uint8 .*fooling_utils\.from_uint8"),
         (lambda x: x.double(), TypeError, r"float32 in \[0, 1\], got torch\.float64.*use image\.float\(\)"),
         (lambda x: x.half(), TypeError, r"got torch\.float16.*use image\.float\(\)"),
-        (lambda x: x * 255, ValueError, r"must be in \[0, 1\], got .* to \d+.*use image\.clamp\(0, 1\)"),
+        (lambda x: x * 255, ValueError, r"must be in \[0, 1\], got .* to \d+.*so use image / 255"),
         (lambda x: x - 1, ValueError, r"must be in \[0, 1\], got -0\."),
         (lambda x: x[0], ValueError, r"shape \(N, 3, H, W\), got \(3, 4, 4\): image\[None\] makes a batch of one"),
         (lambda x: x[:, :1], ValueError, r"has shape \(1, 1, 4, 4\): this network expects \(N, 3, 4, 4\)"),

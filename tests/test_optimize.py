@@ -99,7 +99,7 @@ def with_nan():
         ({"objective": toward(3)}, ValueError, "there is no class 3: the indices go from 0 to 2"),
         ({"objective": toward([0, 1])}, ValueError, "the objective names targets for 2 images, but there are 1"),
         ({"start": random_images()[0]}, ValueError, r"start must have the shape .*start\[None\] makes a batch of one"),
-        ({"start": random_images() * 255}, ValueError, r"start must be in \[0, 1\].*use start\.clamp\(0, 1\)"),
+        ({"start": random_images() * 255}, ValueError, r"start must be in \[0, 1\].*so use start / 255"),
         ({"start": random_images().double()}, TypeError, r"start must be float32.*use start\.float\(\)"),
         ({"start": with_nan()}, ValueError, "start has 1 values that are NaN or infinite"),
         ({"start": random_images()[:0]}, ValueError, "start is empty"),

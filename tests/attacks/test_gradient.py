@@ -212,7 +212,7 @@ def test_the_step_size_of_pgd_can_be_chosen(three_classes):
         (lambda m, x: pgd(m, x, 0.1, step_size=-1), "size must be greater than 0, got -1"),
         (lambda m, x: pgd(m, x, 0.1, [0, 1, 2]), "3 classes are named for 2 images"),
         (lambda m, x: fgsm(m, x, 0.1, "class 7"), "no class is called 'class 7'"),
-        (lambda m, x: fgsm(m, x * 255, 0.1), r"image must be in \[0, 1\].*use image\.clamp"),
+        (lambda m, x: fgsm(m, x * 255, 0.1), r"image must be in \[0, 1\].*so use image / 255"),
     ],
 )
 def test_what_cannot_work_raises_with_the_value_and_the_way_out(attack, message):

@@ -474,7 +474,7 @@ def test_it_works_without_bounds_and_without_gradients_and_modifies_nothing(plan
         (
             lambda m, x: smallest_change(m.net.weight, x, 1),
             TypeError,
-            "must be a Module, got a tensor",
+            "must be a network .nn.Module., got a tensor",
         ),
         (lambda m, x: smallest_change(nn.Flatten(0).eval(), x, 1), ValueError, r"shape \(96,\) for 2 images"),
         (lambda m, x: smallest_change_frames(m, x, [1, 0]), ValueError, "image 1 is already 'class 0'"),
