@@ -13,11 +13,6 @@ from .arguments import shown, tensors, whole
 from .files import replacing
 
 
-def default_device() -> torch.device:
-    """A CUDA GPU if there is one, else the CPU: the default for models and images."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def validate_images(
     images: Tensor, bounds: tuple[float, float] | None = (0.0, 1.0), dimensions: int = 3, name: str = "image"
 ) -> None:

@@ -244,9 +244,12 @@ class Classifier(nn.Module):
 
     def _checked(self, images: Tensor) -> None:
         validate_images(images, None, len(self.input_shape), "images")
+        self._on_its_device(images, "images")
+
+    def _on_its_device(self, images: Tensor, name: str) -> None:
         if images.device != self.device:
             raise ValueError(
-                f"images is on {images.device} and the network on {self.device}: use images.to(model.device)"
+                f"{name} is on {images.device} and the network on {self.device}: use {name}.to(model.device)"
             )
 
     def _way(self) -> str:
@@ -278,10 +281,7 @@ class Classifier(nn.Module):
                 f"{name} has shape {tuple(images.shape)}: this network expects (N, "
                 f"{', '.join(map(str, self.input_shape))}){f': use {name}.mean(1, keepdim=True)' if grey else ''}"
             )
-        if images.device != self.device:
-            raise ValueError(
-                f"{name} is on {images.device} and the network on {self.device}: use {name}.to(model.device)"
-            )
+        self._on_its_device(images, name)
         if any(getattr(module, "training", False) for module in self.modules()):
             raise ValueError(
                 "the network is in training mode, where its output changes from call to call: call model.eval() first"

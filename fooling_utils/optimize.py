@@ -220,16 +220,23 @@ def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
 
 def last(frames: Iterable[One]) -> One:
     """Run an optimisation to its end and return the last frame, keeping only that one. ValueError if there are none."""
-    _iterable(frames)
-    kept = deque(frames, maxlen=1)
-    if not kept:
-        raise ValueError("there are no frames left: make a new optimize_pixels(...)")
-    return kept[0]
+    return deque(each_frame(frames), maxlen=1)[0]
 
 
-def _iterable(frames: object) -> None:
+def each_frame(frames: Iterable[One]) -> Iterator[One]:
+    """The frames one by one. TypeError, at the call, for what has none to give; ValueError if there are none left."""
     if not isinstance(frames, Iterable) or isinstance(frames, Tensor):
         raise TypeError(f"frames must be what optimize_pixels(...) returns, got {shown(frames)}")
+
+    def given() -> Iterator[One]:
+        some = False
+        for frame in frames:
+            some = True
+            yield frame
+        if not some:
+            raise ValueError("there are no frames left: make a new optimize_pixels(...)")
+
+    return given()
 
 
 class Reached(NamedTuple):
@@ -247,9 +254,8 @@ def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probabil
     between(0, 1, probability=probability)
     if probability >= 1:
         raise ValueError(f"probability must be in [0, 1), got {probability}")
-    _iterable(frames)
     image, reached = None, []
-    for frame in frames:
+    for frame in each_frame(frames):
         instance(Frame, **{"each of frames": frame})
         reached = reached or [None] * len(frame.image)
         open_members = torch.tensor([index is None for index in reached], device=frame.image.device)
@@ -259,6 +265,4 @@ def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probabil
         reached = [frame.index if i is None and p else i for i, p in zip(reached, passes.tolist(), strict=True)]
         if None not in reached:
             break
-    if image is None:
-        raise ValueError("there are no frames left: make a new optimize_pixels(...)")
     return Reached(image, reached)

@@ -115,6 +115,10 @@ def _text(node: ast.AST) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
+def _parsed(code: str) -> ast.Module:
+    return ast.parse(TransformerManager().transform_cell(code))
+
+
 class _Reader(ast.NodeVisitor):
     # Goes through a cell in the order in which Python would, and keeps what it gives, uses and changes.
 
@@ -148,8 +152,7 @@ class _Reader(ast.NodeVisitor):
         self.scopes.pop()
 
     def read(self, code: str) -> None:
-        for statement in ast.parse(TransformerManager().transform_cell(code)).body:
-            self.visit(statement)
+        self.generic_visit(_parsed(code))
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
@@ -282,8 +285,7 @@ def read_cell(source: str, id: str = "") -> Cell:
         return Cell(source, id, error=f"longer than {LONGEST_CELL} characters")
     reader = _Reader()
     try:
-        code = TransformerManager().transform_cell(source)
-        tree = ast.parse(code)
+        tree = _parsed(source)
     except SyntaxError as error:
         return Cell(source, id, error=f"not Python: {error.msg} in line {error.lineno or 1}")
     except (RecursionError, MemoryError):
@@ -291,7 +293,7 @@ def read_cell(source: str, id: str = "") -> Cell:
     except Exception as error:
         return Cell(source, id, error=f"not Python: {type(error).__name__}: {error}"[:200])
     try:
-        reader.read(source)
+        reader.visit(tree)
     except SyntaxError as error:  # below a magic
         return Cell(source, id, error=f"not Python: {error.msg} in line {(error.lineno or 0) + 1}")
     except (RecursionError, MemoryError):  # Python reads deeper than we do

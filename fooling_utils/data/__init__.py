@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arguments import instance
-from ..images import default_device, from_pil
+from ..arguments import instance, usable_device
+from ..images import from_pil
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,6 @@ def read(name: str) -> "pd.DataFrame | pd.Series | Tensor | dict[str, np.ndarray
         found = json.loads(file.read_text(encoding="utf-8"))
         return pd.Series(found) if isinstance(found, dict) else pd.DataFrame(found)
     if file.suffix in DRAWN:
-        return from_pil(Image.open(file)).to(default_device())
+        return from_pil(Image.open(file)).to(usable_device())
     with np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)

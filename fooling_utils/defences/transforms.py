@@ -19,16 +19,20 @@ DEFENCES: Mapping[str, tuple[View, View]] = {
 }
 
 
+def _seen_behind(defence: View, images: Tensor, generator: torch.Generator) -> Tensor:
+    seen = defence(images, generator)
+    if not isinstance(seen, Tensor):
+        raise TypeError(f"defence must return images, got {shown(seen)}")
+    return seen
+
+
 class _Front(nn.Module):
     def __init__(self, defence: View, net: nn.Module, seed: int):
         super().__init__()
         self.defence, self.net, self.seed = defence, net, seed
 
     def forward(self, images: Tensor) -> Tensor:
-        seen = self.defence(images, torch.Generator(images.device).manual_seed(self.seed))
-        if not isinstance(seen, Tensor):
-            raise TypeError(f"defence must return images, got {shown(seen)}")
-        return self.net(seen)
+        return self.net(_seen_behind(self.defence, images, seeded(self.seed, images.device)))
 
 
 def behind(model: Classifier, defence: View, seed: int = 0) -> Classifier:
@@ -50,11 +54,6 @@ def probabilities_behind(model: Classifier, defence: View, images: Tensor, *, dr
     model.validate(images, "images")
     whole(draws=draws)
     generator = seeded(seed, images.device)
-
-    def defended() -> Tensor:
-        seen = defence(images.detach(), generator)
-        if not isinstance(seen, Tensor):
-            raise TypeError(f"defence must return images, got {shown(seen)}")
-        return seen.clamp(0, 1)
-
-    return torch.stack([model.probabilities(defended()) for _ in range(draws)])
+    images = images.detach()
+    drawn = (_seen_behind(defence, images, generator).clamp(0, 1) for _ in range(draws))
+    return torch.stack([model.probabilities(seen) for seen in drawn])

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..arguments import instance, several
-from ..images import default_device
+from ..arguments import instance, several, usable_device
 from ..models import load_model
 from ..networks.pretrained import BUNDLED
 
@@ -56,7 +55,7 @@ def _package(name: str) -> Finding:
 
 
 def _device() -> Finding:
-    device = default_device()
+    device = usable_device()
     if device.type == "cuda":
         return Finding("computes on", True, f"GPU ({torch.cuda.get_device_name(device)})")
     return Finding("computes on", True, "CPU (no GPU is needed)")

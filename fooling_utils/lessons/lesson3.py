@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..arguments import instance, several, shown, whole
+from ..arguments import instance, several, whole
 from ..images import distances, round_to_8bit
 from ..models import CHUNK, Classifier
 from ..objectives import Label, toward
-from ..optimize import Frame, optimize_pixels
+from ..optimize import Frame, each_frame, optimize_pixels
 from ..starts import uniform_noise
 from ..steps import unit_step
 from .shared import recognised
@@ -24,10 +24,9 @@ def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list
     A row has the index of the first frame at which the target is the top class ("top"), and at which its probability
     is more than 50, 90, 99, 99.6, 99.9 and 99.99 %; `None` for never.
     """
-    if not isinstance(frames, Iterable) or isinstance(frames, Tensor):
-        raise TypeError(f"frames must be what optimize_pixels(...) returns, got {shown(frames)}")
+    frames = each_frame(frames)
     several(labels=labels)
-    labels, frame = list(labels), None
+    labels = list(labels)
     names = ["top", *(f"{value:.4g} %" for value in 100 * torch.tensor(PASSES))]
     rows: list[dict[str, int | None]] = [dict.fromkeys(names) for _ in labels]
     for frame in frames:
@@ -42,8 +41,6 @@ def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list
                     row[name] = frame.index
         if all(row[names[-1]] is not None for row in rows):
             break
-    if frame is None:
-        raise ValueError("there are no frames left: make a new optimize_pixels(...)")
     return rows, frame.image
 
 

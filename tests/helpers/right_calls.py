@@ -917,6 +917,7 @@ INSIDE = {
     "evolution.painters.paint": "called for each picture of a decode",
     "figures.name_places": "called by region_maps",
     "images.norms": "in the loop",
+    "optimize.each_frame": "called by what takes frames",
     "images.per_image": "in the loop",
     "lecture.main": "a command",
     "lecture.options": "a command",
