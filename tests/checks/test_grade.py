@@ -144,7 +144,7 @@ SUBMITTED = {
         ],
     ),
     "sid/is_hungry": (
-        lesson_0(legal="def to_legal(image):\n    x = [0]\n    while True:\n        x = x + x"),
+        lesson_0(legal="def to_legal(image):\n    return bytearray(8 * 2**30)"),
         [("0.1", "wrong", "it stops with MemoryError"), *OPEN_REST],
     ),
     "sue/adds_a_method_and_changes_a_default": (
