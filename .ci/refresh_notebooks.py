@@ -34,6 +34,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 LARGE_PICTURE, SMALL_PICTURE = 100_000, 10_000  # bytes of base64: line plots are between the two
+HIDDEN = {"predicted": "outputs_hidden", "claims": "source_hidden"}  # by tag, what JupyterLab shows on a click
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PROGRESS = re.compile(r"(\d+%\|.*\||\d+it) ?.*\[\d+:\d\d")
 
@@ -97,7 +98,8 @@ def _shrink(output):
 def clean(notebook):
     """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata.
 
-    Marks for nbgrader stay. Large pictures become JPEG, line plots get a palette, and the cells of a lesson say
+    Marks for nbgrader stay. What a reader should first predict is folded away, and so is the code that checks the
+    claims of a lesson: the tags in `HIDDEN`. Large pictures become JPEG, line plots get a palette, and the cells of a lesson say
     where they are among its slides.
     """
     notebook = nbformat.from_dict(notebook)
@@ -106,6 +108,8 @@ def clean(notebook):
     for cell in notebook.cells:
         cell.setdefault("id", random_cell_id())  # Colab saves cells without ids
         kept = {key: cell.metadata[key] for key in ("nbgrader", "tags") if cell.metadata.get(key)}
+        if hidden := {HIDDEN[tag]: True for tag in kept.get("tags", []) if tag in HIDDEN}:
+            kept["jupyter"] = hidden
         cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type != "code":
             continue

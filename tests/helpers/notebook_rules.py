@@ -1,7 +1,9 @@
 """What every committed lesson keeps to: each rule takes a notebook and returns its problems, as a list of sentences."""
 
 import ast
+import builtins
 import re
+import symtable
 from functools import lru_cache
 from statistics import median_high
 
@@ -16,6 +18,11 @@ MAX_IMPORT_LINES = 8
 MAX_WORDS = 150
 MAX_WORDS_SOURCES = 300  # a list of sources is looked up, not read
 ALT_TEXT = "**In the picture:**"
+QUESTION = "**Predict**"
+FURTHER = "Going further"  # in the heading of a section that nothing depends on
+WORDS_PER_MINUTE, PICTURES_PER_MINUTE, CELLS_PER_MINUTE = 100, 2, 4  # of somebody who reads slowly, predicts and looks
+MAX_CORE_MINUTES = 33  # 30, and what an estimate is worth
+TIME = re.compile(r"\*\*Time\*\*: (?P<core>\d+) minutes(.*?(?P<further>\d+) for \*Going further\*)?(.*?(?P<exercises>\d+) for the exercises)?")
 NAME_FUNCTIONS = {"toward", "away_from", "logit", "probability", "index"}
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:(?:home|Users|work|mnt|opt)/|(?:root|tmp)\b)\S*|\b[A-Za-z]:\\+Users\b\S*")
 
@@ -191,7 +198,148 @@ def shows_its_widgets(notebook):
     return problems
 
 
+def parts(notebook):
+    """Return the cells of a lesson by part: "core", "further" (sections marked so), "exercises", "end" (lookup)."""
+    found, part = {"core": [], "further": [], "exercises": [], "end": []}, "core"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^## (?:\d+ )?(.+)", cell.source)):
+            part = next(
+                (part for word, part in PARTS_BY_HEADING.items() if heading[1].startswith(word)),
+                "core",
+            )
+        found[part].append(cell)
+    return found
+
+
+PARTS_BY_HEADING = {FURTHER: "further", "Exercises": "exercises", "Sources": "end", "The claims of this lesson": "end"}
+
+
+def reading_minutes(cells):
+    """Return how long a slow reader needs for these cells, in minutes; the words for a picture count as the picture."""
+    words = pictures = 0
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            seen = re.sub(r"(?s)\*\*In the picture:\*\*.*?(\n\n|$)", "", cell.source)
+            words += count_words(re.sub(r"(?s)<details>.*?</details>", "", seen))
+        else:
+            pictures += any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {}))
+    code = sum(cell.cell_type == "code" for cell in cells)
+    return words / WORDS_PER_MINUTE + pictures / PICTURES_PER_MINUTE + code / CELLS_PER_MINUTE
+
+
+def exercise_minutes(cells):
+    """Return the sum of the minutes that the headings of exercises name."""
+    return sum(int(n) for cell in cells for n in re.findall(r"(?m)^###? .*?(\d+) minutes", cell.source))
+
+
+def names_its_minutes(notebook):
+    """The first screen names the minutes for the core, for going further and for the exercises, within a fifth."""
+    named = TIME.search(notebook.cells[0].source)
+    if not named:
+        return ["the first cell has no '**Time**: 30 minutes, 15 for *Going further*, 60 for the exercises'"]
+    cells = parts(notebook)
+    needed = {"core": reading_minutes(cells["core"]), "further": reading_minutes(cells["further"])}
+    needed["exercises"] = exercise_minutes(notebook.cells)
+    said = {part: int(named[part] or 0) for part in needed}
+    problems = [
+        f"{part}: {said[part]} minutes are named, about {minutes:.0f} are needed"
+        for part, minutes in needed.items()
+        if abs(said[part] - minutes) > max(minutes / 5, 1)
+    ]
+    if needed["core"] > MAX_CORE_MINUTES:
+        problems.append(f"the core takes {needed['core']:.0f} minutes, more than {MAX_CORE_MINUTES}")
+    return problems
+
+
+def hides_what_was_predicted(notebook):
+    """After a question, the first output is stored folded away: the tag "predicted"."""
+    problems, asked = [], None
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown" and QUESTION in cell.source:
+            asked = number
+        elif cell.cell_type == "code" and cell.outputs and asked is not None:
+            if "predicted" not in cell.metadata.get("tags", []):
+                problems.append(f"cell {number} answers the question of cell {asked}: give it the tag 'predicted'")
+            asked = None
+    return problems
+
+
+def keeps_tests_out_of_sight(notebook):
+    """No cell only tests: asserts stand in the cell tagged "claims", and outputs are compared by tag."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        if "claims" in cell.metadata.get("tags", []):
+            continue
+        if re.search(r"NBVAL|# fmt:|# noqa", cell.source):
+            problems.append(f"cell {number} speaks to a tool: use the tag 'nbval-check-output', or a shorter line")
+        if re.search(r"(?m)^\s*assert\b", cell.source):
+            problems.append(f"cell {number} asserts: move it to the cell tagged 'claims'")
+        printed = "".join(output.get("text", "") for output in cell.outputs)
+        if re.search(r"(?m)\b(True|False)\s*$", printed):
+            problems.append(f"cell {number} prints True or False: print the number that a reader wants")
+    return problems
+
+
 # -------------------------------------------------------------------------------------------------------- its code
+
+
+def _names(cell):
+    """Return the names that a code cell needs from elsewhere, and those that it gives to later cells."""
+    tree = _parse(cell.source)
+    needed, given = set(), set()
+    for statement in tree.body:
+        table = symtable.symtable(ast.unparse(statement), "cell", "exec")
+        here = {symbol.get_name(): symbol for symbol in table.get_symbols()}
+        inner = [child for child in table.get_children()]
+        used = {name for name, symbol in here.items() if symbol.is_referenced()}
+        while inner:
+            child = inner.pop()
+            inner += child.get_children()
+            used |= {symbol.get_name() for symbol in child.get_symbols() if symbol.is_global()}
+        assigned = {name for name, symbol in here.items() if symbol.is_assigned() or symbol.is_imported()}
+        # A plain assignment reads before it gives; a loop gives its variable before its body reads it.
+        plain = isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign)
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            used.add(statement.target.id)
+        needed |= {name for name in used if name not in given and (plain or name not in assigned)}
+        given |= assigned
+    return needed - set(dir(builtins)), given
+
+
+def _names_by_cell(cells):
+    for cell in cells:
+        if cell.cell_type == "code":
+            try:
+                yield cell, *_names(cell)
+            except SyntaxError:
+                continue  # is_python reports it
+
+
+def core_stands_alone(notebook):
+    """Nothing depends on a section that goes further: no later name comes from one alone."""
+    cells = parts(notebook)
+    further = {name for _, _, given in _names_by_cell(cells["further"]) for name in given}
+    rest = [*cells["core"], *cells["exercises"]]
+    further -= {name for _, _, given in _names_by_cell(rest) for name in given}
+    return [
+        f"a cell needs {sorted(needed & further)}, which only {FURTHER!r} defines: {cell.source.splitlines()[0]!r}"
+        for cell, needed, _ in _names_by_cell(rest)
+        if needed & further
+    ]
+
+
+def names_keep_their_meaning(notebook):
+    """A name that one cell gives and another reads is given once, so that a cell can be run again at any time."""
+    givers, readers = {}, set()
+    for cell, needed, given in _names_by_cell(notebook.cells):
+        readers |= needed
+        for name in given:
+            givers.setdefault(name, []).append(cell)
+    return [
+        f"{name!r} is given by {len(cells)} cells, and read by cells that do not give it themselves"
+        for name, cells in givers.items()
+        if len(cells) > 1 and name in readers
+    ]
 
 
 def is_python(notebook):
@@ -312,6 +460,15 @@ RULES = [
     shows_its_widgets,
     is_python,
     names_real_classes,
+]
+
+# A lesson is read from top to bottom; the solved exercises are looked up.
+LESSON_RULES = [
+    names_its_minutes,
+    hides_what_was_predicted,
+    keeps_tests_out_of_sight,
+    core_stands_alone,
+    names_keep_their_meaning,
 ]
 
 # A lecture page is shown with a kernel, and never read.
