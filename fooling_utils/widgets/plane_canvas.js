@@ -44,7 +44,8 @@ const UNITS = Array.from({ length: 64 }, (_, k) => k + 1);
 const DOUBLED = [1, 2, 4, 8, 16, 32, 64]; // units that the key goes through
 const NEAR = 14; // pixels
 const PER_ANSWER = 2; // pictures: Jupyter's server often holds an answer back for 40 ms (Nagle's algorithm)
-const FORMS = ["M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z", "M-.9-.9H.9V.9H-.9Z", "M0-1.2L1.15.85H-1.15Z"]; // not by colour alone
+const FORMS = ["M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z", "M-.9-.9H.9V.9H-.9Z", "M0-1.2L1.15.85H-1.15Z",
+  "M-1-.5-.5-1 0-.5 .5-1 1-.5 .5 0 1 .5 .5 1 0 .5-.5 1-1 .5-.5 0Z"]; // not by colour alone
 
 const closest = (values, value) => (values.includes(value) ? values.indexOf(value)
   : values.reduce((best, one, k) => (Math.abs(one - value) < Math.abs(values[best] - value) ? k : best), 0));
@@ -56,7 +57,7 @@ function plane(context) {
   const colours = model.get("colours");
   const shades = colours.map((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
   const sets = model.get("presets").map((preset) => preset.title);
-  let state = { zoom: 1.25, settings: { classes: names.length }, points: [], path: null }; // as Python told it
+  let state = { zoom: 1.25, settings: {}, labels: names.slice(0, -1).map((_, kind) => kind), points: [], path: null }; // as Python told it
   let points = []; // with the changes that Python has not answered yet
   let wishes = {}; // settings that it has not answered yet: a second press goes on from there
   let changing = 0; // questions that it has not answered yet
@@ -97,7 +98,7 @@ function plane(context) {
     const mine = (latest = {});
     const marks = Boolean(facts.points || facts.path || state.path);
     state = { ...state, ...facts };
-    if (label >= state.settings.classes) label = 0;
+    if (!state.labels.includes(label)) label = 0;
     if (state.path) play(false);
     settle();
     show(marks);
@@ -150,7 +151,7 @@ function plane(context) {
   }
 
   function pick(kind) {
-    if (kind < state.settings.classes) label = kind;
+    if (state.labels.includes(kind)) label = kind;
     show();
   }
 
@@ -179,6 +180,7 @@ function plane(context) {
     one.append(name);
     return one;
   });
+  button(classRow, "Add nothing", () => change("nothing"), { title: "points of a class of its own, where there are none" });
   const hint = make("div", right, { class: "hint" });
   const pair = make("div", right, { class: "pair" });
   const preset = choose(pair, "Points", [...sets, "own"], (name) => name !== "own" && change("preset", { name }));
@@ -210,11 +212,11 @@ function plane(context) {
     press(foolTool, fooling);
     classButtons.forEach((one, kind) => {
       press(one, kind === label);
-      one.hidden = kind >= state.settings.classes;
+      one.hidden = !state.labels.includes(kind);
     });
     write(hint, fooling
       ? `Click a free place: walk to ${names[label]}. Click a point: the shortest way out.`
-      : `Click: add a ${names[label]}. Drag: move. Shift + click: remove.`);
+      : `Click: add ${label === names.length - 1 ? "" : "a "}${names[label]}. Drag: move. Shift + click: remove.`);
     if ("steps" in state) showState();
     redraw(marks);
   }
@@ -264,7 +266,7 @@ function plane(context) {
       Object.assign(regions.style, { left: `${-share / 2}%`, top: `${-share / 2}%`, width: `${side * share}%` });
     }
     const image = new ImageData(side, side);
-    const chance = 255 / state.settings.classes;
+    const chance = 255 / state.labels.length;
     for (let row = 0; row < side; row++) {
       for (let column = 0; column < side; column++) {
         const cell = (side - 1 - row) * side + column; // Python's row 0 is at the bottom
@@ -447,6 +449,7 @@ function plane(context) {
     ["s", "one step", () => change("step")],
     ["r", "reset", () => change("reset")],
     ["1 2 3", "choose the class", ({ key }) => pick(key - 1)],
+    ["0", "points of nothing, where there are none", () => change("nothing")],
     ["4 5 6 7 8", `points: ${sets.join(", ")}`, ({ key }) => change("preset", { name: sets[key - 4] })],
     [Object.keys(ARROWS).join(" "), "move the crosshair (shift: the nearest point)", arrow, "arrows"],
     ["Enter", "add a point of the chosen class", () => add(cross)],

@@ -30,6 +30,9 @@ PICTURE_SECONDS = 0.012  # a slow machine or a large network takes fewer steps, 
 FOOLING_STEPS, SURE = 300, 0.99
 DIRECTIONS = 720
 CLASSES = POINTS.labels
+NOTHING = len(CLASSES)  # the label of the points that say: here is none of the classes
+NAMES, COLOURS = (*CLASSES, "nothing"), (*REGIONS[: len(CLASSES)], "#808080")
+NOTHING_POINTS, NOTHING_GAP = 100, 0.25  # how many are added at once, and how near to a point of a class
 ALL_PRESETS = (*PRESETS, "empty")
 SETTINGS = {
     "classes": (int, partial(whole, 2, len(CLASSES))),
@@ -72,13 +75,14 @@ class PlaneCanvas(AskedWidget):
 
     preset: "blobs", "moons", "rings", "spiral" or "empty". classes: 2 or 3. hidden: units per layer, 1 to 64.
     depth: layers of hidden units, 1 to 3. activation: "relu" or "tanh". weight_decay: 0 to 1.
+    `add_nothing` gives the network one class more, of points where there is nothing.
     Every view of one canvas shows the same state; the methods change it from a cell.
     Raises ValueError for any other value.
     """
 
     _esm = script("plane_canvas")
-    names = traitlets.List(CLASSES).tag(sync=True)
-    colours = traitlets.List(REGIONS[: len(CLASSES)]).tag(sync=True)
+    names = traitlets.List(NAMES).tag(sync=True)
+    colours = traitlets.List(COLOURS).tag(sync=True)
 
     def __init__(
         self,
@@ -98,6 +102,7 @@ class PlaneCanvas(AskedWidget):
         self._seed = seed
         self._edge = 1.25  # a little more than the data's box
         self._answering = False
+        self._nothing = False
         self._load(preset)
         self._renew()
         super().__init__(presets=[{"title": name} for name in ALL_PRESETS])
@@ -118,8 +123,8 @@ class PlaneCanvas(AskedWidget):
             )
         if not (places.abs() <= EDGE).all():
             raise ValueError(f"every place must be between -{EDGE:g} and {EDGE:g}: divide the places by a number")
-        if not ((labels >= 0) & (labels < self._settings["classes"]) & (labels == labels.long())).all():
-            raise ValueError(f"labels must be whole numbers from 0 to {self._settings['classes'] - 1}, got {labels}")
+        if not torch.isin(labels, torch.tensor(self._labels, dtype=labels.dtype)).all():
+            raise ValueError(f"labels must be among {self._labels}, got {labels}")
         self._change_points(places.clone(), labels.long())
         self._show()
 
@@ -138,7 +143,9 @@ class PlaneCanvas(AskedWidget):
         if not present:
             return "There are no points. Click in the plane to add some, or choose a preset."
         if len(present) == 1:
-            return f"All points are {CLASSES[present[0]]}s. Add points of a second class, or choose a preset."
+            return (
+                f"All points are of one class, {NAMES[present[0]]}. Add points of a second class, or choose a preset."
+            )
         labelled = torch.cat([1000 * self._points.places, self._points.labels[:, None]], 1).round().unique(dim=0)
         places, classes = labelled[:, :2].unique(dim=0, return_counts=True)
         shared = (places[classes > 1] / 1000).tolist()
@@ -150,12 +157,22 @@ class PlaneCanvas(AskedWidget):
             )
         return ""
 
+    @property
+    def _labels(self) -> list[int]:
+        """The labels in use, in the order of the network's outputs."""
+        return [*range(self._settings["classes"]), *[NOTHING][: self._nothing]]
+
+    @property
+    def _targets(self) -> Points:
+        """The points as the network is trained on them: its output for *nothing* is its last."""
+        return Points(self._points.places, self._points.labels.clamp(max=self._settings["classes"]))
+
     def _label(self, label: Label) -> int:
-        names = CLASSES[: self._settings["classes"]]
         if isinstance(label, str):
-            one_of(names, label=label)
-            return names.index(label)
-        whole(0, len(names) - 1, label=label)
+            one_of([NAMES[one] for one in self._labels], label=label)
+            return NAMES.index(label)
+        whole(0, NOTHING, label=label)
+        one_of(self._labels, label=label)
         return label
 
     def _index(self, index: int) -> int:
@@ -183,9 +200,37 @@ class PlaneCanvas(AskedWidget):
         self._change_points(self._points.places[kept], self._points.labels[kept])
         self._show()
 
+    def add_nothing(self, count: int = NOTHING_POINTS) -> None:
+        """Scatter points of the class *nothing* over what is seen, `count` of them, away from the points of classes.
+
+        The first ones start a new network, which has one output more. A preset takes them away again.
+        """
+        whole(count=count)
+        places, labels = self._points
+        generator = torch.Generator().manual_seed(self._seed + len(labels))
+        found = self._edge * (2 * torch.rand(40 * count, 2, generator=generator) - 1)
+        taken = places[labels != NOTHING]
+        if len(taken):
+            found = found[torch.cdist(found, taken).amin(1) >= NOTHING_GAP]
+        found = found[:count]
+        if not len(found):
+            raise ValueError("there is no empty place in view: zoom out, or remove some points")
+        self._change_points(torch.cat([places, found]), torch.cat([labels, torch.full((len(found),), NOTHING)]))
+        if not self._nothing:
+            self._nothing = True
+            self._renew()
+        everywhere = round(len(found) * (EDGE / self._edge) ** 2, -2)
+        self._result = f"{len(found)} points of nothing, up to ±{self._edge:g}."
+        if self._edge < EDGE:
+            self._result += f" As dense up to ±{EDGE:g}, it would take {everywhere:,.0f}."
+        self._show()
+
     def load(self, name: str) -> None:
-        """Replace the points by those of a preset; "empty" has none."""
+        """Replace the points by those of a preset; "empty" has none. Points of *nothing* and their class go."""
         self._load(name)
+        if self._nothing:
+            self._nothing = False
+            self._renew()
         self._show()
 
     def _load(self, name: str) -> None:
@@ -200,7 +245,7 @@ class PlaneCanvas(AskedWidget):
     @property
     def model(self) -> Classifier:
         """A frozen copy of the network as it is now, for `optimize_pixels` and `boundary_distance`."""
-        return frozen(self._net, POINTS)
+        return frozen(self._net, POINTS._replace(labels=tuple(NAMES[one] for one in self._labels)))
 
     @property
     def settings(self) -> dict:
@@ -221,7 +266,7 @@ class PlaneCanvas(AskedWidget):
             if self._preset:
                 self._load(self._preset)
             else:
-                kept = self._points.labels < self._settings["classes"]
+                kept = torch.isin(self._points.labels, torch.tensor(self._labels))
                 self._change_points(self._points.places[kept], self._points.labels[kept])
         if new - {"weight_decay"}:
             self._renew()
@@ -235,6 +280,7 @@ class PlaneCanvas(AskedWidget):
 
     def _renew(self) -> None:
         shape = {name: value for name, value in self._settings.items() if name != "weight_decay"}
+        shape["classes"] += self._nothing
         self._net = plane_net(**shape, seed=self._seed)
         self._optimizer = torch.optim.Adam(self._net.parameters(), RATE, weight_decay=self._settings["weight_decay"])
         self._steps_taken = 0
@@ -257,7 +303,7 @@ class PlaneCanvas(AskedWidget):
         self._forget_path()
         end = time.perf_counter() + seconds
         # the optimizer outlives a point that is moved, and its memory with it
-        losses = fit_points(self._net, self._points, optimizer=self._optimizer)
+        losses = fit_points(self._net, self._targets, optimizer=self._optimizer)
         try:
             for _ in zip(range(count), losses, strict=False):
                 self._steps_taken += 1
@@ -272,13 +318,13 @@ class PlaneCanvas(AskedWidget):
     def fool(self, x: float, y: float, label: Label) -> Tensor:
         """Walk from a place into the region of a class, with `optimize_pixels`: the places (N, 2) on the way."""
         model, label = self.model, self._label(label)
-        name = model.labels[label]
+        name = NAMES[label]
         start = _place(x, y)
         rule = unit_step(self._edge / 50)  # a hundredth of the view's width
         way = []
-        for frame in optimize_pixels(model, start, toward(label), step=rule, steps=FOOLING_STEPS):
+        for frame in optimize_pixels(model, start, toward(name), step=rule, steps=FOOLING_STEPS):
             way.append(frame.image[0])
-            probability = frame.probability(label)
+            probability = frame.probability(name)
             if probability > SURE:
                 break
         places = torch.stack(way)
@@ -299,7 +345,7 @@ class PlaneCanvas(AskedWidget):
         It looks along straight lines in 720 directions; infinite where there is no other class within 60.
         """
         model, index = self.model, self._index(index)
-        place, own = self._points.places[index : index + 1], CLASSES[self._points.labels[index]]
+        place, own = self._points.places[index : index + 1], NAMES[self._points.labels[index]]
         angles = torch.arange(DIRECTIONS) * (2 * torch.pi / DIRECTIONS)
         directions = torch.stack([angles.cos(), angles.sin()], 1)
         for distances in (torch.linspace(0.01, 2, 200), torch.linspace(2, 60, 300)):
@@ -316,7 +362,7 @@ class PlaneCanvas(AskedWidget):
         words = f"The shortest way from this {own} to {after.label}: {distance:.2f}."
         if before.label != own:
             words = f"The network takes this {own} for {before.label} already. {words}"
-        self._show_path(torch.cat([place, end]), after.index, words)
+        self._show_path(torch.cat([place, end]), NAMES.index(after.label), words)
         return end[0], distance
 
     def _show_path(self, places: Tensor, label: int, words: str) -> None:
@@ -342,7 +388,7 @@ class PlaneCanvas(AskedWidget):
     @one_thread()
     def twin(self) -> Figure:
         """The points, and the regions as they are now."""
-        names = CLASSES[: self._settings["classes"]]
+        names = NAMES[: max(self._labels) + 1]
         title = f"{self._steps_taken} steps of training"
         path = [torch.tensor(self._path["places"])] if self._path else []
         return region_maps({title: self._field()}, names, points=self._points, paths=path)
@@ -350,7 +396,8 @@ class PlaneCanvas(AskedWidget):
     def _field(self) -> RegionMap:
         edges = (-self._edge, self._edge, -self._edge, self._edge)
         with torch.no_grad():
-            return region_map(lambda grid: self._net(grid).softmax(1), edges, SIZE)
+            field = region_map(lambda grid: self._net(grid).softmax(1), edges, SIZE)
+        return field._replace(labels=torch.tensor(self._labels)[field.labels])
 
     def _picture(self) -> list[bytes]:
         """A byte per cell for the class, and one for its probability, from the bottom left."""
@@ -360,13 +407,14 @@ class PlaneCanvas(AskedWidget):
 
     def _facts(self) -> dict:
         """What the page shows besides the points and the picture; `None` for numbers that are not finite."""
-        places, labels = self._points
+        places, labels = self._targets
         with torch.no_grad():
             logits = self._net(places)
             loss = nn.functional.cross_entropy(logits, labels).item()
             right = (logits.argmax(1) == labels).float().mean().item()
         return {
             "settings": self._settings,
+            "labels": self._labels,
             "preset": self._preset,
             "zoom": self._edge,
             "steps": self._steps_taken,
@@ -405,6 +453,10 @@ class PlaneCanvas(AskedWidget):
 
     answer_add, answer_move, answer_remove, answer_preset = add, move, remove, load
     answer_reset, answer_step, answer_zoom = reset, step, zoom
+
+    def answer_nothing(self) -> None:
+        """Scatter points of the class *nothing* over what is seen."""
+        self.add_nothing()
 
     def answer_set(
         self,

@@ -22,7 +22,10 @@ QUESTION = "**Predict**"
 FURTHER = "Going further"  # in the heading of a section that nothing depends on
 WORDS_PER_MINUTE, PICTURES_PER_MINUTE, CELLS_PER_MINUTE = 100, 2, 4  # of somebody who reads slowly, predicts and looks
 MAX_CORE_MINUTES = 33  # 30, and what an estimate is worth
-TIME = re.compile(r"\*\*Time\*\*: (?P<core>\d+) minutes(.*?(?P<further>\d+) for \*Going further\*)?(.*?(?P<exercises>\d+) for the exercises)?")
+TIME = re.compile(
+    r"\*\*Time\*\*: (?P<core>\d+) minutes"
+    r"(.*?(?P<further>\d+) for \*Going further\*)?(.*?(?P<exercises>\d+) for the exercises)?"
+)
 NAME_FUNCTIONS = {"toward", "away_from", "logit", "probability", "index"}
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:(?:home|Users|work|mnt|opt)/|(?:root|tmp)\b)\S*|\b[A-Za-z]:\\+Users\b\S*")
 
@@ -290,7 +293,7 @@ def _names(cell):
     for statement in tree.body:
         table = symtable.symtable(ast.unparse(statement), "cell", "exec")
         here = {symbol.get_name(): symbol for symbol in table.get_symbols()}
-        inner = [child for child in table.get_children()]
+        inner = list(table.get_children())
         used = {name for name, symbol in here.items() if symbol.is_referenced()}
         while inner:
             child = inner.pop()

@@ -104,7 +104,7 @@ def test_click_adds_drag_moves_and_shift_click_removes(canvas):
     canvas.keys.up("Shift")
     assert canvas.until(f"s.points.length === 1 && {AGREED}")["points"][0] == moved
     canvas.button("Step").click()
-    assert "All points are robins. Add points of a second class" in canvas.problem()
+    assert "All points are of one class, robin. Add points of a second class" in canvas.problem()
     assert canvas.root.get_by_text("All points are robins.").count() == 1
     canvas.button("Play").click()
     assert canvas.until("!s.playing")["steps"] == 0
@@ -162,6 +162,25 @@ def test_fooling_walks_and_says_how_far(canvas):
     assert len(crossed["path"]["places"]) == 2
 
 
+def test_nothing_fills_the_emptiness_and_a_preset_takes_it_away(canvas):
+    canvas.button("Add nothing").click()
+    added = canvas.until(f"s.labels.includes(3) && s.points.length === 190 && {AGREED}")
+    assert "100 points of nothing" in added["result"]
+    assert canvas.button("nothing").is_visible()
+    canvas.button("Play").click()
+    canvas.until("s.steps > 300")
+    canvas.button("Pause").click()
+    corners = [canvas.colour(x, y) for x in (-1.2, 1.2) for y in (-1.2, 1.2)]
+    assert all(max(corner) - min(corner) < 12 for corner in corners), corners  # grey
+    assert max(canvas.colour(0, 0.6)) - min(canvas.colour(0, 0.6)) > 60
+    canvas.button("nothing").click()
+    canvas.click(0, 1.1)
+    assert canvas.until(f"s.points.length === 191 && {AGREED}")["points"][-1][2] == 3
+    canvas.choose("Points", "blobs")
+    canvas.until("s.points.length === 90 && !s.labels.includes(3)")
+    assert not canvas.button("nothing").is_visible()
+
+
 def test_the_place_under_the_pointer_is_read(canvas):
     for steps in ("Play", "Pause"):
         canvas.button(steps).click()
@@ -176,7 +195,7 @@ def test_the_page_offers_what_python_has(canvas):
         return canvas.root.get_by_label(name, exact=True).locator("option").all_inner_texts()
 
     group = canvas.root.get_by_role("group", name="class")
-    assert group.get_by_role("button").all_inner_texts() == [*POINTS.labels]
+    assert group.get_by_role("button").all_inner_texts() == [*POINTS.labels, "Add nothing"]
     assert options("Points") == [*ALL_PRESETS, "own"]
     assert [one.lower() for one in options("Units")] == [*ACTIVATIONS]
 

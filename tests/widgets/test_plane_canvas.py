@@ -10,7 +10,7 @@ from torch import nn
 from asking import Page
 from fooling_utils.networks.small import POINTS, Points
 from fooling_utils.widgets import PlaneCanvas, plane_canvas
-from fooling_utils.widgets.plane_canvas import EDGE, MOST_POINTS, SIZE
+from fooling_utils.widgets.plane_canvas import EDGE, MOST_POINTS, NOTHING, NOTHING_GAP, SIZE
 
 
 @pytest.fixture
@@ -26,6 +26,85 @@ def page(canvas):
 def two_points(place=(-0.5, 0.0), label=1):
     """A cheetah, by default on the left, and another point on the right."""
     return Points(torch.tensor([place, (0.5, 0.0)]), torch.tensor([0, label]))
+
+
+# -------------------------------------------------------------------------------------------------------- nothing
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_nothing_is_a_class_of_its_own_away_from_the_points_of_the_others(classes):
+    canvas = PlaneCanvas(hidden=8, classes=classes)
+    canvas.step(20)
+    canvas.add_nothing(50)
+    places, labels = canvas.points
+    nothing = places[labels == NOTHING]
+    assert len(nothing) == 50
+    assert nothing.abs().max() <= 1.25
+    assert torch.cdist(nothing, places[labels != NOTHING]).min() >= NOTHING_GAP
+    assert canvas.model.labels == (*POINTS.labels[:classes], "nothing")
+    assert canvas.steps_taken == 0  # one output more is another network
+
+
+def test_with_nothing_the_emptiness_is_no_longer_decided_for_a_class_and_the_points_still_are():
+    canvas = PlaneCanvas(hidden=32)
+    places, labels = canvas.points
+    edge = 1.25 * torch.stack([torch.linspace(0, 6.28, 60).cos(), torch.linspace(0, 6.28, 60).sin()], 1)
+    canvas.step(300)
+    before = canvas.model.probabilities(edge).max(1).values
+    canvas.add_nothing()
+    canvas.step(300)
+    after = canvas.model.probabilities(edge)
+    assert before.mean() > 0.9
+    assert (after.argmax(1) == NOTHING).float().mean() > 0.8
+    assert (canvas.model.probabilities(places).argmax(1) == labels).float().mean() > 0.9
+
+
+def test_more_of_nothing_goes_on_with_the_training_and_says_what_it_would_take(canvas, page):
+    page.ask("nothing")
+    page.ask("step", count=5)
+    page.ask("zoom", edge=5)
+    answer, _ = page.ask("nothing")
+    assert answer["steps"] == 5
+    assert answer["labels"] == [0, 1, 2, NOTHING]
+    assert answer["result"] == "100 points of nothing, up to ±5. As dense up to ±20, it would take 1,600."
+
+
+def test_a_preset_takes_nothing_away_and_other_classes_keep_it(canvas, page):
+    page.ask("nothing")
+    answer, _ = page.ask("set", classes=2)
+    assert answer["labels"] == [0, 1, NOTHING]
+    assert {kind for *_, kind in answer["points"]} == {0, 1, NOTHING}
+    assert canvas.model.labels == ("cheetah", "robin", "nothing")
+    answer, _ = page.ask("preset", name="blobs")
+    assert answer["labels"] == [0, 1]
+    assert canvas.model.labels == ("cheetah", "robin")
+
+
+def test_the_picture_shows_nothing_by_its_own_number(canvas, page):
+    page.ask("set", classes=2)
+    page.ask("nothing")
+    page.ask("step", count=200)
+    _, (labels, _) = page.ask("begin")
+    assert set(labels) == {0, 1, NOTHING}
+
+
+def test_one_walks_from_nothing_into_a_class_and_back(canvas):
+    canvas.add_nothing()
+    canvas.step(300)
+    way = canvas.fool(1.2, 1.2, "robin")
+    assert canvas.model.top(way[-1:], 1)[0].label == "robin"
+    index = canvas.points.labels.tolist().index(0)
+    end, distance = canvas.shortest_way(index)
+    assert 0 < distance < 1
+    assert canvas.model.top(end[None], 1)[0].label != "cheetah"
+
+
+def test_nothing_needs_an_empty_place(canvas):
+    grid = torch.linspace(-1, 1, 30)
+    canvas.points = Points(torch.cartesian_prod(grid, grid), torch.arange(900) % 2)
+    canvas.zoom(1)
+    with pytest.raises(ValueError, match="no empty place in view: zoom out"):
+        canvas.add_nothing()
 
 
 # -------------------------------------------------------------------------------------------------- what is told
@@ -114,8 +193,8 @@ def test_points_can_be_set_from_a_cell_and_are_copies(canvas):
         (Points(torch.zeros(2, 3), torch.zeros(2)), r"places \(N, 2\)"),
         (Points(torch.zeros(2, 2), torch.zeros(3)), r"labels \(N,\)"),
         (Points(torch.full((1, 2), torch.nan), torch.zeros(1)), "between -20 and 20"),
-        (Points(torch.zeros(1, 2), torch.tensor([3])), "from 0 to 2"),
-        (Points(torch.zeros(1, 2), torch.tensor([0.5])), "from 0 to 2"),
+        (Points(torch.zeros(1, 2), torch.tensor([3])), r"among \[0, 1, 2\]"),
+        (Points(torch.zeros(1, 2), torch.tensor([0.5])), r"among \[0, 1, 2\]"),
         (Points(torch.zeros(MOST_POINTS + 1, 2), torch.zeros(MOST_POINTS + 1)), "1000 points is the most"),
     ],
 )
@@ -156,10 +235,10 @@ def test_points_of_one_class_only(canvas):
     page = Page(canvas)
     warning = page.ask("begin")[0]["warning"]
     assert page.error("step") == warning
-    assert warning.startswith("All points are cheetahs. Add points of a second class")
+    assert warning.startswith("All points are of one class, cheetah. Add points of a second class")
     assert page.ask("frame")[0]["steps"] == 0
     assert page.ask("add", x=0, y=0, label=1)[0]["warning"] == ""
-    with pytest.raises(ValueError, match="All points are cheetahs"):
+    with pytest.raises(ValueError, match="All points are of one class, cheetah"):
         canvas.remove(2)
         canvas.step()
 
@@ -215,7 +294,7 @@ def test_two_classes(page):
     answer, (labels, _) = page.ask("set", classes=2)
     assert len(answer["points"]) == 60
     assert set(labels) <= {0, 1}
-    assert "from 0 to 1" in page.error("add", x=0, y=0, label=2)
+    assert "one of 0, 1" in page.error("add", x=0, y=0, label=2)
     page.ask("add", x=0, y=0, label=1)
     assert len(page.ask("set", classes=3)[0]["points"]) == 61
 
@@ -370,7 +449,7 @@ def test_a_trained_network_is_not_called_untrained(page):
     [
         ("dance", {}, "The page asked 'dance', which has no answer"),
         ("add", {"x": EDGE + 1, "y": 0, "label": 0}, "X must be a number from -20 to 20, got 21"),
-        ("add", {"x": 0, "y": 0, "label": 3}, "Label must be a whole number from 0 to 2, got 3"),
+        ("add", {"x": 0, "y": 0, "label": 3}, "Label must be one of 0, 1, 2, got 3"),
         ("add", {"x": 0, "y": 0, "label": "bee"}, "Label must be one of cheetah, robin, armadillo, got 'bee'"),
         ("add", {"x": 0}, "The page sent no y with add: reload the page"),
         ("move", {"index": 90, "x": 0, "y": 0}, "Index must be a whole number from 0 to 89, got 90"),
