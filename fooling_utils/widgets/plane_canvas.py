@@ -205,7 +205,7 @@ class PlaneCanvas(AskedWidget):
 
         The first ones start a new network, which has one output more. A preset takes them away again.
         """
-        whole(count=count)
+        whole(1, MOST_POINTS, count=count)
         places, labels = self._points
         generator = torch.Generator().manual_seed(self._seed + len(labels))
         found = self._edge * (2 * torch.rand(40 * count, 2, generator=generator) - 1)

@@ -776,6 +776,7 @@ row(
 row("widgets.PlaneCanvas.add", method(_canvas, "add"), lambda: dict(x=0.1, y=0.2, label="robin"))
 row("widgets.PlaneCanvas.move", method(_canvas, "move"), lambda: dict(index=0, x=0.1, y=0.2))
 row("widgets.PlaneCanvas.remove", method(_canvas, "remove"), lambda: dict(index=0))
+row("widgets.PlaneCanvas.add_nothing", method(_canvas, "add_nothing"), lambda: dict(count=5))
 row("widgets.PlaneCanvas.load", method(_canvas, "load"), lambda: dict(name="moons"))
 row(
     "widgets.PlaneCanvas.configure",

@@ -12,6 +12,7 @@ from refresh_notebooks import METADATA, NOTEBOOKS, find_notebooks
 COMMITTED = find_notebooks()
 PAGES = [path for path in COMMITTED if path.parent.name == "lecture"]
 LESSONS = [path for path in COMMITTED if path not in PAGES]  # and the solved exercises
+UNSOLVED = [path for path in LESSONS if path.parent == NOTEBOOKS]
 
 
 def test_there_are_lessons():
@@ -22,6 +23,12 @@ def test_there_are_lessons():
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.relative_to(NOTEBOOKS).as_posix())
 def test_lesson_keeps_rule(path, rule):
+    assert rule(nbformat.read(path, as_version=nbformat.NO_CONVERT)) == []
+
+
+@pytest.mark.parametrize("rule", rules.LESSON_RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", UNSOLVED, ids=lambda path: path.name)
+def test_lesson_is_readable(path, rule):
     assert rule(nbformat.read(path, as_version=nbformat.NO_CONVERT)) == []
 
 
@@ -56,6 +63,32 @@ def good_notebook():
     cells[3].metadata["tags"] = ["slow"]
     cells.append(new_markdown_cell("## Sources\n" + "word " * 290))
     return new_notebook(cells=cells, metadata=copy.deepcopy(METADATA))
+
+
+def good_lesson():
+    """A lesson in its order: 1 minute of core, 3 for going further, 10 for the exercises."""
+
+    def run(source, text="", tags=()):
+        cell = new_code_cell(source, outputs=[printed(text)] if text else [])
+        cell.metadata["tags"] = list(tags)
+        return cell
+
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# A bus\n**Time**: 2 minutes, 3 for *Going further*, 10 for the exercises."),
+            run("import math\nsize = 3"),
+            new_markdown_cell("## 1 Half of it\n**Predict**: how much is half? " + "word " * 100),
+            run("half = size / 2\nfor x in [half]:\n    print(x)", "1.5\n", ["predicted"]),
+            run("for x in [math.pi]:\n    print(f'{x:.2f}')", "3.14\n", ["nbval-check-output"]),
+            new_markdown_cell("## Exercises\n### 1.1 A third · ★☆☆ · 10 minutes"),
+            run("third = size / 3"),
+            new_markdown_cell("## 2 Going further: a quarter\n" + "word " * 240),
+            run("quarter = half / 2\nprint(quarter)", "0.75\n"),
+            new_markdown_cell("## The claims of this lesson, checked"),
+            run("assert half == 1.5\nassert quarter == 0.75", tags=["claims"]),
+            new_markdown_cell("## Sources\nnone"),
+        ]
+    )
 
 
 def path_of(*folders):
@@ -145,6 +178,67 @@ BAD = [
     (rules.names_real_classes, code('walk(targets={"first": "robin", "second": ("bus",)})')),
     (rules.names_real_classes, code('from fooling_utils import figures\nfigures.show(bus, label="bus")')),
 ]
+
+
+def cell(place, source):
+    return lambda notebook: notebook.cells[place].update(source=source)
+
+
+def tags(place, *names):
+    return lambda notebook: notebook.cells[place].metadata.update(tags=list(names))
+
+
+BAD_LESSONS = {
+    "no time": (rules.names_its_minutes, cell(0, "# A bus")),
+    "a core that takes longer": (rules.names_its_minutes, cell(2, "## 1 Half\n" + "word " * 300)),
+    "a core that is shorter": (
+        rules.names_its_minutes,
+        cell(0, "# A\n**Time**: 9 minutes, 3 for *Going further*, 10 for the exercises."),
+    ),
+    "a core above half an hour": (
+        rules.names_its_minutes,
+        cell(0, "# A\n**Time**: 41 minutes, 3 for *Going further*, 10 for the exercises." + " word" * 4000),
+    ),
+    "exercises that take longer": (
+        rules.names_its_minutes,
+        cell(5, "## Exercises\n### 1.1 A third · ★☆☆ · 20 minutes"),
+    ),
+    "further that is not named": (rules.names_its_minutes, cell(0, "# A\n**Time**: 2 minutes, 10 for the exercises.")),
+    "an answer in sight": (rules.hides_what_was_predicted, tags(3)),
+    "an assert": (rules.keeps_tests_out_of_sight, cell(3, "half = size / 2\nassert half")),
+    "a word to nbval": (rules.keeps_tests_out_of_sight, cell(3, "# NBVAL_CHECK_OUTPUT\nprint(1)")),
+    "a word to the formatter": (rules.keeps_tests_out_of_sight, cell(3, "x = [1,2]  # fmt: skip")),
+    "True": (
+        rules.keeps_tests_out_of_sight,
+        lambda notebook: notebook.cells[3].update(outputs=[printed("it holds: True\n")]),
+    ),
+    "a core that needs what goes further": (rules.core_stands_alone, cell(4, "print(quarter)")),
+    "a function that needs it": (rules.core_stands_alone, cell(4, "def f():\n    return quarter")),
+    "an exercise that needs it": (rules.core_stands_alone, cell(6, "third = quarter")),
+    "another meaning": (rules.names_keep_their_meaning, cell(8, "quarter = size\nsize = 4")),
+    "another meaning of a function": (rules.names_keep_their_meaning, cell(8, "def half():\n    pass\nquarter = 1")),
+    "a loop over a name that is read": (
+        rules.names_keep_their_meaning,
+        cell(8, "quarter = 1\nfor size in [2]:\n    pass"),
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", rules.LESSON_RULES, ids=lambda rule: rule.__name__)
+def test_rule_passes_a_good_lesson(rule):
+    assert rule(good_lesson()) == []
+
+
+@pytest.mark.parametrize("name", BAD_LESSONS)
+def test_rule_catches_a_bad_lesson(name):
+    rule, spoil = BAD_LESSONS[name]
+    lesson = good_lesson()
+    spoil(lesson)
+    assert len(rule(lesson)) == 1 if name != "a core above half an hour" else rule(lesson)
+
+
+def test_every_rule_has_a_bad_lesson():
+    assert {rule for rule, _ in BAD_LESSONS.values()} == {*rules.LESSON_RULES}
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
