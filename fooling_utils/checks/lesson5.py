@@ -42,6 +42,18 @@ def robust_accuracy(answer: Answer, seed: int, device: torch.device) -> None:
     edge = torch.tensor([0.0, 0.5, 1.0, math.inf], device=device)
     if not is_close(number(answer(edge, 0.5)), 0.5):
         raise Wrong("an image whose error is at *exactly* epsilon does not stand: the attack gets that far")
+    for distance, stands in ((0.5 - 1e-6, 0), (0.5 + 1e-6, 1)):
+        if not is_close(number(answer(torch.tensor([distance], device=device), 0.5)), stands):
+            raise Wrong(
+                f"at 0.5, an image whose error is at {distance} {'stands' if stands else 'does not stand'}: compare "
+                "with `epsilon` itself"
+            )
+    message = "wrong for a radius of 0: an image that is wrong already does not stand, all others do"
+    compare(number(answer(distances, 0.0)), 33 / 40, message=message)
+
+
+# Five attacks on 21 images: one image falls to all of them, others to some, and four to none.
+FOOLED = ([2, 3, 8], [0, 1, 2, 5, 6, 7, 10], [1, 2, 4, 8, 12], [2, 3, 8, 13, 14], [0, 2, 9, 15, 16, 17])
 
 
 class _Brightest(nn.Module):
@@ -53,16 +65,17 @@ class _Brightest(nn.Module):
 @exercise("5.2", "The worst of several attacks", "worst_of_attacks")
 def worst_of_attacks(answer: Answer, seed: int, device: torch.device) -> None:
     model = Classifier(_Brightest().eval(), input_shape=(3, 6, 6), prepare=False).to(device)
-    stands = torch.ones(3, 21, dtype=torch.bool)
-    for row, fooled in zip(stands, ([2, 3, 8, 9], [0, 1, 5, 6, 7, 10, 11], [1, 2, 4, 8, 12]), strict=True):
+    stands = torch.ones(5, 21, dtype=torch.bool)
+    for row, fooled in zip(stands, FOOLED, strict=True):
         row[fooled] = False
     stands = stands[:, torch.randperm(21, generator=torch.Generator().manual_seed(seed))].to(device)
     labels = random((21,), seed, device, 0, 2.999).long()
-    attacked = [random((21, 3, 6, 6), seed + index, device, 0, 0.4) for index in range(3)]
-    for pictures, row in zip(attacked, stands, strict=True):
-        pictures[range(21), torch.where(row, labels, (labels + 1) % 3)] += 0.6
+    attacked = [random((21, 3, 6, 6), seed + index, device, 0, 0.4) for index in range(5)]
+    named = torch.where(stands, labels, (labels + 1) % 3)
+    for pictures, names in zip(attacked, named, strict=True):
+        pictures[range(21), names] += 0.6
     before = torch.stack(attacked)
-    for count in (3, 2):
+    for count in (5, 2, 1):
         rows = stands[:count].float()
         right, accuracies = rows.amin(0).mean().item(), rows.mean(1)
         mistakes = {
@@ -77,6 +90,16 @@ def worst_of_attacks(answer: Answer, seed: int, device: torch.device) -> None:
             ),
             "this is the accuracy under the first attack alone": accuracies[0].item(),
             "this is the accuracy under the last attack alone": accuracies[-1].item(),
+            "this is the accuracy under the first three attacks alone: there may be more": (
+                rows[:3].amin(0).mean().item()
+            ),
+            "this is the accuracy under the first and the last attack alone": rows[[0, -1]].amin(0).mean().item(),
+            "the same answer after every attack can be the same *wrong* answer: compare each answer with `labels`": (
+                (named[:count] == named[0]).all(0).float().mean().item()
+            ),
+            "most attacks fail on these images, but one that works is enough": (
+                (rows.mean(0) > 0.5).float().mean().item()
+            ),
             "this is the share of the images that do *not* stand": 1 - right,
             "this is the product of the accuracies: look at each image, since the attacks may fool the same ones": (
                 accuracies.prod().item()
@@ -130,6 +153,12 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
             same = ((share - 1).abs() < 1e-3).float().mean()
             raise Wrong(f"the gradient passes unchanged for only {same:.0%} of the values, but it should for all")
         compare(result.detach(), whole / (levels - 1), message="the values change when a gradient is needed")
+    grey = random(shape, seed, device, 0.3, 0.7)
+    shades = (grey * 4).round() / 4
+    darkest, lightest = grey.aminmax()
+    own = darkest + (lightest - darkest) * ((grey - darkest) / (lightest - darkest) * 4).round() / 4
+    stretched = {"the levels go from black to white, and not from the darkest value of the image to its lightest": own}
+    compare(legal(tensor(answer(grey, 5), shape)), shades, stretched, "in a grey image, some values go elsewhere")
 
 
 @exercise("5.4", "The gradient over many views", "gradient_over_views")
@@ -205,7 +234,7 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
 def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
     for draws, sigma in ((1000, 0.25), (200, 2.0)):
         shares = torch.cat(
-            [torch.tensor([0.0, 0.3, 0.5, 0.52, 0.7, 0.95, 1.0]), random((4,), seed, torch.device("cpu"))]
+            [torch.tensor([0.0, 0.3, 0.5, 0.52, 0.56, 0.62, 0.7, 0.95, 1.0]), random((4,), seed, torch.device("cpu"))]
         )
         successes = (draws * shares).round().long().to(device)
         asked: list[tuple[Tensor, int]] = []
@@ -239,7 +268,13 @@ def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
             "a radius is never negative": -right,
             "all radii are 0: a clear vote has a radius": torch.zeros_like(p),
         }
-        compare(tensor(shown, p.shape), right, mistakes, f"wrong for sigma = {sigma:g}")
+        given_up = certain & (tensor(shown, p.shape) == 0) & (shown != 0).any()
+        if given_up.any():
+            raise Wrong(
+                f"with {successes[given_up][0]} of {draws} it gives 0, but `lower_bound` gives more than one half: the "
+                "vote stands, with a small radius"
+            )
+        compare(shown, right, mistakes, f"wrong for sigma = {sigma:g}")
         odd = ~certain & ~(result.abs() < 1e-6)
         if odd.any():
             raise Wrong(

@@ -1053,6 +1053,9 @@ wrong("5.1", "the values are wrong")(standing(lambda stands, distances: 0.0))
 wrong("5.1", "the values are wrong")(lambda distances, epsilon: distances.nan_to_num(posinf=0).mean())
 wrong("5.1", "does not depend on `epsilon`")(lambda distances, epsilon: share_of(distances > epsilon / 255))
 wrong("5.1", "the values are wrong")(lambda distances, epsilon: share_of(distances > 0.5))
+wrong("5.1", "compare with `epsilon` itself")(lambda distances, epsilon: share_of(distances > epsilon + 1e-4))
+wrong("5.1", "compare with `epsilon` itself")(lambda distances, epsilon: share_of(distances > epsilon * 1.0001))
+wrong("5.1", "for a radius of 0")(lambda distances, epsilon: share_of(distances > (epsilon or 0.3)))
 wrong("5.1", "its argument `distances`")(lambda distances, epsilon: share_of(distances.sub_(epsilon) > 0))
 
 
@@ -1098,12 +1101,20 @@ wrong("5.2", "this is a count")(over_attacks(lambda table: table.amin(0).sum()))
 wrong("5.2", "a percentage")(over_attacks(lambda table: 100 * table.amin(0).mean()))
 wrong("5.2", "for each *image*")(over_attacks(lambda table: table.amin(1).mean()))
 wrong("5.2", "no image stands")(over_attacks(lambda table: table.amin()))
-wrong("5.2", "the values are wrong")(over_attacks(lambda table: (table.mean(0) > 0.5).float().mean()))
+wrong("5.2", "first three attacks alone")(over_attacks(lambda table: table[:3].amin(0).mean()))
+wrong("5.2", "first and the last attack alone")(over_attacks(lambda table: table[[0, -1]].amin(0).mean()))
+wrong("5.2", "one that works is enough")(over_attacks(lambda table: (table.mean(0) > 0.5).float().mean()))
 wrong("5.2", "stops with RuntimeError")(over_attacks(torch.mean, lambda logits, labels: logits.argmax(0) == labels))
 wrong("5.2", "no image stands")(
     over_attacks(lambda table: table.amin(0).mean(), lambda logits, labels: logits.argmin(1) == labels)
 )
 wrong("5.2", "stops with TypeError")(lambda model, attacked, labels: model(attacked).argmax(1).eq(labels).mean())
+
+
+@wrong("5.2", "compare each answer with `labels`")
+def worst_without_labels(model, attacked, labels):
+    answers = torch.stack([model(images).argmax(1) for images in attacked])
+    return (answers == answers[0]).all(0).float().mean().item()
 
 
 @wrong("5.2", "attacked images, which belong to the caller")
@@ -1146,6 +1157,11 @@ def straight(values, strength=1.0):
     return view
 
 
+def between_its_own(image, levels):
+    low, high = image.aminmax()
+    return low + (high - low) * nearest((image - low) / (high - low), levels)
+
+
 wrong("5.3", "the values are not rounded")(lambda image, levels: image)
 wrong("5.3", "there are 9 different values")(straight(lambda image, levels: (image * levels).round() / levels))
 wrong("5.3", "it rounds down")(straight(lambda image, levels: (image * (levels - 1)).floor() / (levels - 1)))
@@ -1160,6 +1176,7 @@ wrong("5.3", "with 2 levels, some values do not go to the nearest")(straight(lam
 wrong("5.3", "not go to the nearest level")(straight(lambda image, levels: image.round()))
 wrong("5.3", "not go to the nearest level")(lambda image, levels: nearest(image, levels + 2))
 wrong("5.3", "gradient is zero everywhere")(nearest)
+wrong("5.3", "from the darkest value of the image")(straight(lambda image, levels: between_its_own(image, levels)))
 wrong("5.3", "gradient is zero everywhere")(lambda image, levels: image + nearest(image, levels) - image)
 wrong("5.3", "no gradient gets through")(lambda image, levels: nearest(image, levels).detach())
 wrong("5.3", "comes out -1 times")(straight(nearest, -1))
@@ -1361,7 +1378,8 @@ wrong("5.5", "with 0 of 1000 it gives nan")(radii(quantile, lambda radius, p: to
 wrong("5.5", "with 0 of 1000 it gives inf")(radii(quantile, lambda radius, p: radius.abs()))
 wrong("5.5", "it gives -0.")(radii(quantile, lambda radius, p: torch.where(p > 0, radius, 0.0)))
 wrong("5.5", "a clear vote has a radius")(radii(lambda p, *_: torch.zeros_like(p)))
-wrong("5.5", "wrong for sigma")(radii(quantile, lambda radius, p: torch.where(p > 0.9, radius, 0.0)))
+wrong("5.5", "with 560 of 1000 it gives 0")(radii(quantile, lambda radius, p: torch.where(p > 0.95, radius, 0.0)))
+wrong("5.5", "with 560 of 1000 it gives 0")(radii(quantile, lambda radius, p: torch.where(p > 0.52, radius, 0.0)))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: quantile(p, sigma) / 255))
 wrong("5.5", "wrong for sigma")(radii(lambda p, sigma, *_: sigma * (p / (1 - p)).log()))
 wrong("5.5", "an infinite radius")(radii(lambda p, sigma, s, draws: quantile(s / draws, sigma)))
