@@ -26,11 +26,11 @@ PORT = 8866
 
 
 class Page(NamedTuple):
-    """A lecture page: its file's name, its title, and a sentence."""
+    """A lecture page: its file, its lesson's name, and the title of its first scene."""
 
     file: str
+    name: str
     title: str
-    sentence: str
 
 
 def find_pages(folder: Path) -> list[Page]:
@@ -42,9 +42,8 @@ def find_pages(folder: Path) -> list[Page]:
     pages = []
     for path in sorted(Path(folder).glob("[0-9][0-9]_*.ipynb")):
         first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
-        lines = [line.strip() for line in "".join(first).splitlines() if line.strip()]
-        sentence = lines[1] if len(lines) > 1 and lines[1][0] not in "#|-" else ""
-        pages.append(Page(path.name, *(text.replace("*", "") for text in (lines[0].lstrip("# "), sentence))))
+        title = "".join(first).strip().splitlines()[0].lstrip("# ").replace("*", "")
+        pages.append(Page(path.name, path.stem[3:].replace("_", " ").capitalize(), title))
     if not pages:
         raise FileNotFoundError(
             f"there are no lecture pages in {folder}: run this in the folder of the repository, or name their folder "
@@ -60,8 +59,8 @@ def contents(pages: Sequence[Page], base_url: str) -> str:
     for page in pages:
         instance(Page, **{"each of pages": page})
     rows = "".join(
-        f'<li><a href="{base_url}voila/render/{page.file}"><b>{html.escape(page.title)}</b>'
-        f"<span>{html.escape(page.sentence)}</span></a></li>"
+        f'<li><a href="{base_url}voila/render/{page.file}"><b>{html.escape(page.name)}</b>'
+        f"<span>{html.escape(page.title)}</span></a></li>"
         for page in pages
     )
     style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("lecture.css", "lecture.js"))

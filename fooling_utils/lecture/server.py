@@ -36,6 +36,10 @@ class Kernels(AsyncMappingKernelManager):
         super().__init__(**settings)
         self._viewed: set[str] = set()
 
+    async def start_kernel(self, **choices) -> str:
+        # a kernel's warnings are for its developers, and a lecturer waits for one line
+        return await super().start_kernel(**{"extra_arguments": ["--log-level=ERROR"]} | choices)
+
     def notify_connect(self, kernel_id: str) -> None:
         self._viewed.add(kernel_id)
         super().notify_connect(kernel_id)

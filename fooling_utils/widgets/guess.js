@@ -14,6 +14,10 @@ const GUESS = `
 .fool.guess .texts { display: flex; flex-direction: column; gap: .4em; align-items: stretch; max-width: 34em; }
 .fool.guess .choice[aria-pressed="true"] { background: var(--soft); color: var(--ink); border: 3px dashed var(--ink); }
 .fool.guess .choice.answer { border: 3px solid var(--accent); box-shadow: inset 0 0 0 2px var(--accent); }
+.fool.guess .scale { position: relative; flex: 1 1 12em; min-width: 8em; padding-bottom: 1.3em; margin-right: .8em; }
+.fool.guess .scale input { width: 100%; display: block; }
+.fool.guess .scale span { position: absolute; bottom: 0; left: calc(8px + var(--share) * (100% - 16px)); translate: -50%;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
 .fool.guess .mark { font-weight: 700; }
 .fool.guess .verdict { font-size: 1.1em; font-weight: 600; border-left: .3em solid var(--accent); padding: 0 .5em; }
 .fool.guess .verdict.wrong { border-left: .3em dashed var(--warm); }
@@ -68,6 +72,14 @@ function guess(context) {
 
   // ------------------------------------------------------------------------------------------------------- a number
 
+  // The numbers to name below the slider: powers of ten, or the quarters of the range.
+  function scale() {
+    const { low, high, log } = range;
+    if (!log) return [0, 1, 2, 3, 4].map((k) => Number((low + ((high - low) * k) / 4).toPrecision(3)));
+    const powers = Array.from({ length: 40 }, (_, k) => Number(`1e${k - 20}`));
+    return powers.filter((power) => low <= power && power <= high);
+  }
+
   function numberChoice() {
     const { low, high, log, unit } = range;
     const at = (k) => {
@@ -79,6 +91,10 @@ function guess(context) {
       min: 0, max: STOPS, step: 1, value: STOPS / 2, show: (k) => `${at(k)} ${unit}`,
     }, () => {});
     const share = (value) => (log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
+    const marked = make("div", row, { class: "scale" });
+    control.input.replaceWith(marked);
+    marked.append(control.input);
+    for (const value of scale()) make("span", marked, { "aria-hidden": "true", style: `--share: ${share(value)}` }, String(value));
     const by = (k) => { if (!control.input.disabled) control.set(Math.max(0, Math.min(STOPS, control.value + k))); };
     const take = button(row, "commit", () => commit(at(control.value)), { class: "main" });
     return {

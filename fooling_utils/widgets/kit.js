@@ -223,6 +223,7 @@ function begin({ model, el }, name, label, style) {
       endings.forEach((act) => act());
     },
   };
+  root.addEventListener("fool-pause", () => ui.pause()); // the lecture sends it to a scene that is left
   views.add(ui);
   return ui;
 }
@@ -285,9 +286,11 @@ function search(parent, name, names, act) {
   const rank = (one, part) => {
     const low = one.toLowerCase();
     if (low === part) return 0;
-    if (low.startsWith(part)) return 1;
-    if (low.split(/[\s-]/).some((word) => word.startsWith(part))) return 2;
-    return low.includes(part) ? 3 : 9;
+    const words = low.split(/[\s-]/);
+    if (words.includes(part)) return 1;
+    if (low.startsWith(part)) return 2;
+    if (words.some((word) => word.startsWith(part))) return 3;
+    return low.includes(part) ? 4 : 9;
   };
   const fill = () => {
     const part = input.value.trim().toLowerCase();

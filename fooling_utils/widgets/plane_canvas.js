@@ -30,13 +30,13 @@ const PLANE = `
 .fool.plane :is(dt, dd) { margin: 0; padding: 0; float: none; width: auto; }
 .fool.plane dt { font-weight: 600; white-space: nowrap; }
 [data-lecture] .fool.plane { line-height: 1.25; }
-[data-lecture] .fool.plane .sides { flex-wrap: nowrap; gap: 20px; }
-[data-lecture] .fool.plane .left { flex: 0 0 540px; }
-[data-lecture] .fool.plane .right { max-width: none; gap: 7px; }
+[data-lecture] .fool.plane .sides { flex-wrap: nowrap; gap: calc(20 * var(--fool-unit, 1px)); }
+[data-lecture] .fool.plane .left { flex: 0 0 calc(540 * var(--fool-unit, 1px)); }
+[data-lecture] .fool.plane .right { max-width: none; gap: calc(7 * var(--fool-unit, 1px)); }
 [data-lecture] .fool.plane :is(.hint, details) { display: none; }
-[data-lecture] .fool.plane :is(button, select) { min-height: 40px; }
-[data-lecture] .fool.plane .under { min-height: 30px; white-space: nowrap; }
-[data-lecture] .fool.plane .says { font-size: inherit; min-height: 60px; }`;
+[data-lecture] .fool.plane :is(button, select) { min-height: calc(40 * var(--fool-unit, 1px)); }
+[data-lecture] .fool.plane .under { min-height: calc(30 * var(--fool-unit, 1px)); white-space: nowrap; }
+[data-lecture] .fool.plane .says { font-size: inherit; min-height: calc(60 * var(--fool-unit, 1px)); }`;
 
 const ZOOMS = [1, 1.25, 1.6, 2, 3, 5, 8, 12, 20];
 const DECAYS = [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1];
@@ -454,7 +454,7 @@ function plane(context) {
     [Object.keys(ARROWS).join(" "), "move the crosshair (shift: the nearest point)", arrow, "arrows"],
     ["Enter", "add a point of the chosen class", () => add(cross)],
     ["Delete Backspace", "remove the nearest point", () => remove(nearest(cross)), "Delete"],
-    ["f", "fool: from the crosshair to the chosen class", () => fool(cross)],
+    ["g", "go: fool from the crosshair to the chosen class", () => fool(cross)],
     ["n", "the shortest way out, from the nearest point", () => shortest(nearest(cross))],
     ["+ =", "zoom in", () => turn("zoom", ZOOMS, -1), "+"],
     ["-", "zoom out", () => turn("zoom", ZOOMS, 1)],

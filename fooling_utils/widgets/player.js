@@ -139,7 +139,7 @@ function player(context) {
     showSettings();
     original = asBytes(answer.buffers[1]);
     before.draw(original);
-    before.title(`original: ${answer.own}`);
+    before.title(`${model.get("blanks").includes(settings.picture) ? settings.picture : "original"}: ${answer.own}`);
     after.title(`result, toward ${settings.target}`);
     draw(answer);
     return true;
@@ -163,7 +163,10 @@ function player(context) {
     const run = ++runs; // a later play or pause ends this one
     if (!on) return;
     ui.alone();
-    const wait = state.probability <= model.get("until"); // past the target, play simply goes on
+    const past = () => state.probability > model.get("until");
+    if (past()) begun(await ui.tell("start", {})); // as a film starts again after its end
+    if (run !== runs) return;
+    const wait = !past(); // a picture that is of its target from the start simply goes on
     let count = 1;
     let last = null;
     let came = performance.now();

@@ -85,6 +85,7 @@ class FoolingPlayer(AskedWidget):
     names = traitlets.List().tag(sync=True)
     methods = traitlets.Dict().tag(sync=True)
     until = traitlets.Float().tag(sync=True)
+    blanks = traitlets.List(list(STARTS)).tag(sync=True)
     largest_upload = traitlets.Int(LARGEST_UPLOAD).tag(sync=True)
 
     def __init__(

@@ -684,7 +684,7 @@ row(
 row("checks.check", checks.check, lambda: dict(number="0.1", answer=lambda image: image.clamp(0, 1)), free=["answer"])
 row("checks.summary", checks.summary, lambda: dict(lesson=1))
 row("lecture.find_pages", lecture.find_pages, lambda: dict(folder=lecture.PAGES))
-row("lecture.contents", lecture.contents, lambda: dict(pages=[lecture.Page("a.ipynb", "A", "b")], base_url="/"))
+row("lecture.contents", lecture.contents, lambda: dict(pages=[lecture.Page("01_a.ipynb", "A", "b")], base_url="/"))
 row("lecture.is_loopback", lecture.is_loopback, lambda: dict(ip="127.0.0.1"))
 row("lecture.token_for", lecture.token_for, lambda: dict(token="abc", no_token=False))
 row("lecture.free_port", lecture.free_port, lambda: dict(ip="127.0.0.1", port=40123, tries=20))

@@ -20,8 +20,13 @@ SMALL_TEXT = """() => [...document.querySelectorAll('.now *, #bar *')].filter(e 
     .map(e => `${e.tagName}.${e.className}: ${e.textContent.slice(0, 40)}`)"""
 CUT_OFF = """() => [...document.querySelectorAll('.now :is(button, canvas, img, input, select, svg, p, h1, output)')]
     .filter(e => e.checkVisibility() && !e.closest('.heard, ul[role=listbox]'))
-    .map(e => [e, e.getBoundingClientRect()]).filter(([, b]) => b.width && (b.bottom > 721 || b.right > 1281))
+    .map(e => [e, e.getBoundingClientRect()])
+    .filter(([, b]) => b.width && (b.bottom > innerHeight + 1 || b.right > innerWidth + 1))
     .map(([e, b]) => `${e.tagName} ${e.textContent.slice(0, 30)} ${Math.round(b.right)} ${Math.round(b.bottom)}`)"""
+
+
+# projectors and screens: the one the pages are drawn for, old, with the browser's bars, full HD, a tablet upright
+SCREENS = [(1280, 720), (1024, 768), (1280, 577), (1920, 1080), (820, 1180)]
 
 
 def open_page(browser, served, name, theme="light"):
@@ -109,6 +114,75 @@ def test_keys_that_are_typed_stay_where_they_are_typed(browser, served):
     assert page.evaluate("document.documentElement.dataset.theme") == before
 
 
+def test_page_down_leaves_a_field_in_which_an_unknown_name_was_typed(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.get_by_role("combobox", name="target").fill("no such thing")
+    page.keyboard.press("Enter")
+    page.keyboard.press("PageDown")
+    assert scene(page) == 2
+
+
+def test_a_scene_that_is_left_stands_still(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.keyboard.press("PageDown")
+    canvas = Widget(page, ".plane")
+    page.keyboard.press("Space")
+    canvas.until("s.playing && s.steps > 20")
+    page.keyboard.press("PageUp")
+    canvas.until("!s.playing")
+    canvas.idle()
+    left = canvas.state()["steps"]
+    page.wait_for_timeout(1500)
+    assert canvas.state()["steps"] == left
+
+
+def test_nothing_moves_behind_the_list_of_keys(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.keyboard.press("?")
+    for key in ("1", "Space", "PageDown", "t"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    assert scene(page) == 1
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    state = Player(page).state()
+    assert (state["index"], state["playing"]) == (0, False)
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_f_fills_the_screen_and_gives_it_back(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement === document.documentElement")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement === null")
+
+
+def test_words_and_pictures_grow_with_the_screen(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    measured = (
+        "e => [parseFloat(getComputedStyle(e).fontSize), e.querySelector('canvas').getBoundingClientRect().width]"
+    )
+    player = page.locator(".fool.player")
+    small = player.evaluate(measured)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    assert player.evaluate(measured) == pytest.approx([1.5 * size for size in small], rel=0.01)
+
+
+def test_a_page_says_within_two_seconds_that_the_server_has_stopped(browser, tmp_path):
+    write_notebook(
+        tmp_path / "01_one.ipynb", ["# One scene", "from fooling_utils.widgets import PlaneCanvas\nPlaneCanvas()"]
+    )
+    with lecture_of(tmp_path, "--port", "8930") as served:
+        page = open_page(browser, served, "01_one.ipynb")
+        page.wait_for_timeout(1500)
+        assert page.get_by_role("alert").filter(has_text="lecture").count() == 0
+        port = served.address.rstrip("/").rpartition(":")[2]
+    page.get_by_text("The lecture has stopped. Start it again").wait_for(timeout=2 * SECONDS)
+    with lecture_of(tmp_path, "--port", port):
+        page.get_by_text("The lecture was started again. Open the address").wait_for(timeout=5 * SECONDS)
+
+
 def test_dark_and_light_are_kept(browser, served):
     page = open_page(browser, served, "01_widgets.ipynb")
     page.keyboard.press("t")
@@ -183,7 +257,11 @@ def test_every_scene_fits_the_projector_and_can_be_read_from_the_last_row(browse
             assert scene(page) == number
             page.wait_for_timeout(300)
             assert page.evaluate(SMALL_TEXT) == []
-            assert page.evaluate(CUT_OFF) == []
+            for width, height in SCREENS:
+                page.set_viewport_size({"width": width, "height": height})
+                page.wait_for_timeout(100)
+                assert page.evaluate(CUT_OFF) == [], f"at {width} x {height}"
+            page.set_viewport_size({"width": 1280, "height": 720})
             page.keyboard.press("PageDown")
         for _ in range(count):
             page.keyboard.press("PageUp")

@@ -113,7 +113,7 @@ def test_the_keyboard_is_enough(stored):
     assert stored.state()["here"] == {"x": mark["x"], "y": mark["y"]}
     told = dict(json.loads(stored.root.get_attribute("data-keys")))
     assert {"1", "4", "space", "ArrowUp"} <= {*told}
-    assert not {"t", "c", "?", "PageUp", "PageDown"} & {*told}
+    assert not {"f", "t", "c", "?", "PageUp", "PageDown"} & {*told}
     assert stored.page.locator(".jp-CodeCell").count() <= 4  # no key reached the notebook
 
 

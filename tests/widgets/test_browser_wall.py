@@ -41,7 +41,7 @@ GuessFirst.which("Which one is it?", pictures, len(secret) % 3, explanation=secr
 """
 TEXTS = """GuessFirst.one_of("Which animal?", ["cat", "dog", "frog"], 2, pictures=pictures[:1])"""
 NUMBER = """GuessFirst.number("How much?", 0.1, 100, 10, unit="grey levels", log=True, explanation="ten")"""
-RESERVED = {"t", "c", "?", "PageUp", "PageDown"}  # keys of the lecture page
+RESERVED = {"f", "t", "c", "?", "PageUp", "PageDown"}  # keys of the lecture page
 COLUMNS, ROWS = 10, 6  # of a wall of 60 classes
 THUMBNAIL = """(canvas, [place, columns, size]) => [...canvas.getContext('2d').getImageData(
     (place % columns) * size, Math.floor(place / columns) * size, size, size).data]"""
@@ -199,6 +199,18 @@ def test_pictures_are_drawn_pixel_by_pixel(page):
         "all => all.map(c => [c.width, ...c.getContext('2d').getImageData(40, 40, 1, 1).data])"
     )
     assert [shade[:4] for shade in shades] == [[80, 51, 51, 51], [80, 128, 128, 128], [80, 204, 204, 204]]
+
+
+def test_a_number_names_the_powers_of_ten_where_the_slider_has_them(page):
+    slider = Widget(page, ".fool.guess", 2).root.locator(".scale")
+    marks = slider.locator("span").all()
+    assert [mark.inner_text() for mark in marks] == ["0.1", "1", "10", "100"]
+    box = slider.locator("input").bounding_box()
+    for share, mark in zip((0, 1 / 3, 2 / 3, 1), marks, strict=True):
+        mark = mark.bounding_box()
+        thumb = box["x"] + 8 + share * (box["width"] - 16)  # where the middle of the thumb is
+        assert mark["x"] + mark["width"] / 2 == pytest.approx(thumb, abs=2)
+        assert mark["y"] >= box["y"] + box["height"] - 2
 
 
 def test_the_tally_is_the_same_in_every_guess(page):

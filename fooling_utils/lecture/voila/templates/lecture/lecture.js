@@ -9,16 +9,23 @@
   root.dataset.theme = known(asked) || known(stored) || (prefersDark ? "dark" : "light");
 
   const KEYS = [
-    ["Page Down, Page Up", "next scene, the one before"], ["t", "dark or light"], ["c", "contents"], ["?", "these keys"],
+    ["Page Down, Page Up", "next scene, the one before"], ["f", "full screen"], ["t", "dark or light"], ["c", "contents"],
+    ["?", "these keys"],
   ];
   const typing = (target) => target.matches?.("input:not([type=range]), select, textarea");
   let scenes = [];
   let now = 0;
   let wanted = 0; // widgets
+  const LOOK_EVERY = 1000; // ms
 
   function theme() {
     root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
     try { localStorage.setItem("lecture-theme", root.dataset.theme); } catch { /* a private window keeps nothing */ }
+  }
+
+  function fullScreen() {
+    if (document.fullscreenElement) return document.exitFullscreen();
+    return root.requestFullscreen?.().catch(() => {}); // a browser may refuse: F11 still works
   }
 
   const base = () => (document.body.dataset.baseUrl || "/voila/").replace(/voila\/$/, "");
@@ -27,7 +34,10 @@
   // The widget of a scene, which takes the keys.
   const widget = () => (scenes[now]?.cells || []).map((cell) => cell.querySelector(".fool")).find(Boolean);
 
+  const isShown = (id) => document.getElementById(id);
+
   function show(next) {
+    const left = widget();
     now = Math.max(0, Math.min(scenes.length - 1, next));
     scenes.forEach(({ cells }, k) => cells.forEach((cell) => cell.classList.toggle("now", k === now)));
     history.replaceState(null, "", `#${now + 1}`);
@@ -36,12 +46,13 @@
     document.querySelector("#after").disabled = now === scenes.length - 1;
     document.querySelector(".said").textContent = `${scenes[now].title}, ${now + 1} of ${scenes.length}`;
     root.dataset.scene = now + 1;
+    if (left !== widget()) left?.dispatchEvent(new Event("fool-pause"));
     widget()?.focus({ preventScroll: true });
     window.dispatchEvent(new Event("resize"));
   }
 
   function help() {
-    const open = document.getElementById("keys");
+    const open = isShown("keys");
     if (open) return open.remove();
     const box = document.createElement("div");
     box.id = "keys";
@@ -56,18 +67,25 @@
     document.body.append(box);
   }
 
-  const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), t: theme, c: contents, "?": help };
+  const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), f: fullScreen, t: theme, c: contents, "?": help };
 
   window.addEventListener("keydown", (event) => {
-    if (!event.isTrusted || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (!event.isTrusted || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (typing(event.target) && !["PageDown", "PageUp"].includes(event.key)) return;
     const links = document.querySelectorAll("body.contents a");
     if (links.length) {
       if (event.key === "t") theme();
+      else if (event.key === "f") fullScreen();
       else links[event.key]?.click();
       return;
     }
     if (!scenes.length) return;
-    if (event.key === "Escape" && document.getElementById("keys")) return help();
+    if (isShown("keys")) { // nothing moves behind the list
+      if (["Escape", "?"].includes(event.key)) help();
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     if (acts[event.key]) {
       event.preventDefault();
       event.stopPropagation();
@@ -100,6 +118,29 @@
     document.body.append(box, said);
   }
 
+  // A server that has stopped, or was started again, cannot answer: say so before somebody presses a key in vain.
+  async function watchServer() {
+    const { kernelId } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
+    const problem = async () => {
+      try {
+        const answer = await fetch(`${base()}api/kernels/${kernelId}`, { redirect: "manual", cache: "no-store" });
+        if (answer.ok) return "";
+        return answer.status === 404
+          ? "This page has lost its kernel. Reload the page."
+          : "The lecture was started again. Open the address that it printed.";
+      } catch {
+        return "The lecture has stopped. Start it again, and open the address that it prints.";
+      }
+    };
+    const box = document.body.appendChild(Object.assign(document.createElement("div"), { id: "lost" }));
+    box.setAttribute("role", "alert");
+    const tell = (words) => { if (box.textContent !== words) box.textContent = words; };
+    for (;;) {
+      await new Promise((resolve) => { setTimeout(resolve, LOOK_EVERY); });
+      tell(await problem());
+    }
+  }
+
   // Voila shows its cells when all of them are there; the widgets follow.
   function begin() {
     for (const cell of document.querySelectorAll("#rendered_cells [cell-index]")) {
@@ -109,6 +150,7 @@
     }
     if (!scenes.length) return;
     bar();
+    watchServer();
     show((parseInt(location.hash.slice(1), 10) || 1) - 1);
     const widgets = () => document.querySelectorAll(".fool[data-answers]").length;
     const wait = setInterval(() => {
