@@ -442,9 +442,13 @@ def curves(
     percent: bool = True,
     log_x: bool = False,
     log_y: bool = False,
+    paired: bool = False,
     marks: Mapping[str, float] | None = None,
 ) -> Figure:
-    """Named lines {name: (xs, ys)} in one plot, different in colour, dash and marker; `marks` are vertical lines."""
+    """Named lines {name: (xs, ys)} in one plot, different in colour, dash and marker; `marks` are vertical lines.
+
+    paired: the second half of the lines are controls of the first half, in the same colours and dotted.
+    """
     by_name((tuple, list), lines=lines)
     for name, line in lines.items():
         if len(line) != 2:
@@ -452,10 +456,12 @@ def curves(
         numbers(**{f"the xs of lines[{name!r}]": line[0], f"the ys of lines[{name!r}]": line[1]})
         if len(line[0]) != len(line[1]):
             raise ValueError(f"lines[{name!r}] has {len(line[0])} xs and {len(line[1])} ys: there must be as many")
-    flag(percent=percent, log_x=log_x, log_y=log_y)
+    flag(percent=percent, log_x=log_x, log_y=log_y, paired=paired)
     _check_marks({} if marks is None else marks)
     figure, ((axes,),) = new_figure(10, 4.4)
-    for (name, (xs, ys)), (colour, dash, marker) in zip(lines.items(), LINES * 3, strict=False):
+    first = LINES[: len(lines) // 2]
+    styles = [*first, *((colour, ":", "x") for colour, _, _ in first)] if paired else LINES * 3
+    for (name, (xs, ys)), (colour, dash, marker) in zip(lines.items(), styles, strict=False):
         many = len(xs) > 25
         axes.plot(xs, ys, color=colour, linestyle=dash, marker=None if many else marker, linewidth=2.5, label=name)
     for name, x in (marks or {}).items():
@@ -524,7 +530,8 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
 def changed_levels(original: Tensor, image: Tensor) -> Figure:
     """Where one image (1, 3, H, W) differs from another after saving both, and by how many grey levels.
 
-    Left, the largest change of each pixel's three values; right, how many of all values changed by 1, 2, 3 or more.
+    Left, the largest change of each pixel's three values, over the edges of the original in light grey; right, how many
+    of all values changed by 1, 2, 3 or more.
     """
     _check_pair(original, image, ("original", "image"))
     _check_one(original, "original")
@@ -532,7 +539,10 @@ def changed_levels(original: Tensor, image: Tensor) -> Figure:
     colours = {"1": "#7FC1EE", "2": BLUE, "3 or more": ORANGE}
     figure, ((left, right),) = new_figure(10.5, 4.6, ncols=2, width_ratios=(1, 1))
     palette = np.array([to_rgb(colour) for colour in ("white", *colours.values())])
-    left.imshow(palette[levels.amax(0).numpy()], interpolation="nearest")
+    slopes = np.hypot(*np.gradient(original.detach()[0].mean(0).float().cpu().numpy()))
+    edges = (slopes >= max(0.05, np.quantile(slopes, 0.85)))[..., None]
+    most = levels.amax(0).numpy()
+    left.imshow(np.where(edges & (most == 0)[..., None], to_rgb(GREY), palette[most]), interpolation="nearest")
     left.set(xticks=[], yticks=[], title="where")
     left.spines[:].set_visible(True)
     shares = [(levels == step).double().mean().item() for step in (1, 2, 3)]

@@ -120,6 +120,16 @@ def test_changed_levels_shows_where_and_how_many():
     assert [text.get_text().strip() for text in how_many.texts] == ["10.0%", "3.3%", "6.7%"]
 
 
+def test_changed_levels_lie_over_the_edges_of_the_original():
+    original = torch.zeros(1, 3, 10, 10)
+    original[..., 5:] = 1.0
+    changed = original.clone()
+    changed[0, 0, 2, 4] = 1 / 255
+    shown = figures.changed_levels(original, changed).axes[0].images[0].get_array()
+    assert [to_hex(shown[7, column]) for column in (2, 4, 5, 7)] == ["#ffffff", "#b0b0b0", "#b0b0b0", "#ffffff"]
+    assert to_hex(shown[2, 4]) not in ("#ffffff", "#b0b0b0")
+
+
 @pytest.mark.parametrize(("count", "size"), [(2, 4), (1, 5)])
 def test_changed_levels_compares_one_image_with_one(count, size):
     with pytest.raises(ValueError, match=rf"the same shape .*, got \(1, 3, 4, 4\) on cpu and \({count}, 3, {size}"):
@@ -224,6 +234,14 @@ def test_curves_differ_in_more_than_colour():
     assert len({line.get_color() for line in lines}) == 4
     assert len({line.get_linestyle() for line in lines}) == 4
     assert len({line.get_marker() for line in lines}) == 4
+
+
+def test_paired_curves_have_the_colours_of_their_partners():
+    names = ["target", "own", "target, control", "own, control"]
+    lines = figures.curves({name: ([0, 1], [0, 1]) for name in names}, "size", "share", paired=True).axes[0].get_lines()
+    colours, dashes = [line.get_color() for line in lines], [line.get_linestyle() for line in lines]
+    assert colours[:2] == colours[2:] and colours[0] != colours[1]
+    assert dashes[2:] == [":", ":"] and ":" not in dashes[:2]
 
 
 def test_the_gradient_is_drawn_around_grey_beside_the_rounded_image():

@@ -1,19 +1,25 @@
-"""The methods of lesson 2 side by side: what each costs, how small its change is, and whether a PNG still fools."""
+"""What lesson 2 compares its loop with: random changes, and methods side by side."""
 
 import time
 from collections.abc import Callable, Iterator
 
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from ..arguments import instance
+from ..arguments import finite, instance, positive, seeded, tensors, whole
 from ..attacks.ddn import ddn
 from ..attacks.gradient import fgsm, pgd
 from ..attacks.lbfgs import lbfgs_frames
 from ..attacks.minimum_norm import smallest_change
-from ..images import distances, round_to_8bit
+from ..figures import GREY, ORANGE, new_figure
+from ..images import distances, per_image, round_to_8bit
 from ..models import Classifier
 from ..objectives import Label, toward
 from ..optimize import last, optimize_pixels, run_until
+
+SOME = 24  # values whose gains are drawn one by one
 
 STEPS = 200  # at most this many unit steps
 
@@ -69,3 +75,46 @@ def compare_methods(model: Classifier, image: Tensor, target: Label) -> Iterator
             "fools": fools,
             "after PNG": after_png,
         }
+
+
+def random_changes(image: Tensor, size: float, count: int = 1, *, seed: int = 0) -> Tensor:
+    """Gaussian noise in the shape of one image (1, 3, H, W), `count` times, each of L2 norm `size` (pixel units)."""
+    tensors(image=image)
+    positive(size=size)
+    whole(count=count)
+    noise = torch.randn(int(count), *image.shape[1:], generator=seeded(seed)).to(image)
+    return float(size) * noise / per_image(noise.flatten(1).norm(dim=1), noise)
+
+
+def gains(gradient: Tensor, missing: float, *, seed: int = 0) -> Figure:
+    """What one grey level in every value gains, to first order: with the right signs, and with random ones.
+
+    gradient: of the log-probability, (1, 3, H, W). missing: the gain that is needed, drawn as a line.
+    Left, a few values one by one; right, the sum over more and more values, in random order.
+    """
+    tensors(gradient=gradient)
+    finite(missing=missing)
+    generator = seeded(seed)
+    each = gradient.detach().flatten().float().cpu() / 255
+    each = each[torch.randperm(len(each), generator=generator)]
+    signs = torch.randint(0, 2, (5, len(each)), generator=generator) * 2 - 1
+    figure, ((left, right),) = new_figure(11, 4.6, ncols=2, width_ratios=(1, 1.15))
+    for place, (values, colour, hatch) in enumerate(((each.abs(), ORANGE, "//"), (each * signs[0], GREY, ""))):
+        places = [k + 0.42 * place for k in range(min(SOME, len(each)))]
+        left.bar(places, 1000 * values[:SOME], 0.42, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+    left.axhline(0, color="#333333", linewidth=1)
+    left.set(title=f"{len(places)} of the values, one by one", xticks=[], ylabel="gain in log p, thousandths")
+    counts = torch.linspace(0, len(each), 200).long()
+    for values, colour, width in ((each.abs(), ORANGE, 3.5), *((each * sign, "#777777", 1.5) for sign in signs)):
+        sums = torch.cat([torch.zeros(1, dtype=torch.float64), values.double().cumsum(0)])
+        right.plot(counts, sums[counts], color=colour, linewidth=width)
+    right.axhline(missing, color="#333333", linestyle=(0, (4, 3)), linewidth=1.5)
+    top = max(missing, each.abs().sum().item())
+    right.text(0, missing + 0.02 * top, "missing to 99 %", fontsize=13, va="bottom")
+    right.text(0.62 * len(each), 0.5 * top, "right signs", color=ORANGE, fontsize=13, ha="left", va="top")
+    right.text(len(each), 0.05 * top, "random signs, five times", color="#555555", fontsize=13, ha="right")
+    right.set(title="the sum over more and more values", xlabel="how many values", ylim=(-0.06 * top, 1.15 * top))
+    right.set_ylabel("gain in log p")
+    right.xaxis.set_major_locator(MaxNLocator(3))
+    right.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}".replace(",", "\u2009"))
+    return figure

@@ -82,7 +82,11 @@ class BlinkComparator(AskedWidget):
     def twin(self) -> Figure:
         """Original, change and result side by side."""
         if self.model:
-            return triptych(self.model, self.original, self.fooled)
+            before, after = (self.model.top(image, 1)[0].index for image in (self.original, self.fooled))
+            figure = triptych(self.model, self.original, self.fooled, None if after == before else after)
+            for place, name in ((0, "A"), (2, "B")):
+                figure.axes[place].set_title(name)
+            return figure
         change = self.fooled - self.original
         times = natural_amplification(change)
         images = [self.original, amplify(change, times), self.fooled]

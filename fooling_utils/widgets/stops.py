@@ -162,7 +162,7 @@ class EpsilonExplorer(_Stops):
             for name in ("target", "own"):
                 label = self.model.labels[getattr(self, name)]
                 lines[f"{label}, {way}"] = ([row["size"] for row in rows], [row[name] for row in rows])
-        return curves(lines, "size of the change, L2", "probability")
+        return curves(lines, "size of the change, L2", "probability", paired=True)
 
     # ------------------------------------------------------------------------------------------ what the page asks
 

@@ -268,6 +268,57 @@ wrong("1.4", "no layer is called")(dreaming(lambda layer: fu.activation("blocks.
 # --------------------------------------------------------------------------------------------------------- lesson 2
 
 
+@right("2.0")
+def climb_with_the_library(model, image, target, length, steps):
+    return fu.last(optimize_pixels(model, image, toward(target), step=unit_step(length), steps=steps)).image
+
+
+def looping(
+    move=unit,
+    score=lambda z: z.log_softmax(1),
+    clamp=lambda x: x.clamp(0, 1),
+    extra=0,
+    finish=lambda x: x.detach(),
+):
+    def climb(model, image, target, length, steps):
+        x = image
+        for _ in range(steps + extra):
+            x = x.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(score(model(x))[0, target], x)
+            x = clamp(x.detach() + move(length, gradient))
+        return finish(x)
+
+    return climb
+
+
+right("2.0")(looping())
+wrong("2.0", "did not move")(lambda model, image, target, length, steps: image.clone())
+wrong("2.0", "sign is reversed: the probability of the target fell")(looping(lambda length, g: -unit(length, g)))
+wrong("2.0", "leaves [0, 1]")(looping(clamp=lambda x: x))
+wrong("2.0", "after *every* step")(looping(clamp=lambda x: x, finish=lambda x: x.detach().clamp(0, 1)))
+wrong("2.0", "divide the gradient by its norm")(looping(lambda length, g: length * g))
+wrong("2.0", "only the step as a whole")(looping(lambda length, g: length * g.sign()))
+wrong("2.0", "climb the *log-probability*")(looping(score=lambda z: z))
+wrong("2.0", "one step too few")(looping(extra=-1))
+wrong("2.0", "one step too many")(looping(extra=1))
+wrong("2.0", "not where these steps should lead")(looping(lambda length, g: unit(0.3, g)))
+wrong("2.0", "switches on gradients for its argument `image`")(
+    lambda model, image, target, length, steps: looping()(model, image.requires_grad_(), target, length, steps)
+)
+wrong("2.0", "`detach()` it")(looping(finish=lambda x: x + 0 * torch.ones(1, requires_grad=True)))
+wrong("2.0", "not where these steps should lead")(
+    lambda model, image, target, length, steps: looping()(model, image, (target + 1) % 5, length, steps)
+)
+
+
+@wrong("2.0", "again in *every* step")
+def loop_in_one_direction(model, image, target, length, steps):
+    first = looping(clamp=lambda x: x)(model, image, target, length, 1) - image
+    for _ in range(steps):
+        image = (image + first).clamp(0, 1)
+    return image
+
+
 @right("2.1")
 def fgsm_by_backward(model, image, targets, epsilon):
     x = image.detach().clone().requires_grad_(True)

@@ -535,6 +535,7 @@ row(
         percent=True,
         log_x=True,
         log_y=False,
+        paired=False,
         marks={"m": 1},
     ),
 )
@@ -615,6 +616,8 @@ row(
 )
 row("lessons.lesson1.load_twelve", lesson1.load_twelve, lambda: dict(device="cpu"))
 row("lessons.lesson2.compare_methods", lesson2.compare_methods, lambda: dict(model=TINY, image=image(), target=TARGET))
+row("lessons.lesson2.random_changes", lesson2.random_changes, lambda: dict(image=image(), size=0.5, count=2, seed=0))
+row("lessons.lesson2.gains", lesson2.gains, lambda: dict(gradient=image() - 0.5, missing=2.0, seed=0))
 row("lessons.lesson3.first_passes", lesson3.first_passes, lambda: dict(frames=_frames(), labels=[TARGET]))
 row(
     "lessons.lesson3.climb_from_noise",
