@@ -73,6 +73,12 @@ def run(path, course):
     problems = [f"the release of {name} shows a solution" for cell in release.cells if "SOLUTION" in cell.source]
     entries = [entry for entry in EXERCISES.values() if entry.lesson == int(name[:2])]
     functions, words = [e for e in entries if e.check], [e for e in entries if not e.check]
+    told = "\n".join(cell.source for cell in release.cells)
+    if "Solution" in told.splitlines()[0]:
+        problems.append(f"the release of {name} calls itself {told.splitlines()[0]!r}")
+    problems += [
+        f"the release of {name} does not ask for {e.function}" for e in words if f'`{e.function} = "..."`' not in told
+    ]
     expected = {"ada": len(functions), "ben": 1, "cem": 0}
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
         most = book.find_assignment(name).max_score

@@ -56,9 +56,10 @@ def solve(notebook, name):
     found = exercises(notebook)
     (number,) = {key.partition(".")[0] for key in found}
     title = re.match(r"# (.*)", notebook.cells[0].source)[1]
-    intro = (
-        f"# Solutions to lesson {number}: {title}\n\nMade from [{name}](../{name}) by "
-        "`python .ci/refresh_notebooks.py solutions`: an exercise is changed there, and not here."
+    intro = (  # nbgrader hands this cell out as well
+        f"# Exercises of lesson {number}: {title}\n\nEach exercise asks for a function, or for an answer in words. "
+        "The cell below it says whether it is right, or what is wrong.\n\n"
+        f"<!-- Made from {name} by .ci/refresh_notebooks.py: change an exercise there, not here. -->"
     )
     solved = [(parts["text"], model_answer(parts), parts) for parts in found.values()]
     answers = [code for _, code, _ in solved] + [parts["check"].source for *_, parts in solved]
@@ -69,10 +70,15 @@ def solve(notebook, name):
     for text, code, parts in solved:
         in_words = code.startswith("answer_")
         answer, check = new_code_cell(code, id=parts["exercise"].id), _bare(parts["check"])
+        text = _bare(text)
+        if in_words:  # nbgrader empties the cell, and with it the name that the check asks for
+            text.source += f'\n\nYour answer is a text: `{code.partition(" ")[0]} = "..."`'
         _mark(answer, solution=True, **({"grade": True, "points": 1} if in_words else {}))
         _mark(check, locked=True, **({} if in_words else {"grade": True, "points": 1}))
-        cells += [_bare(text), answer, check]
-    cells.append(new_code_cell(f"# NBVAL_CHECK_OUTPUT\nsummary({number})", id="exercises-summary"))
+        cells += [text, answer, check]
+    summary = new_code_cell(f"summary({number})", id="exercises-summary")
+    summary.metadata["tags"] = ["nbval-check-output"]
+    cells.append(summary)
     return new_notebook(cells=cells)
 
 
