@@ -99,8 +99,8 @@ def clean(notebook):
     """Return a copy that keeps outputs, counts, ids and tags, and drops widgets, progress bars and other metadata.
 
     Marks for nbgrader stay. What a reader should first predict is folded away, and so is the code that checks the
-    claims of a lesson: the tags in `HIDDEN`. Large pictures become JPEG, line plots get a palette, and the cells of a lesson say
-    where they are among its slides.
+    claims of a lesson: the tags in `HIDDEN`. Large pictures become JPEG, line plots get a palette, and the cells of a
+    lesson say where they are among its slides.
     """
     notebook = nbformat.from_dict(notebook)
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
