@@ -188,10 +188,13 @@ def nearest_overturned(
     return nearest
 
 
-def trained_in_noise(data: Digits, sigma: float, *, epochs: int = 40) -> nn.Sequential:
-    """A `digit_net` that votes well at `sigma`, because it is trained on digits with that much noise (two seconds)."""
+def trained_in_noise(data: Digits, sigma: float, *, epochs: int = 40, seed: int = 0) -> nn.Sequential:
+    """A `digit_net` that votes well at `sigma`, because it is trained on digits with that much noise (two seconds).
+
+    seed: for its weights, its batches and the noise.
+    """
     instance(Digits, data=data)
     whole(epochs=epochs)
-    net = digit_net()
-    last(fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma)))
+    net = digit_net(seed=seed)
+    last(fit(net, data.train_images, data.train_labels, epochs=epochs, shown=noisy(sigma), seed=seed))
     return net.eval()

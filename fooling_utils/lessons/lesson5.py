@@ -1,23 +1,43 @@
-"""What lesson 5 measures: attacks that know about a defence or do not, a universal change, and a patch."""
+"""What lesson 5 measures: ways of training, attacks that know a defence or do not, rubbish, and one change for all."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ..arguments import function, instance, positive, seeded, whole
+from ..arguments import function, instance, one_of, positive, seeded, whole
 from ..attacks.gradient import pgd
 from ..attacks.minimum_norm import smallest_change
 from ..attacks.universal import patched, universally
+from ..defences.robustness import each_label, nearest_errors, right
 from ..defences.transforms import DEFENCES, probabilities_behind
+from ..evolution.evolve import direct, evolve
 from ..images import norms, per_image, round_to_8bit, validate_images
 from ..models import Classifier
+from ..networks import small
 from ..objectives import Label, toward
 from ..optimize import last, optimize_pixels, run_until
 from ..starts import PHOTOGRAPHS, photographs
 from ..steps import unit_step
 from ..views import View
 
+# what a reader is asked before it is measured
+ANSWERS = {
+    "0 of 1000": "anywhere from 0 to 100 %",
+    "plain noise": "about a third",
+    "the loop": "what the network looks through",
+}
+TRAININGS = {  # name: epochs, and what the network is shown instead of the digits
+    "ordinary, 20 epochs": (20, None),
+    "ordinary, 40 epochs": (small.ROBUST_EPOCHS, None),
+    "plain noise, 40 epochs": (small.ROBUST_EPOCHS, small.noisy(0.25)),
+    "attacked, 40 epochs": (small.ROBUST_EPOCHS, small.attacked(small.ROBUST_EPSILON)),
+}
+MOON_TRAININGS = {
+    "the points": None,
+    "plain noise": small.noisy(0.1),
+    "attacked": small.attacked(0.1, steps=5, bounds=None),
+}
 UNIVERSAL_TARGETS, UNIVERSAL_EPSILON = ("brain coral", "toaster", "ostrich"), 10 / 255
 PATCH_TARGET, PATCH_SIZES = "toaster", (32, 48, 64, 80)
 
@@ -26,6 +46,114 @@ def _check_images(model: Classifier, images: Tensor, name: str) -> None:
     """Raise unless this is a network, and these are images for it."""
     instance(Classifier, model=model)
     model.validate(images, name)
+
+
+def trained_digits(data: small.Digits, training: str, *, seed: int = 0) -> Classifier:
+    """A network of lesson 5, frozen: `training` is one of the `TRAININGS`; seed: for its weights and its batches."""
+    instance(small.Digits, data=data)
+    one_of(TRAININGS, training=training)
+    seeded(seed)
+    epochs, shown = TRAININGS[training]
+    net = small.digit_net(seed=int(seed))
+    last(small.fit(net, data.train_images, data.train_labels, epochs=epochs, shown=shown, seed=int(seed)))
+    return small.frozen(net)
+
+
+def blurred_moons(count: int, *, seed: int = 0) -> small.Points:
+    """The two moons of lesson 4, `count` points each, blurred by 0.13, so that some lie on the wrong side."""
+    places, classes = small.plane_points("moons", count=count, seed=seed)
+    return small.Points(places + 0.13 * torch.randn(places.shape, generator=seeded(100 + int(seed))), classes)
+
+
+def trained_on_moons(points: small.Points, training: str, *, epochs: int = 400, seed: int = 0) -> Classifier:
+    """A network for the plane, frozen, trained on all points at once in one of the `MOON_TRAININGS`."""
+    instance(small.Points, points=points)
+    one_of(MOON_TRAININGS, training=training)
+    whole(epochs=epochs)
+    seeded(seed)
+    net = small.plane_net(64, classes=2, seed=int(seed))
+    shown = MOON_TRAININGS[training]
+    steps = small.fit(
+        net, *points, epochs=epochs, shown=shown, rate=0.01, batch_size=len(points.places), seed=int(seed)
+    )
+    last(steps)
+    return small.frozen(net, small.POINTS)
+
+
+def way_to_runner_up(model: Classifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient (N, ...) of the runner-up's lead over each image's own class, and the runner-up (N,).
+
+    The runner-up is the class with the highest logit except the one in `labels` (N,).
+    """
+    _check_images(model, images, "images")
+    labels = each_label(model, images, labels)
+    leaf = images.detach().clone().requires_grad_()
+    logits = model(leaf)
+    runner_up = logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
+    lead = logits.gather(1, runner_up[:, None]) - logits.gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(lead.sum(), leaf)
+    return gradient, runner_up
+
+
+def rubbish_rounds(
+    data: small.Digits, *, rounds: int = 6, generations: int = 100, seed: int = 0
+) -> Iterator[tuple[Classifier, dict]]:
+    """Train with a class for rubbish, evolve noise that fools the network, add it to the rubbish; round after round.
+
+    Gives the network of each round and a row: the rubbish it was trained on, the share of test digits that it gets
+    right, and the confidence of 50 champions, five for each digit. The first round has no rubbish: it is the control.
+    Source: Nguyen, Yosinski and Clune 2015, arXiv 1412.1897, "training networks on fooling images", on small digits.
+    """
+    instance(small.Digits, data=data)
+    whole(rounds=rounds, generations=generations)
+    seeded(seed)
+    names, rubbish = small.DIGITS.labels[:10], data.train_images[:0]
+    for number in range(int(rounds)):
+        net = small.digit_net(classes=11, seed=int(seed))
+        images = torch.cat([data.train_images, rubbish])
+        labels = torch.cat([data.train_labels, torch.full((len(rubbish),), 10)])
+        last(small.fit(net, images, labels, epochs=15, seed=int(seed)))
+        model, pixels = small.frozen(net), direct((1, 8, 8), rate=0.3)
+        archives = [
+            last(evolve(model, pixels, targets=names, population=64, generations=generations, seed=first + i))
+            for first in [100 * int(seed) + 10 * number]
+            for i in range(5)
+        ]
+        confidence = torch.cat([archive.confidence for archive in archives])
+        yield (
+            model,
+            {
+                "rubbish trained on": len(rubbish),
+                "test digits right": right(model, data.test_images, data.test_labels).double().mean().item(),
+                "champions, median": confidence.median().item(),
+                "over 99 %": confidence.gt(0.99).double().mean().item(),
+            },
+        )
+        rubbish = torch.cat([rubbish, *(torch.stack(archive.genomes) for archive in archives)])
+
+
+def rubbish_attacked(model: Classifier, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """Attacks that know of the class for rubbish: climbing from 100 noises, and the smallest changes of digits.
+
+    images: digits (N, 1, 8, 8), labels: (N,). The distances are medians (L2).
+    Raises ValueError for a network without the eleventh class.
+    """
+    _check_images(model, images, "images")
+    if len(model.labels) != 11:
+        raise ValueError(f"model must have eleven classes, the last for rubbish, got {len(model.labels)}")
+    noise = torch.rand(100, *images.shape[1:], generator=seeded(0))
+    targets = [i % 10 for i in range(100)]
+    climbed = last(optimize_pixels(model, noise, toward(targets), step=unit_step(0.1), steps=100))
+    is_right = right(model, images, labels)
+    some, own = images[is_right], labels[is_right, None]
+    runner_up = model(some)[:, :10].scatter(1, own, -torch.inf).argmax(1)
+    to_a_digit = smallest_change(model, some, runner_up, steps=50, eight_bit=False)
+    return {
+        "noise is rubbish": (model.probabilities(noise).argmax(1) == 10).double().mean().item(),
+        "climbed from noise, median": climbed.probability(targets).median().item(),
+        "digit to any error": nearest_errors(model, images, labels, targets=0).median().item(),
+        "digit to another digit": norms(to_a_digit - some).median().item(),
+    }
 
 
 def attacks_that_know_nothing(model: Classifier, images: Tensor, target: Label) -> dict[str, Tensor]:

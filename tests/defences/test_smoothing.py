@@ -394,5 +394,7 @@ def test_training_in_noise_is_training_on_digits_with_that_much_noise():
         pass
     found = trained_in_noise(data, 0.5, epochs=4)
     assert all(torch.equal(x, y) for x, y in zip(found.parameters(), net.parameters(), strict=True))
+    other = trained_in_noise(data, 0.5, epochs=1, seed=1)
+    assert not torch.equal(next(other.parameters()), next(trained_in_noise(data, 0.5, epochs=1).parameters()))
     images, labels = data.test_images[:100], data.test_labels[:100]
     assert (votes(found, images, 0.5, 100).argmax(1) == labels).double().mean() > 0.85

@@ -593,7 +593,11 @@ row(
     smoothing.nearest_overturned,
     lambda: dict(net=TINY, images=image(), labels=_labels(1), sigma=0.2, steps=2, draws=4, seed=0),
 )
-row("defences.smoothing.trained_in_noise", smoothing.trained_in_noise, lambda: dict(data=DIGITS, sigma=0.2, epochs=1))
+row(
+    "defences.smoothing.trained_in_noise",
+    smoothing.trained_in_noise,
+    lambda: dict(data=DIGITS, sigma=0.2, epochs=1, seed=0),
+)
 row(
     "defences.transforms.behind",
     transforms.behind,
@@ -641,6 +645,39 @@ def _save_maps(maps):
 
 
 row("lessons.lesson4.save_maps", _save_maps, lambda: dict(maps={"a": MAP}))
+row(
+    "lessons.lesson5.trained_digits",
+    lesson5.trained_digits,
+    lambda: dict(data=DIGITS, training="ordinary, 20 epochs", seed=0),
+    lambda model: model.net[0].weight,
+)
+row(
+    "lessons.lesson5.blurred_moons",
+    lesson5.blurred_moons,
+    lambda: dict(count=3, seed=0),
+)
+row(
+    "lessons.lesson5.trained_on_moons",
+    lesson5.trained_on_moons,
+    lambda: dict(points=lesson5.blurred_moons(3), training="the points", epochs=1, seed=0),
+    lambda model: model.net[0].weight,
+)
+row(
+    "lessons.lesson5.way_to_runner_up",
+    lesson5.way_to_runner_up,
+    lambda: dict(model=TINY, images=image(), labels=_labels(1)),
+)
+row(
+    "lessons.lesson5.rubbish_rounds",
+    lesson5.rubbish_rounds,
+    lambda: dict(data=DIGITS, rounds=1, generations=1, seed=0),
+    lambda found: last(found)[0].net[0].weight,
+)
+row(
+    "lessons.lesson5.rubbish_attacked",
+    lesson5.rubbish_attacked,
+    lambda: dict(model=small.frozen(small.digit_net(11)), images=DIGITS.test_images, labels=DIGITS.test_labels),
+)
 row(
     "lessons.lesson5.attacks_that_know_nothing",
     lesson5.attacks_that_know_nothing,

@@ -6,9 +6,12 @@ from torch import Tensor, nn
 
 from fooling_utils import Classifier, round_to_8bit
 from fooling_utils.attacks.universal import patched, universally
+from fooling_utils.data import read
+from fooling_utils.defences.robustness import right
 from fooling_utils.defences.transforms import behind
 from fooling_utils.lessons import lesson5
 from fooling_utils.lessons.lesson5 import as_large, attack_that_knows, attacks_that_know_nothing, compare_defences
+from fooling_utils.networks import small
 from fooling_utils.starts import PHOTOGRAPHS
 from fooling_utils.views import quantised, straight_through
 from nets import generator, lengths, linear, random_images
@@ -27,6 +30,64 @@ def lines(classes: int = 3) -> tuple[Classifier, Tensor]:
     model = linear(weight, bias, SHAPE)
     assert model(images).argmax(1).tolist() == [0, 0, 0]
     return model, images
+
+
+@pytest.fixture(scope="module")
+def data() -> small.Digits:
+    return small.digits()
+
+
+def test_the_stored_trainings_are_what_training_gives(data):
+    stored = read("trainings").set_index(["training", "seed"])
+    assert len(stored) == 3 * len(lesson5.TRAININGS)
+    for name, seed in (("ordinary, 20 epochs", 0), ("plain noise, 40 epochs", 2)):
+        model = lesson5.trained_digits(data, name, seed=seed)
+        is_right = right(model, data.test_images, data.test_labels).double().mean().item()
+        assert is_right == pytest.approx(stored.loc[(name, seed), "0"], abs=0.01)
+    with pytest.raises(ValueError, match="must be one of"):
+        lesson5.trained_digits(data, "nothing")
+
+
+def test_the_seed_changes_the_network_and_nothing_else_does(data):
+    few = small.Digits(*(part[:20] for part in data))
+    nets = [lesson5.trained_digits(few, "plain noise, 40 epochs", seed=seed).net for seed in (0, 0, 1)]
+    first, again, other = (next(iter(net.parameters())) for net in nets)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_moons_are_blurred_and_learned():
+    points = lesson5.blurred_moons(60)
+    assert points.places.shape == (120, 2) and points.labels.bincount().tolist() == [60, 60]
+    sharp = small.plane_points("moons", count=60).places
+    assert (points.places - sharp).std().item() == pytest.approx(0.13, rel=0.15)
+    for name in lesson5.MOON_TRAININGS:
+        model = lesson5.trained_on_moons(points, name, epochs=100)
+        assert right(model, *points).double().mean() > 0.9
+
+
+def test_the_way_to_the_runner_up_is_the_difference_of_two_rows():
+    model, images = lines()
+    gradient, runner_up = lesson5.way_to_runner_up(model, images, torch.tensor([0, 0, 0]))
+    best = model(images)[:, 1:].argmax(1) + 1
+    assert torch.equal(runner_up, best)
+    expected = (model.net.weight[best] - model.net.weight[[0, 0, 0]]).view_as(images)
+    assert torch.allclose(gradient, expected, atol=1e-5)
+    assert not images.requires_grad
+
+
+def test_rubbish_grows_by_fifty_champions_a_round_and_is_learned(data):
+    rounds = list(lesson5.rubbish_rounds(data, rounds=2, generations=3))
+    assert [row["rubbish trained on"] for _, row in rounds] == [0, 50]
+    for model, row in rounds:
+        assert len(model.labels) == 11 and row["test digits right"] > 0.95
+        assert 0 <= row["over 99 %"] <= 1 and 0 <= row["champions, median"] <= 1
+    (first, _), (second, _) = rounds
+    found = [lesson5.rubbish_attacked(one, data.test_images[:20], data.test_labels[:20]) for one in (first, second)]
+    assert found[0]["noise is rubbish"] == 0 < found[1]["noise is rubbish"]
+    for row in found:
+        assert 0 < row["digit to any error"] <= row["digit to another digit"] + 1e-3
+    with pytest.raises(ValueError, match="eleven classes"):
+        lesson5.rubbish_attacked(small.frozen(small.digit_net()), data.test_images[:2], data.test_labels[:2])
 
 
 class TwoWays(nn.Module):
