@@ -504,7 +504,10 @@ def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
 
 
 def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float]) -> Figure:
-    """How values are distributed: grey bars over a logarithmic axis, with named vertical lines at `marks`."""
+    """How values are distributed: grey bars over a logarithmic axis, with named vertical lines at `marks`.
+
+    The last mark is in orange: it is the one that the values and the other marks are controls for.
+    """
     numbers(values=values)
     _check_marks(marks)
     for name, each in {"values": values, "marks": marks.values()}.items():
@@ -517,8 +520,9 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
     axes.hist(values, bins=edges, color=GREY, edgecolor="white")
     top = axes.get_ylim()[1]
     axes.set_ylim(0, 1.45 * top)
-    for i, ((name, x), (colour, dash, _)) in enumerate(zip(marks.items(), LINES, strict=False)):
-        axes.axvline(x, color=colour, linestyle=dash, linewidth=2.5)
+    for i, ((name, x), (_, dash, _)) in enumerate(zip(marks.items(), LINES, strict=False)):
+        colour = ORANGE if i == len(marks) - 1 else "#333333"
+        axes.axvline(x, color=colour, linestyle=dash, linewidth=2 + (colour == ORANGE))
         right = x < np.median(edges)
         axes.annotate(name, (x, (1.36 - 0.16 * i) * top), (8 if right else -8, 0), textcoords="offset points",
                       ha="left" if right else "right", color=colour, fontweight="bold", fontsize=12,
