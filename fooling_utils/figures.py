@@ -521,8 +521,8 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
     top = axes.get_ylim()[1]
     axes.set_ylim(0, 1.45 * top)
     for i, ((name, x), (_, dash, _)) in enumerate(zip(marks.items(), LINES, strict=False)):
-        colour = ORANGE if i == len(marks) - 1 else "#333333"
-        axes.axvline(x, color=colour, linestyle=dash, linewidth=2 + (colour == ORANGE))
+        colour, dash = (ORANGE, "-") if i == len(marks) - 1 else ("#333333", dash)
+        axes.axvline(x, color=colour, linestyle=dash, linewidth=2.5)
         right = x < np.median(edges)
         axes.annotate(name, (x, (1.36 - 0.16 * i) * top), (8 if right else -8, 0), textcoords="offset points",
                       ha="left" if right else "right", color=colour, fontweight="bold", fontsize=12,
