@@ -3,7 +3,7 @@
 Read `core.py` for what all checks share; `lesson1.py` and so on hold one short function per exercise.
 """
 
-from . import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5
+from . import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, lesson6
 from .core import EXERCISES, Exercise, Verdict, check, judge, summary
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "lesson3",
     "lesson4",
     "lesson5",
+    "lesson6",
     "summary",
 ]

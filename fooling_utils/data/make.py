@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..attacks.minimum_norm import smallest_change
 from ..attacks.universal import add_to_all, lay_on_all
 from ..constraints import linf_ball
 from ..defences import smoothing, transforms
@@ -19,9 +20,8 @@ from ..evolution.evolve import direct, evolve, load_archive
 from ..evolution.painters import cppn, cppn_decode, cppn_weights, layered_genome
 from ..fourier import fourier_decode, fourier_start
 from ..images import grey_levels, round_to_8bit, save_png, through_jpeg
-from ..lessons import lesson4, lesson5
+from ..lessons import lesson4, lesson5, lesson6
 from ..lessons.lesson1 import MEASURED, TWELVE, draw_classes, priors
-from ..lessons.lesson2 import compare_methods
 from ..lessons.lesson3 import climb_from_noise, first_passes
 from ..lessons.shared import STRIPS, recognised
 from ..models import load_model
@@ -55,15 +55,15 @@ def pictures() -> None:
     drawings.draw_robin().save(FOLDER / "robin.png", optimize=True)
 
 
-def methods() -> None:
-    """Every method of lesson 2 on all its pictures (three minutes)."""
+def smallest() -> None:
+    """Every method of lesson 6 on seven pictures (five minutes)."""
     model = load_model(device="cpu")
     rows = [
         {"picture": name} | row
         for name in tqdm(LESSON_2_PICTURES)
-        for row in compare_methods(model, load_image(name, device="cpu"), "ostrich")
+        for row in lesson6.compare_methods(model, load_image(name, device="cpu"), "ostrich")
     ]
-    (FOLDER / "methods.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write_rows(FOLDER / "smallest.json", rows)
 
 
 def title() -> None:
@@ -361,9 +361,35 @@ def mended() -> None:
     figure.savefig(IMAGES / "mended.jpg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 88})
 
 
+def both() -> None:
+    """One change for two networks, on the pictures of lesson 2, for lesson 6 (a minute)."""
+    first, second = load_model(device="cpu"), load_model("efficientnet_lite1", device="cpu")
+    rows = [
+        {"picture": name} | lesson6.one_for_two(first, second, load_image(name, device="cpu"), "ostrich")
+        for name in tqdm(LESSON_2_PICTURES)
+    ]
+    _write_rows(FOLDER / "both.json", rows)
+
+
+def nearest() -> None:
+    """The picture at the top of lesson 6: the bus, and the changes to the first and the nearest ostrich (seconds)."""
+    model = load_model(device="cpu")
+    bus = load_image("school_bus", device="cpu")
+    goal = model.index("ostrich")
+    for frame in optimize_pixels(model, bus, toward(goal)):
+        if frame.logits.argmax().item() == goal:
+            break
+    changed = {
+        "the first ostrich": round_to_8bit(frame.image),
+        "the nearest we found": smallest_change(model, bus, goal, steps=50),
+    }
+    figure = lesson6.beside_each_other(bus, changed)
+    figure.savefig(IMAGES / "smallest.jpg", dpi=100, pil_kwargs={"quality": 88})
+
+
 TASKS: dict[str, Callable[[], object]] = {
     "pictures": pictures,
-    "methods": methods,
+    "smallest": smallest,
     "title": title,
     "classes": classes,
     "twelve": twelve,
@@ -384,6 +410,8 @@ TASKS: dict[str, Callable[[], object]] = {
     "defended": defended,
     "universal": universal,
     "mended": mended,
+    "both": both,
+    "nearest": nearest,
 }
 
 

@@ -47,7 +47,7 @@ def test_a_notebook_has_the_exercises_of_its_lesson(path, ids, tmp_path):
     assert found(tmp_path / "saved.ipynb") == of_lessons(int(path.stem[:2]))
 
 
-@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(range(6), 2)))
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(range(7), 2)))
 def test_a_joined_notebook_has_the_exercises_of_both(first, second):
     cells = [*read_notebook(LESSONS[second]), *read_notebook(LESSONS[first])]
     assert [entry.number for entry in exercises_in(cells)] == of_lessons(first, second)

@@ -49,7 +49,7 @@ def test_every_exercise_of_a_lesson_has_a_check_and_every_check_an_exercise():
 
 
 def test_every_lesson_has_exercises_and_one_question():
-    for lesson in range(6):
+    for lesson in range(7):
         own = [number for number in EXERCISES if number.startswith(f"{lesson}.")]
         assert 3 <= len(own) <= 8
         assert sum(number in QUESTIONS for number in own) == 1
@@ -347,6 +347,11 @@ EQUAL = {
     },
     "3.3": {"another operator in line 3: genes + noise": "noise of mean 0 is as good with the other sign"},
     "4.4": {"another operator in line 2: amount * w.sign()": "dividing by 1 or -1 is multiplying by it"},
+    "6.3": {
+        "one more in line 2: 50": "a round more narrows the interval beyond what counts",
+        "one less in line 2: 50": "and a round less is still enough",
+        "one more in line 1: 1": "twice as far is beyond all walls, too",
+    },
 }
 
 

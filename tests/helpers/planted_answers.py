@@ -1443,3 +1443,197 @@ wrong("5.5", "one result per image")(radii(quantile, lambda radius, p: radius[p 
 wrong("5.5", "shape")(radii(quantile, lambda radius, p: radius[p > 0.5]))
 wrong("5.5", "int64")(radii(quantile, lambda radius, p: torch.where(p > 0.5, radius, 0.0).long()))
 wrong("5.5", "its argument `successes`")(radii(quantile, ask=lambda bound, s, draws: bound(s, draws) + s.zero_()))
+
+# --------------------------------------------------------------------------------------------------------- lesson 6
+
+
+@right("6.1")
+def shrink_by_halves(model, image, change, target, rounds):
+    scale, step = 1.0, 0.5
+    best = scale
+    for _ in range(rounds):
+        scale = best - step
+        if model.probabilities(image + scale * change).max(1).indices.item() == target:
+            best = scale
+        step /= 2
+    return image + best * change
+
+
+@right("6.1")
+def shrink_by_whole_numbers(model, image, change, target, rounds):
+    parts = 2**rounds
+    low, high = 0, parts
+    while high - low > 1:
+        middle = (low + high) // 2
+        with torch.no_grad():
+            fools = model(image + change * middle / parts)[0].argmax() == target
+        low, high = (low, middle) if fools else (middle, high)
+    return torch.lerp(image, image + change, high / parts)
+
+
+def bisecting(end=lambda low, high: high, fools=None, split=lambda low, high: (low + high) / 2, rounds=lambda n: n):
+    def shrink(model, image, change, target, count):
+        low, high = 0.0, 1.0
+        for _ in range(rounds(count)):
+            middle = split(low, high)
+            logits = model(image + middle * change).detach()[0]
+            found = fools(logits, target) if fools else logits.argmax() == target
+            low, high = (low, middle) if found else (middle, high)
+        return image + end(low, high) * change
+
+    return shrink
+
+
+wrong("6.1", "return the other end")(bisecting(lambda low, high: low))
+wrong("6.1", "where your search ends")(bisecting(lambda low, high: (low + high) / 2 - 1e-3))
+wrong("6.1", "a third class")(bisecting(fools=lambda logits, target: logits.argmax() != 0))
+wrong("6.1", "was not shrunk")(bisecting(fools=lambda logits, target: logits.argmax() != target))
+wrong("6.1", "every round halves")(bisecting(fools=lambda logits, target: logits.softmax(0)[target] > 0.9))
+wrong("6.1", "every round halves")(bisecting(rounds=lambda n: n + 1))
+wrong("6.1", "every round halves")(bisecting(rounds=lambda n: n - 1))
+wrong("6.1", "every round halves")(bisecting(rounds=lambda n: 12))
+wrong("6.1", "every round halves")(bisecting(split=lambda low, high: low + 0.9 * (high - low)))
+wrong("6.1", "was not shrunk")(lambda model, image, change, target, rounds: image + change)
+wrong("6.1", "only the change")(
+    lambda model, image, change, target, rounds: bisecting()(model, image, change, target, rounds) - image
+)
+wrong("6.1", "the straight line")(
+    lambda model, image, change, target, rounds: bisecting()(model, image, change, target, rounds).clamp(0.4, 0.6)
+)
+wrong("6.1", "of type float")(lambda model, image, change, target, rounds: 0.5)
+
+
+@wrong("6.1", "but it was shown")
+def shrink_in_small_steps(model, image, change, target, rounds):
+    steps = 2**rounds
+    fools = [int(model(image + k / steps * change).argmax()) == target for k in range(steps + 1)]
+    return image + fools.index(True) / steps * change
+
+
+@right("6.2")
+def across_by_projection(image, weight, bias):
+    unit = weight / weight.norm()
+    distance = (image * unit).flatten(1).sum(1) + bias / weight.norm()
+    return image - distance[:, None, None, None] * unit
+
+
+right("6.2")(
+    lambda image, weight, bias: torch.stack(
+        [one - ((one * weight).sum() + bias) / (weight * weight).sum() * weight for one in image]
+    )
+)
+
+
+def across(move, lead=lambda image, weight, bias: (image * weight).flatten(1).sum(1) + bias):
+    return lambda image, weight, bias: move(image, lead(image, weight, bias).view(-1, 1, 1, 1), weight)
+
+
+wrong("6.2", "sign is reversed")(across(lambda image, lead, w: image + lead * w / w.norm() ** 2))
+wrong("6.2", "by the length of the weight")(across(lambda image, lead, w: image - lead * w / w.norm()))
+wrong("6.2", "as often as the lead")(across(lambda image, lead, w: image - lead * w))
+wrong("6.2", "not on the shortest way")(across(lambda image, lead, w: image - lead * w.sign() / w.abs().sum()))
+wrong("6.2", "nothing is cut off")(across(lambda image, lead, w: (image - lead * w / w.norm() ** 2).clamp(0, 1)))
+wrong("6.2", "only the change")(across(lambda image, lead, w: -lead * w / w.norm() ** 2))
+wrong("6.2", "stop on the boundary")(across(lambda image, lead, w: image - 2 * lead * w / w.norm() ** 2))
+wrong("6.2", "each image has its own")(across(lambda image, lead, w: image - lead.mean() * w / w.norm() ** 2))
+wrong("6.2", "where it should be 0")(across(lambda image, lead, w: image - lead.sum() * w / w.norm() ** 2))
+wrong("6.2", "where it should be 0")(across(lambda image, lead, w: image - lead / w.norm()))
+wrong("6.2", "add the bias")(
+    across(lambda image, lead, w: image - lead * w / w.norm() ** 2, lambda image, w, b: (image * w).flatten(1).sum(1))
+)
+wrong("6.2", "with a plus")(
+    across(
+        lambda image, lead, w: image - lead * w / w.norm() ** 2, lambda image, w, b: (image * w).flatten(1).sum(1) - b
+    )
+)
+wrong("6.2", "from black")(lambda image, weight, bias: (-bias * weight / weight.norm() ** 2).expand_as(image))
+wrong("6.2", "did not move")(lambda image, weight, bias: image)
+wrong("6.2", "its argument `image`")(across(lambda image, lead, w: image.sub_(lead * w / w.norm() ** 2)))
+
+
+@right("6.3")
+def walls_by_corners(image, weight, bias):
+    """The lead is straight between the scales at which a value reaches its wall: go from one to the next."""
+    lead = (image * weight).sum() + bias
+    if lead >= 0:
+        return image.clone()
+    room = torch.where(weight > 0, 1 - image, image) / weight.abs()
+    free, reached = torch.ones_like(image, dtype=torch.bool), 0.0
+    for corner in room.flatten().sort().values:
+        free = room > reached
+        slope = weight[free[0]].square().sum()
+        needed = reached - lead / slope
+        if needed <= corner:
+            return (image + needed * weight).clamp(0, 1)
+        lead, reached = lead + (corner - reached) * slope, corner
+    return (image + reached * weight).clamp(0, 1)
+
+
+@right("6.3")
+def walls_by_a_finer_and_finer_walk(image, weight, bias):
+    scale, step = 0.0, 1.0
+    while step > 1e-7:
+        if ((image + (scale + step) * weight).clamp(0, 1) * weight).sum() + bias < 0:
+            scale += step
+        else:
+            step /= 2
+    if (image * weight).sum() + bias >= 0:
+        return image.clone()
+    return (image + scale * weight).clamp(0, 1)
+
+
+def walled(move, check=True):
+    def nearest(image, weight, bias):
+        lead = (image * weight).sum() + bias
+        return image.clone() if check and lead >= 0 else move(image, weight, bias, lead)
+
+    return nearest
+
+
+def repeated(image, weight, bias, lead, direction=lambda w: w):
+    """Walk to the boundary and cut off, again and again: it arrives, and not on the shortest way."""
+    way = direction(weight)
+    for _ in range(3000):
+        image = (image - ((image * weight).sum() + bias) / (weight * way).sum() * way).clamp(0, 1)
+    return image
+
+
+def searched(direction, low=0.0, high=50.0, rounds=40):
+    def move(image, weight, bias, lead):
+        a, b = low, high
+        for _ in range(rounds):
+            middle = (a + b) / 2
+            arrived = ((image + middle * direction(image, weight)).clamp(0, 1) * weight).sum() + bias >= 0
+            a, b = (a, middle) if arrived else (middle, b)
+        return (image + b * direction(image, weight)).clamp(0, 1)
+
+    return move
+
+
+wrong("6.3", "cut off at the walls, does not arrive")(
+    walled(lambda image, w, b, lead: (image - lead * w / w.norm() ** 2).clamp(0, 1))
+)
+wrong("6.3", "leaves [0, 1]")(walled(lambda image, w, b, lead: image - lead * w / w.norm() ** 2))
+wrong("6.3", "by a detour")(walled(searched(lambda image, w: w.sign())))
+wrong("6.3", "by a detour")(
+    walled(searched(lambda image, w: torch.where(w > 0, 1 - image, -image), high=1.0))  # straight to the corner
+)
+wrong("6.3", "by a detour")(walled(lambda image, w, b, lead: repeated(image, w, b, lead, torch.sign)))
+wrong("6.3", "it goes too far")(walled(lambda image, w, b, lead: (image + 50 * w).clamp(0, 1)))
+wrong("6.3", "it goes too far")(walled(searched(lambda image, w: w, rounds=6)))
+wrong("6.3", "is not reached")(walled(searched(lambda image, w: -w)))
+wrong("6.3", "did not move")(lambda image, weight, bias: image)
+wrong("6.3", "should stay as it is")(walled(lambda *given: walls_by_scale(*given[:3]), check=False))
+wrong("6.3", "its argument `image`")(
+    lambda image, weight, bias: image.add_(walls_by_corners(image, weight, bias) - image)
+)
+
+
+def walls_by_scale(image, weight, bias):
+    """Without looking whether there is anything to do: with a lead above 0 it walks back to the boundary."""
+    low, high = -50.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        arrived = ((image + middle * weight).clamp(0, 1) * weight).sum() + bias >= 0
+        low, high = (low, middle) if arrived else (middle, high)
+    return (image + high * weight).clamp(0, 1)

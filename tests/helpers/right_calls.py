@@ -45,7 +45,7 @@ from fooling_utils.attacks import ddn, universal
 from fooling_utils.defences import robustness, smoothing, transforms
 from fooling_utils.evolution import evolve, painters, wall
 from fooling_utils.files import downloads, pictures, replacing
-from fooling_utils.lessons import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, shared
+from fooling_utils.lessons import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, lesson6, shared
 from fooling_utils.networks import pretrained, small
 from nets import generator, random_images
 from wrong_arguments import Right, faults, singles
@@ -226,8 +226,8 @@ row(
 )
 row("files.pictures.square", pictures.square, lambda: dict(picture=Image.new("RGB", (4, 4)), size=8))
 row("files.replacing", replacing, lambda: dict(path="a.bin"), lambda made: made.__enter__().close())
-row("data.path", data.path, lambda: dict(name="methods"))
-row("data.read", data.read, lambda: dict(name="methods"))
+row("data.path", data.path, lambda: dict(name="smallest"))
+row("data.read", data.read, lambda: dict(name="smallest"))
 
 # the choices of the loop
 row(
@@ -619,7 +619,6 @@ row(
     lambda: dict(model=TINY, labels=[TARGET], prior="waves", size=8, steps=2, rate=0.1),
 )
 row("lessons.lesson1.load_twelve", lesson1.load_twelve, lambda: dict(device="cpu"))
-row("lessons.lesson2.compare_methods", lesson2.compare_methods, lambda: dict(model=TINY, image=image(), target=TARGET))
 row("lessons.lesson2.random_changes", lesson2.random_changes, lambda: dict(image=image(), size=0.5, count=2, seed=0))
 row("lessons.lesson2.gains", lesson2.gains, lambda: dict(gradient=image() - 0.5, missing=2.0, seed=0))
 row("lessons.lesson3.first_passes", lesson3.first_passes, lambda: dict(frames=_frames(), labels=[TARGET]))
@@ -706,6 +705,33 @@ row(
     lambda: dict(model=TINY, change=random_images(1, 224), label=TARGET, seed=0),
 )
 row("lessons.lesson5.judged_patch", lesson5.judged_patch, lambda: dict(model=TINY, patch=image(), label=TARGET, seed=0))
+row("lessons.lesson6.compare_methods", lesson6.compare_methods, lambda: dict(model=TINY, image=image(), target=TARGET))
+row(
+    "lessons.lesson6.two_pixels",
+    lesson6.two_pixels,
+    lambda: dict(weight=torch.tensor([3.0, 4.0]), bias=-5.0, searches={"a": torch.rand(3, 2)}),
+)
+row(
+    "lessons.lesson6.beside_each_other",
+    lesson6.beside_each_other,
+    lambda: dict(image=image(), changed={"a": random_images(1, 8, seed=1)}, times=20),
+)
+row("lessons.lesson6.Behind", lesson6.Behind, lambda: dict(first=TINY, second=SECOND, target=1))
+row(
+    "lessons.lesson6.cosine",
+    lesson6.cosine,
+    lambda: dict(first=torch.tensor([1.0, 2.0]), second=torch.tensor([2.0, 1.0])),
+)
+row(
+    "lessons.lesson6.one_for_two",
+    lesson6.one_for_two,
+    lambda: dict(first=TINY, second=SECOND, image=image(), target=TARGET),
+)
+row(
+    "lessons.lesson6.smallest_so_far",
+    lesson6.smallest_so_far,
+    lambda: dict(sizes=[2.0, 1.0], fools=[False, True]),
+)
 row(
     "lessons.shared.recognised",
     shared.recognised,
