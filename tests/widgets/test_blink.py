@@ -85,6 +85,17 @@ def test_a_reader_without_a_kernel_sees_the_comparison(three_classes, with_model
     assert min(twin(widget).shape[:2]) > 300
 
 
+def test_the_twin_names_a_and_b_and_marks_the_new_class(three_classes):
+    images = random_images(40).split(1)
+    original = images[0]
+    own = three_classes.top(original)[0].index
+    fooled = next(image for image in images if three_classes.top(image)[0].index != own)
+    figure = BlinkComparator(original, fooled, model=three_classes).twin()
+    assert [figure.axes[place].get_title() for place in (0, 2)] == ["A", "B"]
+    hatched = [[bool(bar.get_hatch()) for bar in figure.axes[place].patches] for place in (3, 5)]
+    assert hatched[1] == [False, False, True] and sum(hatched[0]) == 1
+
+
 def test_the_comparator_shows_an_error_of_the_network(three_classes, monkeypatch):
     widget = BlinkComparator(*random_images(2).split(1), model=three_classes)
     monkeypatch.setattr(three_classes, "top", lambda *_: 1 / 0)
