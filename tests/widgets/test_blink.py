@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asking import Page, sent, twin
-from fooling_utils import distances, round_to_8bit
+from fooling_utils import distances, pgd, round_to_8bit
 from fooling_utils.widgets.blink import PRESETS, BlinkComparator
 from nets import linear, random_images
 
@@ -86,10 +86,10 @@ def test_a_reader_without_a_kernel_sees_the_comparison(three_classes, with_model
 
 
 def test_the_twin_names_a_and_b_and_marks_the_new_class(three_classes):
-    images = random_images(40).split(1)
-    original = images[0]
-    own = three_classes.top(original)[0].index
-    fooled = next(image for image in images if three_classes.top(image)[0].index != own)
+    original = random_images()
+    own, other = (one.index for one in three_classes.top(original, 2))
+    fooled = pgd(three_classes, original, 10.0, other, norm="l2")
+    assert three_classes.top(fooled)[0].index == other != own
     figure = BlinkComparator(original, fooled, model=three_classes).twin()
     assert [figure.axes[place].get_title() for place in (0, 2)] == ["A", "B"]
     hatched = [[bool(bar.get_hatch()) for bar in figure.axes[place].patches] for place in (3, 5)]
