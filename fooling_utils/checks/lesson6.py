@@ -80,8 +80,10 @@ def shrink_change(answer: Answer, seed: int, device: torch.device) -> None:
 @exercise("6.2", "Across a straight boundary", "nearest_across")
 def nearest_across(answer: Answer, seed: int, device: torch.device) -> None:
     image = random((3, 3, 5, 5), seed, device)
-    weight, bias = normal((3, 5, 5), seed + 1, device), 2.5
-    lead = (image * weight).flatten(1).sum(1) + bias
+    weight = normal((3, 5, 5), seed + 1, device) + 0.2
+    sums = (image * weight).flatten(1).sum(1)
+    bias = -sums.sort().values[:2].mean().item()  # one image behind the boundary, two in front of it
+    lead = sums + bias
     norm = weight.norm()
     right = image - per_image(lead, image) * weight / norm.square()
     mistakes = {
@@ -97,6 +99,12 @@ def nearest_across(answer: Answer, seed: int, device: torch.device) -> None:
         "the bias counts once, with a plus": image - per_image(lead - 2 * bias, image) * weight / norm.square(),
         "the same amount in every value reaches the boundary, but not on the shortest way: values with a larger weight "
         "should change more": image - per_image(lead, image) * weight.sign() / weight.abs().sum(),
+        "the lead has a sign: images on one side of the boundary walk away from it": image
+        - per_image(lead.abs(), image) * weight / norm.square(),
+        "the lead has a sign: those on the other side of the boundary walk away from it": image
+        + per_image(lead.abs(), image) * weight / norm.square(),
+        "images whose lead is above 0 should come to the boundary as well": image
+        - per_image(lead.clamp(max=0), image) * weight / norm.square(),
         "the batch shares one lead: each image has its own": image - lead.mean() * weight / norm.square(),
         "here pixels may leave [0, 1]: nothing is cut off": right.clamp(0, 1),
         "this is only the change: add it to the image": right - image,

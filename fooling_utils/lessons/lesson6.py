@@ -16,7 +16,7 @@ from ..attacks.gradient import fgsm, pgd
 from ..attacks.lbfgs import lbfgs_frames
 from ..attacks.minimum_norm import smallest_change
 from ..figures import BLUE, GREY, ORANGE, amplify, grid_of_images, new_figure
-from ..images import distances, round_to_8bit
+from ..images import distances, round_to_8bit, validate_images
 from ..models import Classifier
 from ..objectives import Label, toward
 from ..optimize import last, optimize_pixels
@@ -168,7 +168,15 @@ def two_pixels(weight: Tensor, bias: float, searches: Mapping[str, Tensor]) -> F
 
 def beside_each_other(image: Tensor, changed: Mapping[str, Tensor], times: float = 20) -> Figure:
     """The changes of one image (1, 3, H, W), all magnified `times` times, each under its name and its L2 size."""
+    validate_images(image)
     by_name(Tensor, changed=changed)
+    for name, other in changed.items():
+        validate_images(other, name=f"changed[{name!r}]")
+        if other.shape != image.shape or len(image) != 1:
+            raise ValueError(
+                f"changed[{name!r}] and image must be one image each, (1, 3, H, W), got {tuple(other.shape)} and "
+                f"{tuple(image.shape)}"
+            )
     shown = {"the bus\nas it is": image}
     for name, other in changed.items():
         shown[f"{name}\nL2 {(other - image).norm().item():.2f}, shown × {times:g}"] = amplify(other - image, times)
@@ -183,7 +191,7 @@ def smallest_so_far(sizes: Sequence[float], fools: Sequence[bool]) -> tuple[list
     numbers(sizes=sizes)
     several(fools=fools)
     if len(sizes) != len(fools):
-        raise ValueError(f"{len(sizes)} sizes are given for {len(fools)} tries: give one for each")
+        raise ValueError(f"sizes and fools must be equally long, got {len(sizes)} and {len(fools)}")
     smallest = list(accumulate((s if f else math.inf for s, f in zip(sizes, fools, strict=True)), min))
     found = [i for i, size in enumerate(smallest) if size < math.inf]
     return found, [smallest[i] for i in found]

@@ -1500,6 +1500,9 @@ wrong("6.1", "only the change")(
 wrong("6.1", "the straight line")(
     lambda model, image, change, target, rounds: bisecting()(model, image, change, target, rounds).clamp(0.4, 0.6)
 )
+wrong("6.1", "its argument `image`")(
+    lambda model, image, change, target, rounds: bisecting()(model, image.add_(0.1 * change), change, target, rounds)
+)
 wrong("6.1", "of type float")(lambda model, image, change, target, rounds: 0.5)
 
 
@@ -1531,6 +1534,9 @@ def across(move, lead=lambda image, weight, bias: (image * weight).flatten(1).su
 wrong("6.2", "sign is reversed")(across(lambda image, lead, w: image + lead * w / w.norm() ** 2))
 wrong("6.2", "by the length of the weight")(across(lambda image, lead, w: image - lead * w / w.norm()))
 wrong("6.2", "as often as the lead")(across(lambda image, lead, w: image - lead * w))
+wrong("6.2", "the lead has a sign")(across(lambda image, lead, w: image - lead.abs() * w / w.norm() ** 2))
+wrong("6.2", "the lead has a sign")(across(lambda image, lead, w: image + lead.abs() * w / w.norm() ** 2))
+wrong("6.2", "as well")(across(lambda image, lead, w: image - lead.clamp(max=0) * w / w.norm() ** 2))
 wrong("6.2", "not on the shortest way")(across(lambda image, lead, w: image - lead * w.sign() / w.abs().sum()))
 wrong("6.2", "nothing is cut off")(across(lambda image, lead, w: (image - lead * w / w.norm() ** 2).clamp(0, 1)))
 wrong("6.2", "only the change")(across(lambda image, lead, w: -lead * w / w.norm() ** 2))

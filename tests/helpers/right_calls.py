@@ -717,6 +717,7 @@ row(
     lambda: dict(image=image(), changed={"a": random_images(1, 8, seed=1)}, times=20),
 )
 row("lessons.lesson6.Behind", lesson6.Behind, lambda: dict(first=TINY, second=SECOND, target=1))
+row("lessons.lesson6.Behind.forward", lesson6.Behind(TINY, SECOND, 1), lambda: dict(images=image()), torch.nan_to_num)
 row(
     "lessons.lesson6.cosine",
     lesson6.cosine,

@@ -80,7 +80,7 @@ def test_the_smallest_so_far_begins_at_the_first_that_fools_and_never_rises():
     sizes, fools = [1.0, 2.0, 1.5, 0.5, 1.8, 1.2], [False, True, True, False, True, True]
     assert lesson6.smallest_so_far(sizes, fools) == ([1, 2, 3, 4, 5], [2.0, 1.5, 1.5, 1.5, 1.2])
     assert lesson6.smallest_so_far([1.0], [False]) == ([], [])
-    with pytest.raises(ValueError, match="2 sizes are given for 1 tries"):
+    with pytest.raises(ValueError, match="must be equally long, got 2 and 1"):
         lesson6.smallest_so_far([1.0, 2.0], [True])
 
 
@@ -103,6 +103,8 @@ def test_changes_beside_each_other_are_named_with_their_sizes():
     figure = lesson6.beside_each_other(image, {"the first": image + 0.1, "none": image.clone()})
     titles = [axes.get_title() for axes in figure.axes]
     size = 0.1 * math.sqrt(192)
+    with pytest.raises(ValueError, match=r"changed\['two'\] and image must be one image each"):
+        lesson6.beside_each_other(image, {"two": image.repeat(2, 1, 1, 1)})
     assert titles == ["the bus\nas it is", f"the first\nL2 {size:.2f}, shown × 20", "none\nL2 0.00, shown × 20"]
 
 
