@@ -384,7 +384,7 @@ def nearest() -> None:
         "the nearest we found": smallest_change(model, bus, goal, steps=50),
     }
     figure = lesson6.beside_each_other(bus, changed)
-    figure.savefig(IMAGES / "smallest.jpg", dpi=100, pil_kwargs={"quality": 88})
+    figure.savefig(IMAGES / "smallest.jpg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 88})
 
 
 TASKS: dict[str, Callable[[], object]] = {
