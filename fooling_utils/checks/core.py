@@ -149,7 +149,9 @@ def tensor(result: Any, shape: Sequence[int], name: str = "your result") -> Tens
     if not result.isfinite().all():
         raise Wrong(f"{name} holds nan or infinity: do you divide by zero, or take the logarithm of zero?")
     if result.grad_fn is not None:
-        raise Wrong(f"{name} is still attached to its graph, which stays in memory: `detach()` it")
+        raise Wrong(f"{name} is still attached to its graph, which keeps every step in memory: `detach()` it")
+    if result.requires_grad:
+        raise Wrong(f"{name} still asks for a gradient (its `requires_grad` is True): `detach()` it")
     return result.detach()
 
 
@@ -207,6 +209,21 @@ def one_by_one(answer: Callable[..., Any], batch: Tensor, members: Sequence[Tens
             raise Wrong(f"right for each of the {what} alone, but in a batch the {what} affect each other")
 
 
+def lets_gradients_through(answer: Answer, source: Tensor, *others: Any) -> Tensor:
+    """The gradient of the sum of `answer(source, *others)`, like `source`; raise Wrong if none comes back."""
+    leaf = source.clone().requires_grad_()
+    result = answer(leaf * 1, *others)  # not the leaf itself, so that a change in place is reported as one
+    gradient = None
+    if isinstance(result, Tensor) and result.requires_grad:
+        (gradient,) = torch.autograd.grad(result.sum(), leaf, allow_unused=True)
+    if gradient is None or not gradient.any():
+        raise Wrong(
+            "the values are right, but no gradient comes back through your function, so no loop can climb it: compute "
+            "with torch all the way, without `detach()`, `item()`, `round()` or a tensor made from a list of numbers"
+        )
+    return gradient
+
+
 def random(shape: Sequence[int], seed: int, device: torch.device, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Uniform random numbers from `low` to `high`, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
@@ -261,11 +278,115 @@ def small_network(seed: int, device: torch.device, size: int = 8, classes: int =
     return Classifier(net.eval().to(device), input_shape=(3, size, size), prepare=False)
 
 
-def watched(model: Classifier) -> list[Tensor]:
-    """A list that collects the batches that the network is shown from now on."""
+def watched(model: Classifier, gradients_only: bool = False) -> list[Tensor]:
+    """A list that collects the batches that the network is shown from now on, or only those that want a gradient."""
     shown: list[Tensor] = []
-    model.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0].detach().clone()))
+
+    def see(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if not gradients_only or inputs[0].requires_grad:
+            shown.append(inputs[0].detach().clone())
+
+    model.register_forward_pre_hook(see)
     return shown
+
+
+# ---------------------------------------------------------------------------------------------- step after step
+
+
+class Look(NamedTuple):
+    """A point where the answer asked for a gradient: the right gradient there, and wrong ones by what is wrong."""
+
+    point: Tensor
+    gradient: Callable[[Tensor], Tensor]
+    others: Mapping[str, Callable[[Tensor], Tensor]]
+
+
+def clamped(image: Tensor) -> Tensor:
+    """The values brought back to [0, 1]."""
+    return image.clamp(0, 1)
+
+
+def follow(
+    looks: Sequence[Look],
+    result: Tensor,
+    steps: int,
+    length: float,
+    constraint: Callable[[Tensor], Tensor] = clamped,
+    what: str = "image",
+    climbed: str = "the log-probability of the target",
+) -> None:
+    """Raise Wrong unless each look leads to the next one by a step of this length, and the last one to `result`.
+
+    Each step is judged from where the answer stood, so that rounding does not add up along the way.
+    """
+    if not looks:
+        raise Wrong("no gradient was ever asked of the network")
+    stops: list[list[Look]] = []  # looks at the same point, as a loop that also prints something has them
+    for look in looks:
+        if stops and is_close(look.point, stops[-1][0].point, 1e-6):
+            stops[-1].append(look)
+        else:
+            stops.append([look])
+    if len(stops) > 1 and is_close(result, stops[-1][0].point, 1e-6):
+        stops.pop()  # a last look at the result
+    ends = [stop[0].point for stop in stops[1:]] + [result]
+    for number, (stop, end) in enumerate(zip(stops, ends, strict=True), start=1):
+        if not any(_leads_to(look.point, look.gradient(look.point), end, length, constraint) for look in stop):
+            raise Wrong(_wrong_step(stop[-1], end, number, length, constraint, what, climbed))
+    missing = steps - len(stops)
+    if missing:
+        count = "one step" if abs(missing) == 1 else f"{abs(missing)} steps"
+        raise Wrong(
+            f"the steps are right, but with `steps` = {steps} you take {count} too "
+            + ("few" if missing > 0 else "many")
+        )
+
+
+def _leads_to(
+    start: Tensor, direction: Tensor, end: Tensor, length: float, constraint: Callable[[Tensor], Tensor]
+) -> bool:
+    return is_close(end, constraint(start + length * direction / direction.norm()), 1e-4)
+
+
+def _wrong_step(
+    look: Look,
+    end: Tensor,
+    number: int,
+    length: float,
+    constraint: Callable[[Tensor], Tensor],
+    what: str,
+    climbed: str,
+) -> str:
+    start, gradient = look.point, look.gradient(look.point)
+    for text, other in look.others.items():
+        if _leads_to(start, other(start), end, length, constraint):
+            return text
+    if end.min() < -1e-4 or end.max() > 1 + 1e-4:
+        return (
+            f"after step {number} the {what} has values outside [0, 1]: clamp after *every* step, not only at the end"
+        )
+    if is_close(end, start, 1e-6):
+        return f"step {number} does not move the {what}"
+    most = (end - start).abs().max()
+    if is_close(end, constraint(start + most * gradient.sign()), 1e-4):
+        return (
+            "your step follows the *signs* of the gradient, so that every value moves by the same amount: divide the "
+            "gradient by its norm instead"
+        )
+    direction = gradient / gradient.norm()
+    free = (end > 1e-4) & (end < 1 - 1e-4) & (end != start)
+    made = ((end - start) * direction)[free].sum() / direction[free].square().sum()
+    if is_close(end, constraint(start + made * direction), 1e-4):
+        made, natural = made.item(), gradient.norm().item()
+        if made < 0:
+            return f"step {number} goes down instead of up: the sign is reversed"
+        if min(abs(made / natural - 1), abs(made / natural / length - 1)) < 1e-3:
+            return "each step is as long as the gradient: divide the gradient by its norm first"
+        return f"step {number} points the right way, but its length is {made:.3g}: it should be {length:.3g}"
+    return (
+        f"step {number} does not lead where it should: {length:.3g} along the gradient of {climbed} with respect to "
+        f"the {what}, divided by its norm, then back into [0, 1]"
+    )
 
 
 # ------------------------------------------------------------------------------------------- what students call

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 import fooling_utils as fu
-from fooling_utils import optimize_pixels, toward, unit_step
+from fooling_utils import optimize_pixels, toward, unit_step, views
 
 RIGHT, WRONG = {}, {}
 
@@ -56,9 +56,7 @@ wrong("0.2", "sign is reversed")(lambda logits, classes: logits.log_softmax(1)[r
 wrong("0.2", "one result per image")(lambda logits, classes: F.cross_entropy(logits, classes))
 wrong("0.2", "logits")(lambda logits, classes: -logits[range(len(logits)), classes])
 wrong("0.2", "take its logarithm")(lambda logits, classes: -logits.softmax(1)[range(len(logits)), classes])
-wrong("0.2", "over the classes, not over the images")(
-    lambda logits, classes: -logits.log_softmax(0)[range(len(logits)), classes]
-)
+wrong("0.2", "add up to 1 over the images")(lambda logits, classes: -logits.log_softmax(0)[range(len(logits)), classes])
 wrong("0.2", "same class")(lambda logits, classes: -logits.log_softmax(1)[:, classes[0]])
 wrong("0.2", "same score")(lambda logits, classes: F.cross_entropy(logits, classes).expand(len(logits)))
 wrong("0.2", "for large logits your result holds nan or infinity")(
@@ -66,6 +64,30 @@ wrong("0.2", "for large logits your result holds nan or infinity")(
 )
 wrong("0.2", "large ones")(lambda logits, classes: -(logits.softmax(1) + 1e-9).log()[range(len(logits)), classes])
 wrong("0.2", "same score")(lambda logits, classes: torch.zeros(len(logits)))
+wrong("0.2", "no gradient comes back")(
+    lambda logits, classes: F.cross_entropy(logits.detach(), classes, reduction="none")
+)
+wrong("0.2", "no gradient comes back")(
+    lambda logits, classes: torch.tensor(
+        [-row.log_softmax(0)[k].item() for row, k in zip(logits, classes, strict=True)]
+    )
+)
+
+
+@wrong("0.2", "is a part detached?")
+def half_detached(logits, classes):
+    return logits.logsumexp(1).detach() - logits[range(len(logits)), classes]
+
+
+@wrong("0.2", "no gradient comes back")
+@torch.no_grad()
+def without_gradients(logits, classes):
+    return -logits.log_softmax(1)[range(len(logits)), classes]
+
+
+wrong("0.2", "divided among the images")(
+    lambda logits, classes: F.cross_entropy(logits, classes, reduction="none") / len(logits)
+)
 wrong("0.2", "shape (6,), but it has (6, 5)")(lambda logits, classes: -logits.log_softmax(1))
 wrong("0.2", "stops with IndexError")(lambda logits, classes: -logits.log_softmax(1)[0, classes[9]])
 
@@ -81,6 +103,36 @@ def climb_with_backward(score, start, length, steps):
         with torch.no_grad():
             x += length * F.normalize(x.grad.flatten(), dim=0).view_as(x)
             x.clamp_(0, 1)
+    return x.detach()
+
+
+@right("1.1")
+def climb_with_func(score, start, length, steps):
+    x = start
+    for _ in range(steps):
+        gradient = torch.func.grad(lambda image: score(image).squeeze())(x)
+        x = torch.clamp(x + length * gradient / torch.sqrt((gradient**2).sum()), 0, 1)
+    return x
+
+
+@right("1.1")
+def climb_and_watch(score, start, length, steps):
+    x = start.clone()
+    for _ in range(steps):
+        leaf = x.detach().clone().requires_grad_(True)
+        value = score(leaf)
+        value.backward()
+        x = (leaf.data + length * leaf.grad / leaf.grad.norm()).clamp(0, 1)
+        assert score(x) == score(x.clone().requires_grad_())
+    return x
+
+
+@wrong("1.1", "still asks for a gradient")
+def climb_and_return_a_leaf(score, start, length, steps):
+    x = start.clone().requires_grad_()
+    for _ in range(steps):
+        (gradient,) = torch.autograd.grad(score(x), x)
+        x = (x.detach() + length * gradient / gradient.norm()).clamp(0, 1).requires_grad_()
     return x
 
 
@@ -102,14 +154,17 @@ def unit(length, gradient):
 
 right("1.1")(climbing(unit))
 wrong("1.1", "did not move")(lambda score, start, length, steps: start.clone())
-wrong("1.1", "sign is reversed: the score fell from")(climbing(lambda length, g: -unit(length, g)))
+wrong("1.1", "the sign is reversed")(climbing(lambda length, g: -unit(length, g)))
 wrong("1.1", "leaves [0, 1]")(climbing(unit, clamp=lambda x: x))
 wrong("1.1", "after *every* step")(climbing(unit, clamp=lambda x: x, finish=lambda x: x.clamp(0, 1)))
 wrong("1.1", "divide it by its norm")(climbing(lambda length, g: length * g))
-wrong("1.1", "the image is not where these steps should lead")(climbing(lambda length, g: length * g.sign()))
+wrong("1.1", "*signs* of the gradient")(climbing(lambda length, g: length * g.sign()))
 wrong("1.1", "one step too few")(climbing(unit, extra=-1))
 wrong("1.1", "one step too many")(climbing(unit, extra=1))
-wrong("1.1", "the image is not where these steps should lead")(climbing(lambda length, g: unit(0.3, g)))
+wrong("1.1", "its length is 2: it should be 0.5")(climbing(lambda length, g: unit(2.0, g)))
+wrong("1.1", "use `length` and `steps`")(climbing(lambda length, g: unit(0.5, g)))
+wrong("1.1", "use `length` and `steps`")(lambda score, start, length, steps: climbing(unit)(score, start, length, 5))
+wrong("1.1", "begin there")(lambda score, start, length, steps: climbing(unit)(score, start * 0 + 0.5, length, steps))
 wrong("1.1", "in line 1 of your function")(lambda score, start, length, steps: torch.autograd.grad(score(start), start))
 wrong("1.1", "its argument `start`")(lambda score, start, length, steps: start.add_(0.01).clamp(0, 1))
 wrong("1.1", "switches on gradients for its argument `start`")(
@@ -128,7 +183,7 @@ def climb_without_forgetting(score, start, length, steps):
         with torch.no_grad():
             x += unit(length, x.grad)
             x.clamp_(0, 1)
-    return x
+    return x.detach()
 
 
 @wrong("1.1", "again in *every* step")
@@ -142,7 +197,8 @@ def climb_in_one_direction(score, start, length, steps):
 
 
 wrong("1.1", "shape")(climbing(unit, finish=lambda x: x[0]))
-wrong("1.1", "the image is not where")(climbing(lambda length, g: unit(length / 255, g)))
+wrong("1.1", "its length is 0.00196")(climbing(lambda length, g: unit(length / 255, g)))
+wrong("1.1", "inside the loop")(lambda score, start, length, steps: climbing(unit)(score, start, length, 1))
 
 
 @right("1.2")
@@ -170,8 +226,8 @@ def per_member(x):
 
 wrong("1.2", "shape")(lambda image: image)
 wrong("1.2", "the values are wrong")(lambda image: torch.zeros(len(image)))
-wrong("1.2", "in a column are compared")(lambda image: per_member(image.diff(dim=2).abs()))
-wrong("1.2", "in a row are compared")(lambda image: per_member(image.diff(dim=3).abs()))
+wrong("1.2", "only pixels one below the other are compared")(lambda image: per_member(image.diff(dim=2).abs()))
+wrong("1.2", "only pixels side by side are compared")(lambda image: per_member(image.diff(dim=3).abs()))
 wrong("1.2", "rises and falls cancel")(varying(lambda x: x, per_member))
 wrong("1.2", "squared")(varying(torch.square, per_member))
 wrong("1.2", "mean")(varying(torch.abs, lambda x: x.mean((1, 2, 3))))
@@ -185,7 +241,24 @@ wrong("1.2", "colours of a pixel")(lambda image: variation_with_slices(image) + 
 wrong("1.2", "dimension 1 holds the colours")(
     lambda image: per_member(image.diff(dim=1).abs()) + per_member(image.diff(dim=2).abs())
 )
-wrong("1.2", "the values are wrong")(lambda image: 255 * variation_with_slices(image))
+wrong("1.2", "multiply by 255")(lambda image: 255 * variation_with_slices(image))
+wrong("1.2", "lie side by side count as well; and the differences are squared")(
+    lambda image: per_member(image.diff(dim=2).square())
+)
+wrong("1.2", "lie one below the other count as well; and this is a mean")(
+    lambda image: image.diff(dim=3).abs().mean((1, 2, 3))
+)
+wrong("1.2", "no gradient comes back")(lambda image: variation_with_slices(image.detach()))
+wrong("1.2", "no gradient comes back")(lambda image: torch.tensor([variation_with_slices(one[None]) for one in image]))
+wrong("1.2", "counted twice")(lambda image: 2 * variation_with_slices(image))
+wrong("1.2", "a plain picture")(lambda image: variation_with_slices(image) + (variation_with_slices(image) == 0))
+wrong("1.2", "shape (3,), but it has (3, 3)")(
+    lambda image: image.diff(dim=2).abs().sum((2, 3)) + image.diff(dim=3).abs().sum((2, 3))
+)
+right("1.2")(
+    lambda image: sum((image - image.roll(1, d)).abs().narrow(d, 1, image.shape[d] - 1).sum((1, 2, 3)) for d in (2, 3))
+)
+right("1.2")(lambda image: torch.stack([one.diff(dim=1).norm(1) + one.diff(dim=2).norm(1) for one in image]))
 
 
 @right("1.3")
@@ -219,16 +292,53 @@ wrong("1.3", "0 to 8")(jittering(lambda generator: two(generator, low=0)))
 wrong("1.3", "no image was moved left and right")(jittering(lambda generator: [two(generator)[0], 0]))
 wrong("1.3", "as far down as to the right")(jittering(lambda generator: 2 * two(generator)[:1]))
 wrong("1.3", "moved by the same amount")(lambda image, generator: image.roll(tuple(two(generator)), (-2, -1)))
-wrong("1.3", "not just moved")(
+wrong("1.3", "they should move together")(
     jittering(two, lambda one, moves: torch.stack([c.roll(k, 0) for c, k in zip(one, [*moves, 0], strict=True)]))
 )
-wrong("1.3", "not just moved")(
-    jittering(two, lambda one, moves: F.pad(one, [8] * 4)[:, 8 + moves[0] :, 8 + moves[1] :][:, :20, :20])
+wrong("1.3", "pixels are lost")(
+    jittering(two, lambda one, moves: F.pad(one, [8] * 4)[:, 8 + moves[0] :, 8 + moves[1] :][:, :18, :20])
 )
+wrong("1.3", "pixels are lost")(
+    jittering(
+        two,
+        lambda one, moves: F.pad(one[None], [8] * 4, mode="reflect")[0, :, 8 + moves[0] :, 8 + moves[1] :][:, :18, :20],
+    )
+)
+wrong("1.3", "in another order")(jittering(two, lambda one, moves: one.roll(moves[0], 1).flip(2).roll(moves[1], 2)))
 wrong("1.3", "stops with RuntimeError")(lambda image, generator: torch.stack([image, image[0]]))
-wrong("1.3", "far more often")(
+wrong("1.3", "not equally probable")(
     jittering(lambda generator: (8 * torch.randn(2, generator=generator)).round().long().clamp(-8, 8).tolist())
 )
+wrong("1.3", "not equally probable")(
+    jittering(lambda generator: [a + b for a, b in zip(two(generator, -4, 5), two(generator, -4, 5), strict=True)])
+)
+wrong("1.3", "up and down are not equally probable")(
+    jittering(lambda generator: (16 * torch.rand(2, generator=generator) - 8).round().long().tolist())
+)
+wrong("1.3", "share a move")(
+    lambda image, generator: torch.cat(
+        [torch.stack(pair).roll(tuple(two(generator)), (-2, -1)) for pair in zip(image[::2], image[1::2], strict=True)]
+    )
+)
+wrong("1.3", "two separate numbers")(
+    jittering(lambda generator: (lambda a, b: (a, b if b * a > 0 else -b))(*two(generator)))
+)
+wrong("1.3", "no gradient comes back")(lambda image, generator: jittering(two)(image.detach(), generator))
+
+
+@wrong("1.3", "stops with RuntimeError")
+def jitter_with_numpy(image, generator):
+    return torch.from_numpy(jittering(two)(image, generator).numpy())
+
+
+@right("1.3")
+def jitter_by_gather(image, generator):
+    n, _, height, width = image.shape
+    down, right = torch.randint(17, (2, n, 1), generator=generator) - 8
+    rows, columns = (torch.arange(height) - down) % height, (torch.arange(width) - right) % width
+    return image[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
 wrong("1.3", "nan or infinity")(lambda image, generator: image * torch.rand(1, generator=generator) / 0)
 
 
@@ -252,17 +362,57 @@ def dreaming(objective, length=0.5, extra=0):
 
 
 wrong("1.4", "the image unchanged")(lambda model, image, layer, steps: image.clone())
-wrong("1.4", "sign is reversed")(dreaming(lambda layer: -fu.activation(layer)))
-wrong("1.4", "really climb this layer")(dreaming(lambda layer: fu.activation("second")))
-wrong("1.4", "layer 'first'")(dreaming(lambda layer: fu.logit(0)))
-wrong("1.4", "steps of 0.5")(dreaming(fu.activation, 0.1))
-wrong("1.4", "too far for")(dreaming(fu.activation, 2.0))
+wrong("1.4", "the sign is reversed")(dreaming(lambda layer: -fu.activation(layer)))
+wrong("1.4", "you climb the layer 'second', but 'first' was asked for")(dreaming(lambda layer: fu.activation("second")))
+wrong("1.4", "of the layer 'first'")(dreaming(lambda layer: fu.logit(0)))
+wrong("1.4", "its length is 0.1: it should be 0.5")(dreaming(fu.activation, 0.1))
+wrong("1.4", "its length is 2: it should be 0.5")(dreaming(fu.activation, 2.0))
 wrong("1.4", "one step too few")(dreaming(fu.activation, extra=-1))
-wrong("1.4", "too far for")(dreaming(fu.activation, extra=3))
+wrong("1.4", "3 steps too many")(dreaming(fu.activation, extra=3))
+wrong("1.4", "one step too many")(dreaming(fu.activation, extra=1))
+wrong("1.4", "no views")(
+    lambda model, image, layer, steps: (
+        fu.last(
+            optimize_pixels(
+                model,
+                image,
+                fu.activation(layer),
+                step=unit_step(0.5),
+                view=lambda images, generator: images.roll(1, -1),
+                steps=steps,
+            )
+        ).image
+    )
+)
+wrong("1.4", "rounded")(lambda model, image, layer, steps: fu.round_to_8bit(dream_by_hand(model, image, layer, steps)))
+wrong("1.4", "no other start")(
+    lambda model, image, layer, steps: dream_by_hand(model, torch.full_like(image, 0.5), layer, steps)
+)
+
+
+def dreaming_of(strength, move=lambda g: 0.5 * g / g.norm(), clamp=True):
+    def dream(model, image, layer, steps):
+        x = image.clone()
+        for _ in range(steps):
+            x.requires_grad_()
+            (g,) = torch.autograd.grad(strength(model.features(x, [layer])[1][layer]), x)
+            x = x.detach() + move(g)
+            x = x.clamp(0, 1) if clamp else x
+        return x.clamp(0, 1)
+
+    return dream
+
+
+right("1.4")(dreaming_of(lambda outputs: (outputs**2).sum()))
+wrong("1.4", "the mean of their *squares*")(dreaming_of(torch.mean))
+wrong("1.4", "the mean of their *squares*")(dreaming_of(lambda outputs: outputs.abs().mean()))
+wrong("1.4", "divide the gradient by its norm first")(dreaming_of(lambda outputs: outputs.square().mean(), lambda g: g))
+wrong("1.4", "*signs* of the gradient")(dreaming_of(lambda outputs: outputs.square().mean(), lambda g: 0.03 * g.sign()))
+wrong("1.4", "clamp after *every* step")(dreaming_of(lambda outputs: outputs.square().mean(), clamp=False))
 wrong("1.4", "of type Frame")(
     lambda model, image, layer, steps: list(optimize_pixels(model, image, fu.activation(layer), steps=steps))[-1]
 )
-wrong("1.4", "fell from")(lambda model, image, layer, steps: torch.full_like(image, 0.5))
+wrong("1.4", "no gradient was ever asked")(lambda model, image, layer, steps: torch.full_like(image, 0.5))
 wrong("1.4", "no layer is called")(dreaming(lambda layer: fu.activation("blocks.2")))
 
 # --------------------------------------------------------------------------------------------------------- lesson 2
@@ -356,14 +506,35 @@ wrong("2.1", "L2 length epsilon")(stepping(lambda e, g: e * g / norms_of(g)))
 wrong("2.1", "factor of 255")(stepping(lambda e, g: e / 255 * g.sign()))
 wrong("2.1", "more than epsilon")(stepping(lambda e, g: 255 * e * g.sign()))
 wrong("2.1", "every value went up")(stepping(lambda e, g: e * g.sign().abs()))
-wrong("2.1", "not epsilon times the sign")(stepping(lambda e, g: e * g.sign(), log_p=lambda z: z))
-wrong("2.1", "not epsilon times the sign")(stepping(lambda e, g: e * g.sign(), mix=lambda t: t[:1].expand(len(t))))
+wrong("2.1", "raises the logit")(stepping(lambda e, g: e * g.sign(), log_p=lambda z: z))
+wrong("2.1", "toward the first target")(stepping(lambda e, g: e * g.sign(), mix=lambda t: t[:1].expand(len(t))))
+
+
+def stepping_on(score):
+    def step(model, image, targets, epsilon):
+        leaf = image.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(score(model(leaf), targets), leaf)
+        return (image + epsilon * gradient.sign()).clamp(0, 1)
+
+    return step
+
+
+right("2.1")(stepping_on(lambda z, targets: z.log_softmax(1).gather(1, targets[:, None]).mean()))
+right("2.1")(stepping_on(lambda z, targets: -F.cross_entropy(z, targets)))
+wrong("2.1", "the targets of all images")(stepping_on(lambda z, targets: z.log_softmax(1)[:, targets].sum()))
+wrong("2.1", "away from the most probable class")(stepping_on(lambda z, targets: F.cross_entropy(z, z.argmax(1))))
+wrong("2.1", "over the classes (dimension 1)")(
+    stepping_on(lambda z, targets: z.log_softmax(0)[range(len(z)), targets].sum())
+)
+wrong("2.1", "still asks for a gradient")(
+    lambda model, image, targets, epsilon: fgsm_by_backward(model, image, targets, epsilon).requires_grad_()
+)
 wrong("2.1", "its argument `image`")(
     lambda model, image, targets, epsilon: image.copy_(
         stepping(lambda e, g: e * g.sign())(model, image, targets, epsilon)
     )
 )
-wrong("2.1", "not epsilon times the sign")(stepping(lambda e, g: 0.5 * e * g.sign()))
+wrong("2.1", "every value moved by 0.015, but epsilon is 0.03")(stepping(lambda e, g: 0.5 * e * g.sign()))
 
 
 @right("2.2")
@@ -407,6 +578,18 @@ wrong("2.2", "stops with RuntimeError")(
 )
 
 
+right("2.2")(
+    lambda image, centre, radius: (
+        centre + (image - centre) / (norms_of(image - centre) / radius).clamp(min=1)
+        if radius
+        else image - (image - centre)
+    )
+)
+wrong("2.2", "radius 0")(
+    lambda image, centre, radius: ball_one_by_one(image, centre, radius) if radius else image.clone()
+)
+
+
 @right("2.3")
 def noise_by_normalize(change, generator):
     noise = torch.empty_like(change).normal_(generator=generator)
@@ -419,6 +602,10 @@ def noisy(draw, size=lambda noise, change: norms_of(change) / norms_of(noise)):
         return noise * size(noise, change)
 
     return noise_like
+
+
+def centred(change):
+    return change - change.mean((1, 2, 3), keepdim=True)
 
 
 def gauss(change, generator):
@@ -435,10 +622,35 @@ wrong("2.3", "should be equal")(noisy(gauss, lambda noise, change: norms_of(chan
 wrong("2.3", "mean of the noise is not zero")(
     noisy(lambda change, generator: torch.rand(change.shape, generator=generator))
 )
-wrong("2.3", "beyond one standard deviation")(
+wrong("2.3", "not spread as in Gaussian noise")(
     noisy(lambda change, generator: torch.rand(change.shape, generator=generator) - 0.5)
 )
-wrong("2.3", "beyond one standard deviation")(noisy(lambda change, generator: gauss(change, generator).sign()))
+wrong("2.3", "not spread as in Gaussian noise")(noisy(lambda change, generator: gauss(change, generator).sign()))
+wrong("2.3", "are exactly zero")(
+    noisy(lambda change, generator: gauss(change, generator) * (torch.rand(change.shape, generator=generator) > 0.68))
+)
+wrong("2.3", "are exactly zero")(
+    noisy(
+        lambda change, generator: (
+            gauss(change, generator).sign() * (torch.rand(change.shape, generator=generator) < 0.32)
+        )
+    )
+)
+wrong("2.3", "it should be 32 % and 5 %")(noisy(lambda change, generator: gauss(change, generator) ** 3))
+wrong("2.3", "it should be 32 % and 5 %")(noisy(lambda change, generator: gauss(change, generator).clamp(-1.5, 1.5)))
+wrong("2.3", "neighbouring pixels")(
+    noisy(lambda change, generator: F.interpolate(gauss(change[..., ::2, ::2], generator), scale_factor=2))
+)
+wrong("2.3", "neighbouring pixels")(
+    noisy(lambda change, generator: F.avg_pool2d(gauss(change, generator), 3, 1, 1, count_include_pad=False))
+)
+wrong("2.3", "still contains some of the change")(
+    noisy(
+        lambda change, generator: (
+            gauss(change, generator) + 20 * (change - change.mean((1, 2, 3), keepdim=True)) / norms_of(change)
+        )
+    )
+)
 wrong("2.3", "same noise, scaled")(noisy(lambda change, generator: gauss(change[:1], generator).expand_as(change)))
 wrong("2.3", "three colours")(noisy(lambda change, generator: gauss(change[:, :1], generator).expand_as(change)))
 wrong("2.3", "another order")(
@@ -476,12 +688,13 @@ def corner_by_gradient(model, image, target, size, steps):
     return shown
 
 
-def cornering(place, objective=toward, extra=0, image_of=lambda image: image):
+def cornering(place, objective=toward, extra=0, image_of=lambda image: image, start=None, **others):
     def corner(model, image, target, size, steps):
         mask = torch.zeros_like(image)
         mask[place(size)] = 1
-        choices = {"constraint": fu.inside_mask(image_of(image), mask), "steps": steps + extra}
-        return list(optimize_pixels(model, image, objective(target), **choices))[-1].image
+        choices = {"constraint": fu.inside_mask(image_of(image), mask), "steps": steps + extra, **others}
+        begin = torch.where(mask.bool(), start(image), image) if start else image
+        return list(optimize_pixels(model, begin, objective(target), **choices))[-1].image
 
     return corner
 
@@ -512,15 +725,20 @@ wrong("2.4", "columns 4 to 7")(cornering(lambda size: (..., slice(size), slice(-
 wrong("2.4", "only 3 of the 4")(cornering(lambda size: top_left(size - 1)))
 wrong("2.4", "rows 0 to 4")(cornering(lambda size: top_left(size + 1)))
 wrong("2.4", "outside the corner")(cornering(lambda size: (..., slice(size), slice(None))))
-wrong("2.4", "fell from")(cornering(top_left, fu.away_from))
-wrong("2.4", "is it the right target?")(cornering(top_left, lambda target: toward((target + 1) % 5)))
+wrong("2.4", "the sign is reversed")(cornering(top_left, fu.away_from))
+wrong("2.4", "the log-probability of the target")(cornering(top_left, lambda target: toward((target + 1) % 5)))
 wrong("2.4", "outside the corner")(cornering(top_left, image_of=torch.zeros_like))
-wrong("2.4", "are the steps right")(cornering(top_left, extra=-3))
-wrong("2.4", "too far for 6 steps of 0.3")(cornering(top_left, extra=60))
+wrong("2.4", "3 steps too few")(cornering(top_left, extra=-3))
+wrong("2.4", "60 steps too many")(cornering(top_left, extra=60))
+wrong("2.4", "one step too many")(cornering(top_left, extra=1))
+wrong("2.4", "its length is 1: it should be 0.3")(cornering(top_left, step=unit_step(1.0)))
+wrong("2.4", "climb its log-probability")(cornering(top_left, fu.logit))
+wrong("2.4", "*signs* of the gradient")(cornering(top_left, step=fu.sign_step(0.02)))
+wrong("2.4", "begin there")(cornering(top_left, start=torch.zeros_like))
 wrong("2.4", "no class is called")(cornering(top_left, lambda target: toward("ostrich")))
 
 
-@right("2.5")
+@wrong("2.5", "60 pictures at once")
 def patch_over_all_places(model, image, target, size, steps, generator):
     rows, columns = image.shape[-2] - size + 1, image.shape[-1] - size + 1
     patch = torch.full((1, 3, size, size), 0.5)
@@ -552,18 +770,31 @@ def patch_by_padding(model, image, target, size, steps, generator):
     return list(optimize_pixels(model, grey, toward(target), **choices))[-1].variable
 
 
-def patching(place, sign=1, clamp=True, length=0.3, fresh=True, extra=0, grey=0.5):
+def patching(
+    place,
+    sign=1,
+    clamp=True,
+    length=0.3,
+    fresh=True,
+    extra=0,
+    grey=0.5,
+    move=lambda g: g / g.norm(),
+    score=lambda z, target: z.log_softmax(1)[0, target],
+    mix=lambda patch, below: patch,
+    finish=lambda patch: patch,
+):
     def learn(model, image, target, size, steps, generator):
         patch, shown = torch.full((1, 3, size, size), grey), image.clone()
         for _ in range(steps + extra):
             row, column = place(image.shape[-2] - size + 1, image.shape[-1] - size + 1, generator)
             patch.requires_grad_()
             shown = image.clone() if fresh else shown.detach().clone()
-            shown[..., row : row + size, column : column + size] = patch
-            (gradient,) = torch.autograd.grad(model(shown).log_softmax(1)[0, target], patch)
-            patch = patch.detach() + sign * length * gradient / gradient.norm()
+            corner = (..., slice(row, row + size), slice(column, column + size))
+            shown[corner] = mix(patch, image[corner])
+            (gradient,) = torch.autograd.grad(score(model(shown), target), patch)
+            patch = patch.detach() + sign * length * move(gradient)
             patch = patch.clamp(0, 1) if clamp else patch
-        return patch.detach()
+        return finish(patch.detach())
 
     return learn
 
@@ -572,11 +803,89 @@ def anywhere(rows, columns, generator):
     return [torch.randint(count, (1,), generator=generator).item() for count in (rows, columns)]
 
 
-wrong("2.5", "network was never called")(
+right("2.5")(patching(anywhere, score=lambda z, target: -F.cross_entropy(z, torch.tensor([target]))))
+
+
+@right("2.5")
+def patch_from_the_whole_gradient(model, image, target, size, steps, generator):
+    patch = torch.zeros(1, 3, size, size) + 0.5
+    for step in range(steps):
+        row, column = anywhere(image.shape[-2] - size + 1, image.shape[-1] - size + 1, generator)
+        shown = image.clone()
+        shown[:, :, row : row + size, column : column + size] = patch
+        shown = shown.requires_grad_()
+        model(shown).log_softmax(1)[0, target].backward()
+        gradient = shown.grad[:, :, row : row + size, column : column + size]
+        patch = torch.clamp(patch + 0.3 * gradient / gradient.norm(), 0, 1)
+        if step % 10 == 0:  # to see how far it is
+            with torch.no_grad():
+                model(shown).softmax(1)[0, target].item()
+    return patch
+
+
+@wrong("2.5", "its length is")
+def patch_by_the_norm_of_the_image(model, image, target, size, steps, generator):
+    patch = torch.full((1, 3, size, size), 0.5)
+    for _ in range(steps):
+        row, column = anywhere(image.shape[-2] - size + 1, image.shape[-1] - size + 1, generator)
+        shown = image.clone()
+        shown[..., row : row + size, column : column + size] = patch
+        shown.requires_grad_()
+        (gradient,) = torch.autograd.grad(model(shown).log_softmax(1)[0, target], shown)
+        gradient = gradient / gradient.norm()
+        patch = (patch + 0.3 * gradient[..., row : row + size, column : column + size]).clamp(0, 1)
+    return patch
+
+
+wrong("2.5", "paste it *over* the image")(patching(anywhere, mix=lambda patch, below: below + patch))
+wrong("2.5", "paste it *over* the image")(patching(anywhere, mix=lambda patch, below: (below + patch).clamp(0, 1)))
+wrong("2.5", "paste it *over* the image")(patching(anywhere, mix=lambda patch, below: (below + patch) / 2))
+wrong("2.5", "without the patch on it")(patching(anywhere, mix=lambda patch, below: below + patch - 0.5))
+wrong("2.5", "*signs* of the gradient")(patching(anywhere, move=torch.sign))
+wrong("2.5", "*signs* of the gradient")(patching(anywhere, move=torch.sign, length=0.01))
+wrong("2.5", "divide the gradient by its norm first")(patching(anywhere, move=lambda g: g))
+wrong("2.5", "divide the gradient by its norm first")(patching(anywhere, move=lambda g: g, length=1))
+wrong("2.5", "its length is 1: it should be 0.3")(patching(anywhere, length=1.0))
+wrong("2.5", "climb its log-probability")(patching(anywhere, score=lambda z, target: z[0, target]))
+wrong("2.5", "away from the most probable class")(patching(anywhere, score=lambda z, target: -z.log_softmax(1).amax()))
+wrong("2.5", "clamp after *every* step")(patching(anywhere, clamp=False, finish=lambda patch: patch.clamp(0, 1)))
+wrong("2.5", "still asks for a gradient")(patching(anywhere, finish=lambda patch: patch.requires_grad_()))
+wrong("2.5", "one step too many")(patching(anywhere, extra=1))
+wrong("2.5", "with `steps` = 9 you take 300")(
+    lambda model, image, target, size, steps, generator: patching(anywhere)(model, image, target, size, 300, generator)
+)
+wrong("2.5", "not equally probable")(
+    patching(
+        lambda rows, columns, generator: [
+            sum(anywhere(count // 2, count - count // 2 + 1, generator)) for count in (rows, columns)
+        ]
+    )
+)
+wrong("2.5", "not equally probable")(
+    patching(
+        lambda rows, columns, generator: [
+            int(torch.rand(1, generator=generator) ** 2 * count) for count in (rows, columns)
+        ]
+    )
+)
+
+
+@wrong("2.5", "same places")
+def patch_that_sweeps(model, image, target, size, steps, generator):
+    turn = iter(range(1000))
+
+    def next_place(rows, columns, generator):
+        row, column = divmod(7 * next(turn), columns)
+        return row % rows, column
+
+    return patching(next_place)(model, image, target, size, steps, generator)
+
+
+wrong("2.5", "no gradient was ever asked")(
     lambda model, image, target, size, steps, generator: torch.full((1, 3, size, size), 0.5)
 )
-wrong("2.5", "sign is reversed")(patching(anywhere, sign=-1))
-wrong("2.5", "leaves [0, 1]")(patching(anywhere, clamp=False))
+wrong("2.5", "the sign is reversed")(patching(anywhere, sign=-1))
+wrong("2.5", "clamp after *every* step")(patching(anywhere, clamp=False))
 wrong("2.5", "only in rows [0]")(patching(lambda rows, columns, generator: (0, 0)))
 wrong("2.5", "fits from 0 to 5")(patching(lambda rows, columns, generator: anywhere(rows - 1, columns, generator)))
 wrong("2.5", "fits from 0 to 9")(patching(lambda rows, columns, generator: anywhere(rows, rows, generator)))
@@ -594,10 +903,10 @@ wrong("2.5", "draw row and column separately")(patching(on_the_diagonal))
 wrong("2.5", "take all randomness from `generator`")(
     patching(lambda rows, columns, generator: anywhere(rows, columns, None))
 )
-wrong("2.5", "length 0.3")(patching(anywhere, length=0.001))
+wrong("2.5", "its length is 0.001: it should be 0.3")(patching(anywhere, length=0.001))
 wrong("2.5", "should be grey")(patching(anywhere, grey=0.0))
 wrong("2.5", "fresh copy")(patching(anywhere, fresh=False))
-wrong("2.5", "steps were asked for")(patching(anywhere, extra=-50))
+wrong("2.5", "50 steps too few")(patching(anywhere, extra=-50))
 wrong("2.5", "the patch should have the shape")(
     lambda model, image, target, size, steps, generator: everywhere(model, image, target, steps)
 )
@@ -645,13 +954,77 @@ wrong("2.6", "never shown what `spoil` returns")(
 wrong("2.6", "never shown what `spoil` returns")(
     lambda model, image, target, spoil, steps: spoil(everywhere(model, image, target, steps))
 )
-wrong("2.6", "sign is reversed")(proving(straight_through, sign=-1))
+wrong("2.6", "the sign is reversed")(proving(straight_through, sign=-1))
 wrong("2.6", "stops with RuntimeError")(proving(lambda leaf, spoil: spoil(leaf)))
-wrong("2.6", "*unspoiled* image")(proving(straight_through, follow=lambda x, seen: seen, length=0.05))
-wrong("2.6", "is within reach")(proving(straight_through, length=0.01))
-wrong("2.6", "too far for 12 steps")(proving(straight_through, length=3.0))
+wrong("2.6", "the *unspoiled* one")(proving(straight_through, follow=lambda x, seen: seen))
+wrong("2.6", "its length is 0.01: it should be 0.3")(proving(straight_through, length=0.01))
+wrong("2.6", "its length is 3: it should be 0.3")(proving(straight_through, length=3.0))
+wrong("2.6", "spoiled already")(
+    lambda model, image, target, spoil, steps: spoil(jpeg_proof_by_hand(model, image, target, spoil, steps))
+)
+wrong("2.6", "one step too many")(proving(straight_through, extra=1))
+wrong("2.6", "the given one: begin there")(
+    lambda model, image, target, spoil, steps: jpeg_proof_by_hand(model, image * 0.9, target, spoil, steps)
+)
+wrong("2.6", "`spoil` takes one argument")(
+    lambda model, image, target, spoil, steps: (
+        fu.last(optimize_pixels(model, image, toward(target), view=spoil, steps=steps)).image
+    )
+)
+wrong("2.6", "the view has no gradient back to the image")(
+    lambda model, image, target, spoil, steps: (
+        fu.last(
+            optimize_pixels(model, image, toward(target), view=lambda seen, generator: spoil(seen), steps=steps)
+        ).image
+    )
+)
+right("2.6")(
+    lambda model, image, target, spoil, steps: (
+        fu.last(
+            optimize_pixels(
+                model,
+                image,
+                toward(target),
+                view=views.straight_through(lambda seen, generator: spoil(seen)),
+                steps=steps,
+            )
+        ).image
+    )
+)
+
+
+@wrong("2.6", "taken at the unspoiled image")
+def jpeg_proof_that_only_looks(model, image, target, spoil, steps):
+    x = image.clone()
+    for _ in range(steps):
+        model.probabilities(spoil(x))
+        leaf = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(model(leaf).log_softmax(1)[0, target], leaf)
+        x = (x + 0.3 * gradient / gradient.norm()).clamp(0, 1)
+    return x
+
+
+def proving_by(score, move=lambda g: 0.3 * g / g.norm()):
+    def proof(model, image, target, spoil, steps):
+        x = image.clone()
+        for _ in range(steps):
+            seen = spoil(x).requires_grad_()
+            (gradient,) = torch.autograd.grad(score(model(seen), target), seen)
+            x = (x + move(gradient)).clamp(0, 1)
+        return x
+
+    return proof
+
+
+wrong("2.6", "climb its log-probability")(proving_by(lambda z, target: z[0, target]))
+wrong("2.6", "*signs* of the gradient")(
+    proving_by(lambda z, target: z.log_softmax(1)[0, target], lambda g: 0.01 * g.sign())
+)
+wrong("2.6", "divide the gradient by its norm first")(
+    proving_by(lambda z, target: z.log_softmax(1)[0, target], lambda g: g)
+)
 wrong("2.6", "spoiled image 4 times")(proving(straight_through, extra=-8))
-wrong("2.6", "leaves [0, 1]")(proving(straight_through, length=5.0, clamp=False))
+wrong("2.6", "clamp after *every* step")(proving(straight_through, length=5.0, clamp=False))
 
 
 @wrong("2.6", "spoiled image 1 times")
