@@ -18,6 +18,7 @@ from fooling_utils.checks.cells import needed_cells
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 FOLDER = NOTEBOOKS / "solutions"
 PART = re.compile(r"(text|exercise|check|solution)-(\d+)-(\d+)")
+TRY = re.compile(r"try-(\d+)-(\d+)")  # a cell that shows what a right answer does to the real network
 FOLD = re.compile(r"<details><summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 NBGRADER = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3}
 BEGIN, END = "    ### BEGIN SOLUTION", "    ### END SOLUTION"  # nbgrader's marks
@@ -63,8 +64,14 @@ def solve(notebook, name):
     )
     solved = [(parts["text"], model_answer(parts), parts) for parts in found.values()]
     answers = [code for _, code, _ in solved] + [parts["check"].source for *_, parts in solved]
+    tries = {cell.id: cell for cell in notebook.cells if TRY.fullmatch(cell.get("id", ""))}
+    answers += [cell.source for cell in tries.values()]
     cells = [new_markdown_cell(intro, id="title")]
-    before = [cell for cell in notebook.cells if cell.cell_type == "code" and not PART.fullmatch(cell.get("id", ""))]
+    before = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and not (PART.fullmatch(cell.get("id", "")) or cell.get("id") in tries)
+    ]
     for position in needed_cells([cell.source for cell in before], answers):
         cells.append(_bare(before[position]))
     for text, code, parts in solved:
@@ -76,6 +83,8 @@ def solve(notebook, name):
         _mark(answer, solution=True, **({"grade": True, "points": 1} if in_words else {}))
         _mark(check, locked=True, **({} if in_words else {"grade": True, "points": 1}))
         cells += [text, answer, check]
+        if shown := tries.get(check.id.replace("check", "try")):
+            cells.append(_bare(shown))
     summary = new_code_cell(f"summary({number})", id="exercises-summary")
     summary.metadata["tags"] = ["nbval-check-output"]
     cells.append(summary)

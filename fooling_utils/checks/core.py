@@ -1,7 +1,7 @@
-"""What all checks share: calling a student's function, comparing what it returns, and messages in the student's terms.
+"""What all checks share: calling a student's function, comparing what it returns, following a loop step by step.
 
 A check never raises: whatever the answer does, there is a verdict. It uses small images and a small network, so it
-takes less than a second. It never shows the right answer.
+takes less than a second. Its messages say what is wrong in the student's terms, and never what the right answer is.
 """
 
 import os
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..models import Classifier
 
 RIGHT, WRONG, NOT_ATTEMPTED, ANSWERED = "right", "wrong", "not attempted", "answered"
-FEWEST_WORDS = 15  # of an answer in words; anything shorter is a note
+FEWEST_WORDS = 15  # in an answer in words; anything shorter is a note
 
 
 class Wrong(Exception):
@@ -28,7 +28,7 @@ class NotAttempted(Exception):
 
 
 class Verdict(NamedTuple):
-    """What a check found: status is "right", "wrong", "not attempted" or, for an answer in words, "answered"."""
+    """What a check found. The status is "right", "wrong", "not attempted" or, for an answer in words, "answered"."""
 
     exercise: str
     status: str
@@ -40,7 +40,7 @@ class Verdict(NamedTuple):
 
 
 class Exercise(NamedTuple):
-    """An exercise as its check knows it: number, title, the function's name and the check itself."""
+    """An exercise as its check knows it: its number, its title, the name of the function and the check itself."""
 
     number: str
     title: str
@@ -68,7 +68,7 @@ def exercise(number: str, title: str, function: str) -> Callable:
 
 
 def question(number: str, title: str) -> None:
-    """Register a question whose answer, in words, is in a variable called answer_... and is read by a person."""
+    """Register a question. Its answer, in words, is in a variable called answer_..., and a person reads it."""
     EXERCISES[number] = Exercise(number, title, f"answer_{number.replace('.', '_')}", None)
 
 
@@ -206,7 +206,10 @@ def one_by_one(answer: Callable[..., Any], batch: Tensor, members: Sequence[Tens
     for index, alone in enumerate(zip(*members, strict=True)):
         result = answer(*(part[None] for part in alone))
         if not is_close(tensor(result, (1, *batch.shape[1:])), batch[index : index + 1], 1e-3):
-            raise Wrong(f"right for each of the {what} alone, but in a batch the {what} affect each other")
+            raise Wrong(
+                f"right for a batch of {len(batch)}, but wrong for one of its {what} alone: does a result depend on "
+                "the others in the batch, or on their number?"
+            )
 
 
 def lets_gradients_through(answer: Answer, source: Tensor, *others: Any) -> Tensor:
@@ -405,7 +408,9 @@ def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = 
     if answer is Ellipsis:
         return Verdict(number, NOT_ATTEMPTED)
     if not callable(answer):
-        return Verdict(number, WRONG, f"pass your function to the check, without brackets: check({number!r}, ...)")
+        return Verdict(
+            number, WRONG, f"pass your function to the check without brackets after its name: check({number!r}, ...)"
+        )
     state = torch.get_rng_state()  # so that a check does not change the notebook's random numbers
     try:
         with torch.enable_grad():
@@ -423,13 +428,15 @@ def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = 
 
 def _judge_words(number: str, answer: Any) -> Verdict:
     if not isinstance(answer, str):
-        return Verdict(number, WRONG, f"write your answer between the quotation marks (got {type(answer).__name__})")
+        return Verdict(
+            number, WRONG, f"write your answer between the quotation marks: this is of type {type(answer).__name__}"
+        )
     words = len(answer.replace("...", " ").split())
     if not words:
         return Verdict(number, NOT_ATTEMPTED)
     if words < FEWEST_WORDS:
-        return Verdict(number, WRONG, f"only {words} words: write whole sentences, and give your reason")
-    return Verdict(number, ANSWERED, "compare it with the folded answer below")
+        return Verdict(number, WRONG, f"only {words} words: write whole sentences and give your reasons")
+    return Verdict(number, ANSWERED, "compare it with the three points that are folded away below")
 
 
 def check(number: str, answer: Any) -> Verdict | None:
@@ -448,7 +455,7 @@ def check(number: str, answer: Any) -> Verdict | None:
 
 
 def summary(lesson: int) -> pd.DataFrame:
-    """A table of a lesson's exercises and the last verdict on each in this kernel."""
+    """A table of the exercises of a lesson, with the last verdict on each in this kernel."""
     lessons = sorted({entry.lesson for entry in EXERCISES.values()})
     if not isinstance(lesson, int) or lesson not in lessons:
         raise ValueError(f"lesson {lesson!r} has no exercises: choose from {lessons}")

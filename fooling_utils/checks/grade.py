@@ -5,7 +5,8 @@ what is wrong with the notebook: damaged, hangs, crashes, tampered. Each noteboo
 folder, and its cells run with the checks that are installed here. Stored outputs do not count.
 
 **This executes the students' code.** It runs with your rights: it can read your files and use your network, and a
-determined student can fool it. Separate processes do not protect you: use a container, or an otherwise empty account.
+determined student can fool the checks. Separate processes do not protect you: use a container, or an otherwise empty
+account.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def _bytes(path: Path) -> bytes:
             raise ValueError("it is not a regular file")
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST / 1e6:.0f} MB: clear its outputs")
+        raise ValueError(f"it is larger than {LARGEST / 1e6:.0f} MB: clear its outputs and save it again")
     if not data.strip():
         raise ValueError("it is empty")
     return data
@@ -199,10 +200,10 @@ def grade_notebook(path: Path, name: str, timeout: float = 60, memory: int = 0) 
         cells = read_notebook(path)
     except Exception as error:  # the file may hold anything
         text = next(iter(str(error).splitlines()), "")[:200]
-        return [Row(name, "", DAMAGED, f"not a notebook that can be opened: {type(error).__name__}: {text}")]
+        return [Row(name, "", DAMAGED, f"it cannot be opened as a notebook: {type(error).__name__}: {text}")]
     exercises = exercises_in(cells)
     if not exercises:
-        return [Row(name, "", DAMAGED, f"its {len(cells)} code cells hold no exercise: neither its cell nor its check")]
+        return [Row(name, "", DAMAGED, f"none of its {len(cells)} code cells is an exercise or a check")]
     try:
         return _grade(_Run(cells, exercises, timeout, memory), cells, exercises, name, timeout)
     except Exception as error:  # such as a kernel that does not start
@@ -269,8 +270,8 @@ def _told(
         if name == entry.function
     ]
     if len(lines) > 1 and result != ANSWERED:
-        count = {2: "two", 3: "three"}.get(len(lines), str(len(lines)))
-        note = f"there are {count} definitions of {entry.function}, in {' and '.join(lines)}"
+        count = {2: "twice", 3: "three times"}.get(len(lines), f"{len(lines)} times")
+        note = f"{entry.function} is defined {count}, in {' and '.join(lines)}"
         message = f"{message}; {note}" if message else note
     return result, message[: LONGEST + 100]
 
@@ -340,7 +341,7 @@ def _bytes_of(text: str) -> int:
     if text.strip().lower() == "none":
         return 0
     if not found or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"memory must read like 4GB, 800MB or none, got {text!r}")
+        raise argparse.ArgumentTypeError(f"the memory must look like 4GB, 800MB or none, got {text!r}")
     if not LIMITS_MEMORY:
         raise argparse.ArgumentTypeError("this system cannot limit memory: leave --memory out")
     return int(float(found[1]) * (1e6 if (found[2] or "GB").upper() == "MB" else 1e9))
@@ -371,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--memory",
         type=_bytes_of,
         default=MEMORY,
-        help="what one notebook may take, such as 4GB, 800MB or none; on Linux only (default: %(default)s)",
+        help="the memory one notebook may use, such as 4GB, 800MB or none; on Linux only (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     if not options.folder.is_dir():
@@ -403,7 +404,7 @@ def _write(tables: Sequence[tuple], options: argparse.Namespace, count: int) -> 
                 file.flush()  # so that nothing is lost if it is stopped
             done += 1
     except KeyboardInterrupt:
-        print(f"stopped: {done} of {count} notebooks graded: {str(options.out)!a}")
+        print(f"stopped: {done} of {count} notebooks graded, in {str(options.out)!a}")
         return 130
     print(f"{count} notebooks graded: {options.out}")
     return 0

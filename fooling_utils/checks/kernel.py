@@ -65,7 +65,7 @@ def begin(memory: int) -> None:
     from IPython import get_ipython
 
     def leave(*code: object) -> None:
-        raise SystemExit("it ends the program with exit() or quit()")
+        raise SystemExit("it calls exit() or quit(), which ends the program")
 
     get_ipython().user_ns.update(exit=leave, quit=leave)
     if memory:
@@ -83,7 +83,7 @@ def verdict(number: str, function: str, longest: int) -> dict[str, Any]:
 
     space = get_ipython().user_ns
     if function not in space:
-        return {"result": "absent", "message": f"there is no {function} in the notebook", "fits": False}
+        return {"result": "absent", "message": f"the notebook defines no {function}", "fits": False}
     answer = space[function]
     try:
         _, result, message = judge(number, answer)
@@ -201,7 +201,7 @@ class Kernel:
         if problem in (HANGS, CRASHES):
             return {"result": problem, "message": f"it {told(problem, timeout)}", "fits": True}
         if len(shown) > 1:
-            return {"result": TAMPERED, "message": f"the check gave {len(shown)} results", "fits": True}
+            return {"result": TAMPERED, "message": f"the check gave {len(shown)} results instead of one", "fits": True}
         if not shown:
             message = f"its check could not be run: {problem or 'it gave no result'}"
             return {"result": CRASHES, "message": message, "fits": True}

@@ -6,8 +6,10 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..arguments import finite, positive, seeded, tensors, whole
-from ..figures import GREY, ORANGE, new_figure
-from ..images import per_image
+from ..figures import GREY, ORANGE, grid_of_images, new_figure
+from ..images import per_image, round_to_8bit
+from ..models import Classifier
+from ..objectives import Label
 
 SOME = 24  # values whose gains are drawn one by one
 
@@ -19,6 +21,38 @@ def random_changes(image: Tensor, size: float, count: int = 1, *, seed: int = 0)
     whole(count=count)
     noise = torch.randn(int(count), *image.shape[1:], generator=seeded(seed)).to(image)
     return float(size) * noise / per_image(noise.flatten(1).norm(dim=1), noise)
+
+
+def pasted(image: Tensor, patch: Tensor, count: int = 4, *, seed: int = 0) -> Tensor:
+    """One image (1, 3, H, W), `count` times, each with the patch (1, 3, h, w) pasted over it at another random place.
+
+    Returns (count, 3, H, W). ValueError if the patch is larger than the image.
+    """
+    tensors(image=image, patch=patch)
+    whole(count=count)
+    rows, columns = (full - part + 1 for full, part in zip(image.shape[-2:], patch.shape[-2:], strict=True))
+    if min(rows, columns) < 1:
+        raise ValueError(f"the patch, {tuple(patch.shape)}, is larger than the image, {tuple(image.shape)}")
+    generator, shown = seeded(seed), image.repeat(int(count), 1, 1, 1)
+    for picture in shown:
+        row, column = (int(torch.randint(places, (), generator=generator)) for places in (rows, columns))
+        picture[:, row : row + patch.shape[-2], column : column + patch.shape[-1]] = patch[0]
+    return shown
+
+
+def patch_picture(model: Classifier, image: Tensor, patch: Tensor, target: Label, *, seed: int = 0) -> Figure:
+    """A grey patch and `patch` (1, 3, h, w) at the same four random places of one image, with the target's probability.
+
+    The patch is rounded to whole grey levels first.
+    """
+    rows = {"a grey patch": torch.full_like(patch, 0.5), "your patch": round_to_8bit(patch)}
+    shown = torch.cat([pasted(image, one, 4, seed=seed) for one in rows.values()])
+    label = model.labels[model.index(target)]
+    targets = model.probabilities(shown)[:, model.index(target)]
+    titles = [
+        f"{model.top(picture)[0].label}\n{label} {p:.1%}" for picture, p in zip(shown.split(1), targets, strict=True)
+    ]
+    return grid_of_images(shown, titles, 4, row_names=tuple(rows))
 
 
 def gains(gradient: Tensor, missing: float, *, seed: int = 0) -> Figure:

@@ -1,12 +1,15 @@
 """A question to answer before seeing the answer: students who have committed to a guess remember the surprise."""
 
 import hashlib
+import math
 import textwrap
 from collections.abc import Hashable, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 from weakref import WeakSet
 
 import traitlets
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -172,17 +175,25 @@ class GuessFirst(AskedWidget):
         _count_again(self._tally)
 
     def twin(self) -> Figure:
-        """The question with its choices and pictures, and without the answer."""
+        """The question, its choices and pictures, without the answer; a range is a line with the marks of the page."""
         columns = max(1, len(self.pictures))
         rows = [] if self.among_pictures else self._told_choices()
         lines = textwrap.wrap(self.question, 80)
         words = 0.3 * (len(lines) + len(rows)) + 0.3
         side = min(3.0, 11.5 / columns) if self.pictures else 0
-        figure, axes = new_figure(11.5, side + words + (0.4 if self.among_pictures else 0), ncols=columns)
-        for k, place in enumerate(axes[0]):
-            place.set_axis_off()
-            if self.pictures:
-                draw_image(place, self.pictures[k], LETTERS[k] if self.among_pictures else "")
+        parts = ([side + (0.4 if self.among_pictures else 0)] if self.pictures else []) + [0.6] * bool(self._range)
+        parts = parts or [0.01]  # a question of words alone
+        figure, axes = new_figure(11.5, sum(parts) + words, nrows=len(parts), ncols=columns, height_ratios=tuple(parts))
+        for k, image in enumerate(self.pictures):
+            axes[0, k].set_axis_off()
+            draw_image(axes[0, k], image, LETTERS[k] if self.among_pictures else "")
+        if self._range:
+            below = axes[-1, 0].get_gridspec()[-1, :]
+            for place in axes[-1]:
+                place.remove()
+            _draw_scale(figure.add_subplot(below), self._range)
+        elif not self.pictures:
+            axes[0, 0].set_axis_off()
         figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=15)
         if rows:
             figure.supxlabel("\n".join(rows), x=0.01, ha="left", fontsize=14)
@@ -225,9 +236,41 @@ class GuessFirst(AskedWidget):
 
     def _told_choices(self) -> list[str]:
         if self._range:
-            how = ", by factors" if self._range.log else ""
-            return [f"a number from {self._range.low:g} to {self._range.high:g} {self._range.unit}".rstrip() + how]
+            low, high = (_plain(end) for end in (self._range.low, self._range.high))
+            how = " (powers of ten)" if self._range.log else ""
+            return [f"a number from {low} to {high} {self._range.unit}".rstrip() + how]
         return [f"{k + 1}   {text}" for k, text in enumerate(self.choices)]
+
+
+def _marks(numbers: Range) -> list[float]:
+    """The numbers that the page names below its slider: powers of ten, or the quarters of the range."""
+    low, high = numbers.low, numbers.high
+    if numbers.log:
+        return [power for power in (float(f"1e{k}") for k in range(-20, 20)) if low <= power <= high]
+    return [float(f"{low + (high - low) * k / 4:.3g}") for k in range(5)]
+
+
+def _plain(number: float) -> str:
+    """A number as the page writes it: 100000 and 0.00001, and not 1e+05 and 1e-05."""
+    return format(Decimal(repr(number)).normalize(), "f") if 1e-6 <= number < 1e21 or number == 0 else repr(number)
+
+
+def _draw_scale(axes: Axes, numbers: Range) -> None:
+    """A line from low to high, with a tick and its number at both ends and wherever the page has a mark."""
+
+    def share(value: float) -> float:
+        if numbers.log:
+            return math.log(value / numbers.low) / math.log(numbers.high / numbers.low)
+        return (value - numbers.low) / (numbers.high - numbers.low)
+
+    inner = [mark for mark in _marks(numbers) if 0.06 < share(mark) < 0.94]  # the ends need room for their numbers
+    named = [numbers.low, *inner, numbers.high]
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.5, 0.5), yticks=[])
+    axes.plot([0, 1], [0, 0], color="#333333", linewidth=2)
+    axes.plot([share(value) for value in named], [0] * len(named), "|", color="#333333", markersize=14, mew=2)
+    axes.set_xticks([share(value) for value in named], [_plain(value) for value in named], fontsize=13)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _count_again(name: str) -> None:

@@ -130,7 +130,7 @@ SUBMITTED = {
             (
                 "0.1",
                 "right",
-                "the cell of exercise 0.1 stops with SystemExit: it ends the program with exit() or quit()",
+                "the cell of exercise 0.1 stops with SystemExit: it calls exit() or quit(), which ends the program",
             ),
             ("0.2", "wrong", "StdinNotImplementedError"),
             ("0.3", "wrong", "the cell of exercise 0.3 is not Python"),
@@ -139,7 +139,7 @@ SUBMITTED = {
     "sal/copies_the_stub": (
         [START, LEGAL, "def to_legal(image):\n    return ...", 'check("0.1", to_legal)'],
         [
-            ("0.1", "not attempted", "two definitions of to_legal, in line 1 of code cell 2 and line 1 of code cell 3"),
+            ("0.1", "not attempted", "to_legal is defined twice, in line 1 of code cell 2 and line 1 of code cell 3"),
             *OPEN_REST,
         ],
     ),
@@ -154,7 +154,7 @@ SUBMITTED = {
         ),
         [RIGHT_LEGAL, *OPEN_REST],
     ),
-    "sam/no_exercise": (["print('my own notebook')"], [("", "damaged", "its 1 code cells hold no exercise: neither")]),
+    "sam/no_exercise": (["print('my own notebook')"], [("", "damaged", "none of its 1 code cells is an exercise")]),
 }
 TIMEOUT = 5
 if not grade.LIMITS_MEMORY:  # it would take what there is
@@ -222,7 +222,7 @@ DAMAGED = {
     "deep": (b"[" * 200_000, "RecursionError"),
     "old": (b'{"nbformat": 3, "cells": []}', "not a notebook"),
     "cells of any kind": (b'{"nbformat": 4, "cells": [1, null, {}, {"cell_type": 3}, []]}', "its 0 code cells"),
-    "X": (notebook("a = 1").encode(), "its 1 code cells hold no exercise"),
+    "X": (notebook("a = 1").encode(), "none of its 1 code cells is an exercise"),
     "large": (b"1" * 2001, "it is larger than 0 MB"),
 }
 

@@ -620,6 +620,12 @@ row(
 )
 row("lessons.lesson1.load_twelve", lesson1.load_twelve, lambda: dict(device="cpu"))
 row("lessons.lesson2.random_changes", lesson2.random_changes, lambda: dict(image=image(), size=0.5, count=2, seed=0))
+row("lessons.lesson2.pasted", lesson2.pasted, lambda: dict(image=image(), patch=image()[..., :3, :3], count=2, seed=0))
+row(
+    "lessons.lesson2.patch_picture",
+    lesson2.patch_picture,
+    lambda: dict(model=TINY, image=image(), patch=image()[..., :3, :3], target=0, seed=0),
+)
 row("lessons.lesson2.gains", lesson2.gains, lambda: dict(gradient=image() - 0.5, missing=2.0, seed=0))
 row("lessons.lesson3.first_passes", lesson3.first_passes, lambda: dict(frames=_frames(), labels=[TARGET]))
 row(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fooling_utils import load_image
+from fooling_utils import load_image, load_model
 from fooling_utils.lessons import lesson2
 
 
@@ -22,3 +22,24 @@ def test_gains_add_up_with_the_right_signs_and_cancel_with_random_ones():
     right, *random = [line.get_ydata()[-1] for line in sums.get_lines()[:-1]]
     assert right == pytest.approx(gradient.abs().sum().item() / 255)
     assert len(random) == 5 and max(map(abs, random)) < 0.1 * right
+
+
+def test_a_patch_hides_what_is_below_it_and_nothing_else():
+    image, patch = torch.zeros(1, 3, 20, 30), torch.ones(1, 3, 5, 5)
+    shown = lesson2.pasted(image, patch, 50, seed=1)
+    assert shown.sum((1, 2, 3)).tolist() == [75.0] * 50
+    assert not image.any()
+    assert len({tuple(picture[0].nonzero()[0].tolist()) for picture in shown}) > 40
+    with pytest.raises(ValueError, match="larger than the image"):
+        lesson2.pasted(patch, image)
+
+
+def test_the_patch_is_shown_beside_a_grey_one_at_the_same_places():
+    model, image = load_model(), load_image("coffee")
+    axes = lesson2.patch_picture(model, image, torch.ones(1, 3, 60, 60), "ostrich").axes
+    shown = [place.get_images()[0].get_array() for place in axes if place.get_images()]
+    assert len(shown) == 8
+    for grey, white in zip(shown[:4], shown[4:], strict=True):
+        assert ((grey != white).any(-1)).sum() <= 60 * 60
+        assert (white != grey).any()
+    assert all("ostrich 0." in place.get_title() for place in axes if place.get_images())

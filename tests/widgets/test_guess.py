@@ -117,6 +117,36 @@ def test_the_twin_does_not_tell_the_answer():
     assert "Which animal?" in words and all(name in words[-1] for name in ("cat", "dog", "frog"))
 
 
+def ticks_of(picture):
+    """Where the scale of a twin has its ticks, as shares of its line: what is dark above and below the line, too."""
+    dark = (picture < 110).all(-1)
+    row = int(dark.sum(1).argmax())  # the line itself
+    line = dark[row].nonzero()[0]
+    above = dark[row - 5] & dark[row + 5]
+    columns = [k for k in range(line.min() - 3, line.max() + 4) if above[k] and not above[k - 1]]
+    return [(k - columns[0]) / (columns[-1] - columns[0]) for k in columns]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "shares", "names"),
+    [
+        (1, 1000, True, [0, 1 / 3, 2 / 3, 1], ["1", "10", "100", "1000"]),
+        (0.00001, 1, True, [0, 0.2, 0.4, 0.6, 0.8, 1], ["0.00001", "0.0001", "0.001", "0.01", "0.1", "1"]),
+        (2, 200, True, [0, 0.35, 0.85, 1], ["2", "10", "100", "200"]),
+        (8, 200, True, [0, 0.785, 1], ["8", "100", "200"]),
+        (0, 100, False, [0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"]),
+    ],
+)
+@pytest.mark.parametrize("pictures", [0, 2])
+def test_the_twin_of_a_number_shows_its_scale(low, high, log, shares, names, pictures):
+    images = [random_images(seed=k) * 0.2 + 0.8 for k in range(pictures)]
+    widget = GuessFirst.number("How many steps?", low, high, high, log=log, unit="steps", pictures=images)
+    figure = widget.twin()
+    assert [text.get_text() for text in figure.axes[-1].get_xticklabels()] == names
+    assert len(figure.axes) == pictures + 1
+    assert ticks_of(twin(widget)) == pytest.approx(shares, abs=0.01)
+
+
 def test_an_error_in_python_is_shown(monkeypatch):
     widget = three()
     monkeypatch.setattr(widget, "commit", lambda guess: 1 / 0)
