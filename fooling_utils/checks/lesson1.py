@@ -44,7 +44,7 @@ def _climbed(score: Callable[[Tensor], Tensor], start: Tensor, length: float, st
     return image.detach().clamp(0, 1) if changes.get("late") else image.detach()
 
 
-@exercise("1.1", "The loop itself", "climb")
+@exercise("1.1", "The loop for any score", "climb")
 def climb(answer: Answer, seed: int, device: torch.device) -> None:
     model = small_network(seed, device)
     start = random((1, 3, 8, 8), seed, device)
