@@ -24,8 +24,8 @@ from ..views import View
 # what a reader is asked before it is measured
 ANSWERS = {
     "0 of 1000": "anywhere from 0 to 100 %",
-    "plain noise": "about a third",
-    "the loop": "what the network looks through",
+    "plain noise": "about 35 %",
+    "the loop": "the view, and nothing else",
 }
 TRAININGS = {  # name: epochs, and what the network is shown instead of the digits
     "ordinary, 20 epochs": (20, None),
@@ -157,7 +157,7 @@ def rubbish_attacked(model: Classifier, images: Tensor, labels: Tensor) -> dict[
 
 
 def attacks_that_know_nothing(model: Classifier, images: Tensor, target: Label) -> dict[str, Tensor]:
-    """Lesson 2's attacks on the network alone, rounded to 8 bit: by name, images (N, 3, H, W)."""
+    """Three attacks of lessons 2 and 6 on the network alone, rounded to 8 bit: by name, images (N, 3, H, W)."""
     _check_images(model, images, "images")
     frames = optimize_pixels(model, images, toward(target), steps=40)
     return {
@@ -195,7 +195,7 @@ def as_large(images: Tensor, changed: Tensor, like: Tensor) -> Tensor:
 def compare_defences(model: Classifier, images: Tensor, target: Label, *, draws: int = 8) -> Iterator[dict]:
     """One row per defence and attack: the shares of images and draws that become the target and that keep their class.
 
-    images: (N, 3, H, W). Three attacks from lesson 2 know nothing about the defence; the loop goes through it, with 20
+    images: (N, 3, H, W). Three attacks know nothing about the defence; the loop goes through it, with 20
     and with 50 steps. The control for the size of the change takes as many steps without the defence, and its change
     is scaled to the same size.
     """
