@@ -255,7 +255,10 @@ def names_its_minutes(notebook):
 
 
 def hides_what_was_predicted(notebook):
-    """After a question, the first output is stored folded away: the tag "predicted"."""
+    """After a question, the first output is stored folded away: the tag "predicted", and nothing printed is compared.
+
+    JupyterLab shows the first line of what is folded away, so `clean` puts another line before what a cell prints.
+    """
     problems, asked = [], None
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown" and QUESTION in cell.source:
@@ -264,6 +267,9 @@ def hides_what_was_predicted(notebook):
             if "predicted" not in cell.metadata.get("tags", []):
                 problems.append(f"cell {number} answers the question of cell {asked}: give it the tag 'predicted'")
             asked = None
+        tags = cell.metadata.get("tags", [])
+        if {"predicted", "nbval-check-output"} <= {*tags} and cell.outputs and "text" in cell.outputs[0]:
+            problems.append(f"cell {number} shows its first line while it is folded: drop the tag 'nbval-check-output'")
     return problems
 
 

@@ -206,6 +206,7 @@ BAD_LESSONS = {
     ),
     "further that is not named": (rules.names_its_minutes, cell(0, "# A\n**Time**: 2 minutes, 10 for the exercises.")),
     "an answer in sight": (rules.hides_what_was_predicted, tags(3)),
+    "an answer in the line that is seen": (rules.hides_what_was_predicted, tags(3, "predicted", "nbval-check-output")),
     "an assert": (rules.keeps_tests_out_of_sight, cell(3, "half = size / 2\nassert half")),
     "a word to nbval": (rules.keeps_tests_out_of_sight, cell(3, "# NBVAL_CHECK_OUTPUT\nprint(1)")),
     "a word to the formatter": (rules.keeps_tests_out_of_sight, cell(3, "x = [1,2]  # fmt: skip")),

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from notebook_rules import MACHINE_PATH, readable_text
+from notebook_rules import MACHINE_PATH, TIME, readable_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,6 +88,24 @@ def test_environment_adds_nothing():
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", ".ci/run", ".github/workflows/ci.yml"])
 def test_everybody_runs_the_same_commands(name, command):
     assert command in read(name)
+
+
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "notebooks/INSTRUCTOR.md", "notebooks/00_start_here.ipynb"])
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.name)
+def test_every_list_of_lessons_names_their_minutes(lesson, name):
+    notebook = nbformat.read(lesson, as_version=4)
+    named = TIME.search(notebook.cells[0].source)
+    minutes = " | ".join(named[part] or "–" for part in ("core", "further", "exercises"))
+    is_notebook = name.endswith(".ipynb")
+    text = (
+        "\n".join(cell.source for cell in nbformat.read(ROOT / name, as_version=4).cells) if is_notebook else read(name)
+    )
+    (row,) = re.findall(rf"(?m)^\| \[?{int(lesson.name[:2])} .*\|$", text)
+    assert row.endswith(f"| {minutes} |")
+    assert lesson.name in row or ROOT / name == lesson
 
 
 # ------------------------------------------------------------------------------------------------------ every file

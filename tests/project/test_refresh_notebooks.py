@@ -98,6 +98,19 @@ def test_a_solved_notebook_that_is_missing_is_made_and_executed(tmp_path, monkey
     assert made.cells[4].outputs[0].data["text/plain"] == "Exercise 0.1: right"
 
 
+def test_clean_covers_what_is_printed_after_a_prediction_once():
+    def cell(*tags):
+        return new_code_cell("print(4)", outputs=[new_output("stream", text="4\n")], metadata={"tags": list(tags)})
+
+    notebook = new_notebook(cells=[cell(), cell("predicted"), cell("predicted", "nbval-check-output")])
+    once = refresh_notebooks.clean(notebook)
+    plain, covered, compared = (one.outputs for one in once.cells)
+    assert [output.output_type for output in covered] == ["display_data", "stream"]
+    assert covered[0].data == {"text/plain": refresh_notebooks.FOLDED}
+    assert len(plain) == len(compared) == 1
+    assert refresh_notebooks.clean(once) == once
+
+
 def test_clean_gives_ids_to_a_notebook_from_colab():
     notebook = nbformat.from_dict(
         {
