@@ -27,6 +27,7 @@ TIME = re.compile(
     r"(.*?(?P<further>\d+) for \*Going further\*)?(.*?(?P<exercises>\d+) for the exercises)?"
 )
 NAME_FUNCTIONS = {"toward", "away_from", "logit", "probability", "index"}
+FOLDED = re.compile(r"(?s)<details>.*?</details>")  # a hint or a solution, opened on its own
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:(?:home|Users|work|mnt|opt)/|(?:root|tmp)\b)\S*|\b[A-Za-z]:\\+Users\b\S*")
 
 
@@ -173,7 +174,8 @@ def has_short_texts(notebook):
             continue
         heading = re.search(r"(?m)^#+ .*", cell.source)
         limit = MAX_WORDS_SOURCES if heading and "Sources" in heading[0] else MAX_WORDS
-        if (words := count_words(cell.source)) > limit:
+        words = max(count_words(text) for text in [re.sub(FOLDED, "", cell.source), *re.findall(FOLDED, cell.source)])
+        if words > limit:
             problems.append(f"cell {number} has {words} words, more than {limit}")
     return problems
 
@@ -223,7 +225,7 @@ def reading_minutes(cells):
     for cell in cells:
         if cell.cell_type == "markdown":
             seen = re.sub(r"(?s)\*\*In the picture:\*\*.*?(\n\n|$)", "", cell.source)
-            words += count_words(re.sub(r"(?s)<details>.*?</details>", "", seen))
+            words += count_words(re.sub(FOLDED, "", seen))
         else:
             pictures += any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {}))
     code = sum(cell.cell_type == "code" for cell in cells)
