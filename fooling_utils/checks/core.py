@@ -281,13 +281,19 @@ def small_network(seed: int, device: torch.device, size: int = 8, classes: int =
     return Classifier(net.eval().to(device), input_shape=(3, size, size), prepare=False)
 
 
+def unwrapped(images: Tensor) -> Tensor:
+    """A plain copy, even of what `torch.func.grad` has wrapped. Older versions of torch cannot unwrap."""
+    unwrap = getattr(torch.func, "debug_unwrap", lambda images: images)
+    return unwrap(images).detach().clone()
+
+
 def watched(model: Classifier, gradients_only: bool = False) -> list[Tensor]:
     """A list that collects the batches that the network is shown from now on, or only those that want a gradient."""
     shown: list[Tensor] = []
 
     def see(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if not gradients_only or inputs[0].requires_grad:
-            shown.append(inputs[0].detach().clone())
+            shown.append(unwrapped(inputs[0]))
 
     model.register_forward_pre_hook(see)
     return shown

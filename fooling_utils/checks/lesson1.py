@@ -24,6 +24,7 @@ from .core import (
     random,
     small_network,
     tensor,
+    unwrapped,
     uses_only,
     watched,
 )
@@ -53,7 +54,7 @@ def climb(answer: Answer, seed: int, device: torch.device) -> None:
 
     def score(image: Tensor) -> Tensor:
         if image.requires_grad:
-            asked.append(image.detach().clone())
+            asked.append(unwrapped(image))
         return model(image)[0, 1]
 
     right = _climbed(score, start, 0.5, 5)
@@ -108,8 +109,13 @@ def variation(answer: Answer, seed: int, device: torch.device) -> None:
         "the sign is reversed: a variation is never negative": -expected,
         "the images of the batch are added up: return one number per image": expected.sum().expand(3),
         "each pair of neighbours is counted twice": 2 * expected,
+        "this is the mean over the colours: add all three": expected / 3,
         "the differences go from 0 to 1, as the values do: do not multiply by 255": 255 * expected,
     }
+    for colour, name in enumerate(("red", "green", "blue")):
+        mistakes[f"only the {name} values are compared: add up all three colours"] = total(
+            down[:, colour : colour + 1], right[:, colour : colour + 1]
+        )
     directions = {
         "": (down, right),
         "only pixels one below the other are compared: pairs that lie side by side count as well": (down,),

@@ -162,6 +162,8 @@ def into_l2_ball(answer: Answer, seed: int, device: torch.device) -> None:
         "it returns the centre": centre,
         "images that are already inside the ball should stay as they are: do not push them out to its surface": centre
         + change * radius / norms,
+        "every image was drawn to the first centre: each has a centre of its own": centre[:1]
+        + (image - centre[:1]) * (radius / per_image((image - centre[:1]).flatten(1).norm(dim=1), change)).clamp(max=1),
         "the whole batch shares one norm: each image has its own ball": centre
         + change * min(1.0, radius / change.norm().item()),
         "the ball is around the centre, not around black": image
@@ -442,6 +444,9 @@ def _are_anywhere(places: Sequence[tuple[int, int]], lengths: Mapping[str, int],
                 f"the {name} are not equally probable: in {len(found)} steps the patch began {max(numbers)} times at "
                 f"{often} and only {min(numbers)} times at {rare}"
             )
+    same = sum(one == other for one, other in itertools.pairwise(places)) / len(places)
+    if same > 0.2:
+        raise Wrong(f"in {same:.0%} of the steps the patch stayed where it was: draw a new place in each step")
     count = (lengths["rows"] - size + 1) * (lengths["columns"] - size + 1)
     if len(set(places)) < 0.6 * count:
         raise Wrong(

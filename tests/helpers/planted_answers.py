@@ -250,6 +250,8 @@ wrong("1.2", "lie one below the other count as well; and this is a mean")(
 )
 wrong("1.2", "no gradient comes back")(lambda image: variation_with_slices(image.detach()))
 wrong("1.2", "no gradient comes back")(lambda image: torch.tensor([variation_with_slices(one[None]) for one in image]))
+wrong("1.2", "only the red values")(lambda image: variation_with_slices(image[:, :1]))
+wrong("1.2", "the mean over the colours")(lambda image: variation_with_slices(image) / 3)
 wrong("1.2", "counted twice")(lambda image: 2 * variation_with_slices(image))
 wrong("1.2", "a plain picture")(lambda image: variation_with_slices(image) + (variation_with_slices(image) == 0))
 wrong("1.2", "shape (3,), but it has (3, 3)")(
@@ -526,6 +528,11 @@ wrong("2.1", "away from the most probable class")(stepping_on(lambda z, targets:
 wrong("2.1", "over the classes (dimension 1)")(
     stepping_on(lambda z, targets: z.log_softmax(0)[range(len(z)), targets].sum())
 )
+wrong("2.1", "not epsilon times the sign")(
+    lambda model, image, targets, epsilon: fgsm_by_backward(
+        model, fgsm_by_backward(model, image, targets, epsilon / 2), targets, epsilon / 2
+    )
+)
 wrong("2.1", "still asks for a gradient")(
     lambda model, image, targets, epsilon: fgsm_by_backward(model, image, targets, epsilon).requires_grad_()
 )
@@ -584,6 +591,9 @@ right("2.2")(
         if radius
         else image - (image - centre)
     )
+)
+wrong("2.2", "to the first centre")(
+    lambda image, centre, radius: ball_one_by_one(image, centre[:1].expand_as(centre), radius)
 )
 wrong("2.2", "radius 0")(
     lambda image, centre, radius: ball_one_by_one(image, centre, radius) if radius else image.clone()
@@ -686,6 +696,19 @@ def corner_by_gradient(model, image, target, size, steps):
     shown = image.clone()
     shown[..., :size, :size] = corner
     return shown
+
+
+@right("2.4")
+def corner_by_masked_gradient(model, image, target, size, steps):
+    mask = torch.zeros_like(image)
+    mask[:, :, :size, :size] = 1.0
+    delta = torch.zeros_like(image)
+    for _ in range(steps):
+        x = (image + delta).detach().requires_grad_()
+        model(x).log_softmax(1)[0, target].backward()
+        inside = x.grad * mask
+        delta = (image + delta + 0.3 * inside / inside.norm()).clamp(0, 1) - image
+    return image + delta
 
 
 def cornering(place, objective=toward, extra=0, image_of=lambda image: image, start=None, **others):
@@ -870,6 +893,50 @@ wrong("2.5", "not equally probable")(
 )
 
 
+@wrong("2.5", "draw a new place in each step")
+def patch_that_stays_a_while(model, image, target, size, steps, generator):
+    drawn = []
+
+    def every_second_time(rows, columns, generator):
+        drawn.append(drawn[-1] if len(drawn) % 2 else anywhere(rows, columns, generator))
+        return drawn[-1]
+
+    return patching(every_second_time)(model, image, target, size, steps, generator)
+
+
+@right("2.5")
+def patch_with_func(model, image, target, size, steps, generator):
+    patch = torch.full((1, 3, size, size), 0.5)
+    for _ in range(steps):
+        row, column = anywhere(image.shape[-2] - size + 1, image.shape[-1] - size + 1, generator)
+        rest = image.shape[-1] - size - column, image.shape[-2] - size - row
+
+        def score(patch, row=row, column=column, rest=rest):
+            edges = column, rest[0], row, rest[1]
+            shown = torch.where(F.pad(torch.ones_like(image[..., :size, :size]), edges) > 0, F.pad(patch, edges), image)
+            return model(shown).log_softmax(1)[0, target]
+
+        gradient = torch.func.grad(score)(patch)
+        patch = (patch + 0.3 * gradient / gradient.norm()).clamp(0, 1)
+    return patch
+
+
+@right("2.5")
+def patch_by_an_optimizer(model, image, target, size, steps, generator):
+    patch = torch.nn.Parameter(torch.full((1, 3, size, size), 0.5))
+    climber = torch.optim.SGD([patch], lr=0.3, maximize=True)
+    for _ in range(steps):
+        row, column = anywhere(image.shape[-2] - size + 1, image.shape[-1] - size + 1, generator)
+        shown = image.clone()
+        shown[..., row : row + size, column : column + size] = patch
+        climber.zero_grad()
+        model(shown).log_softmax(1)[0, target].backward()
+        patch.grad /= patch.grad.norm()
+        climber.step()
+        patch.data.clamp_(0, 1)
+    return patch.detach()
+
+
 @wrong("2.5", "same places")
 def patch_that_sweeps(model, image, target, size, steps, generator):
     turn = iter(range(1000))
@@ -927,6 +994,19 @@ def jpeg_proof_by_hand(model, image, target, spoil, steps):
         (gradient,) = torch.autograd.grad(model(seen).log_softmax(1)[0, target], seen)
         x = (x + 0.3 * gradient / gradient.norm()).clamp(0, 1)
     return x
+
+
+@right("2.6")
+def jpeg_proof_with_backward(model, image, target, spoil, steps):
+    adversarial = image.clone()
+    for _ in range(steps):
+        leaf = adversarial.detach().requires_grad_(True)
+        with torch.no_grad():
+            loss = spoil(leaf) - leaf
+        F.cross_entropy(model(leaf + loss), torch.tensor([target])).backward()
+        adversarial = torch.clamp(leaf.detach() - 0.3 * leaf.grad / torch.linalg.vector_norm(leaf.grad), 0.0, 1.0)
+    print(f"{model.probabilities(spoil(adversarial))[0, target]:.0%}", end="\r")
+    return adversarial
 
 
 def proving(look, sign=1, length=0.3, extra=0, follow=lambda x, seen: x, clamp=True):
