@@ -1606,6 +1606,7 @@ wrong("5.2", "a percentage")(over_attacks(lambda table: 100 * table.amin(0).mean
 wrong("5.2", "for each *image*")(over_attacks(lambda table: table.amin(1).mean()))
 wrong("5.2", "no image stands")(over_attacks(lambda table: table.amin()))
 wrong("5.2", "first three attacks alone")(over_attacks(lambda table: table[:3].amin(0).mean()))
+wrong("5.2", "the values are wrong")(over_attacks(lambda table: table[:2].amin(0).mean()))
 wrong("5.2", "first and the last attack alone")(over_attacks(lambda table: table[[0, -1]].amin(0).mean()))
 wrong("5.2", "one that works is enough")(over_attacks(lambda table: (table.mean(0) > 0.5).float().mean()))
 wrong("5.2", "stops with RuntimeError")(over_attacks(torch.mean, lambda logits, labels: logits.argmax(0) == labels))
