@@ -1,7 +1,8 @@
 """Fool a frozen network by changing pixels: the small library behind the course.
 
-Every picture in the course is made by `optimize_pixels`: you start somewhere, then say what you want (objective), where
-you may go (constraint) and how to move (step). The docstring of each folder's `__init__` says what the folder holds.
+Almost every picture in the course is made by `optimize_pixels`: you start somewhere, then say what you want
+(objective), where you may go (constraint) and how to move (step). The docstring of each folder's `__init__` says what
+the folder holds.
 """
 
 from . import attacks, data, images, objectives, regions, views

@@ -1,7 +1,7 @@
 """Checks of arguments that many functions share, so that one mistake has one message.
 
-Every error names the argument, the value and what it should be. A check costs microseconds: it belongs at a call, not
-into a loop.
+Every error names the argument, the value and what it should be. A check costs microseconds, so it belongs at
+the start of a call and not in a loop.
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 MOST = 1_000_000_000  # of anything that is counted: what is larger is a mistake
-LARGEST = 1e15  # of a size or a factor: its square still is a number in float32
+LARGEST = 1e15  # of a size or a factor: its square is still a number in float32
 
 
 def shown(value: object) -> str:
@@ -177,7 +177,7 @@ def tensors(**values: object) -> None:
 def affordable(numbers: int, what: str) -> None:
     """Raise ValueError if so many numbers (float32) would fill the memory of a computer with 8 GB."""
     if numbers > 2**31:
-        raise ValueError(f"{what} would take {4 * numbers / 1e9:.3g} GB of memory: choose less or smaller ones")
+        raise ValueError(f"{what} would take {4 * numbers / 1e9:.3g} GB of memory: choose fewer or smaller ones")
 
 
 def file_path(**values: object) -> None:

@@ -455,7 +455,7 @@ def curves(
             raise ValueError(f"lines[{name!r}] must be (xs, ys), got {shown(line)}")
         numbers(**{f"the xs of lines[{name!r}]": line[0], f"the ys of lines[{name!r}]": line[1]})
         if len(line[0]) != len(line[1]):
-            raise ValueError(f"lines[{name!r}] has {len(line[0])} xs and {len(line[1])} ys: there must be as many")
+            raise ValueError(f"lines[{name!r}] has {len(line[0])} xs and {len(line[1])} ys: give as many of each")
     flag(percent=percent, log_x=log_x, log_y=log_y, paired=paired)
     _check_marks({} if marks is None else marks)
     figure, ((axes,),) = new_figure(10, 4.4)
@@ -506,7 +506,7 @@ def gradient_picture(image: Tensor, gradient: Tensor) -> Figure:
 def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float]) -> Figure:
     """How values are distributed: grey bars over a logarithmic axis, with named vertical lines at `marks`.
 
-    The last mark is in orange: it is the one that the values and the other marks are controls for.
+    The last mark is orange. The values and the other marks are its controls.
     """
     numbers(values=values)
     _check_marks(marks)
@@ -534,8 +534,8 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
 def changed_levels(original: Tensor, image: Tensor) -> Figure:
     """Where one image (1, 3, H, W) differs from another after saving both, and by how many grey levels.
 
-    Left, the largest change of each pixel's three values, over the edges of the original in light grey; right, how many
-    of all values changed by 1, 2, 3 or more.
+    On the left, the largest change of each pixel's three values, over the edges of the original in light grey. On the
+    right, how many of all values changed by 1, 2, 3 or more.
     """
     _check_pair(original, image, ("original", "image"))
     _check_one(original, "original")

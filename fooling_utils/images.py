@@ -57,7 +57,7 @@ def _way_back(low: float, high: float, bounds: tuple[float, float], name: str) -
             "these look normalised with a mean and a standard deviation, which the networks of the course do by "
             f"themselves: leave it out, or use {name} * std + mean"
         )
-    return f"use {name}.clamp({bounds[0]:g}, {bounds[1]:g}) if the rest is to be cut off, or scale it"
+    return f"use {name}.clamp({bounds[0]:g}, {bounds[1]:g}) to cut off the rest, or scale it"
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def to_pil(image: Tensor) -> Image.Image:
     levels = to_uint8(image)
     tensors(image=image)
     if len(levels) != 1 or levels.shape[1] not in (1, 3):
-        way = "use image[i : i + 1]" if len(levels) > 1 else "a picture has three colours, or is grey"
+        way = "use image[i : i + 1]" if len(levels) > 1 else "a picture has three colours or is grey"
         raise ValueError(f"a picture is one image (1, 3, H, W) or (1, 1, H, W), got {tuple(image.shape)}: {way}")
     pixels = levels[0].permute(1, 2, 0).cpu().numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)

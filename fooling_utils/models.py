@@ -40,7 +40,7 @@ _HOOKS = threading.Lock()  # torch numbers hooks with a counter that two threads
 
 
 class LooksLikeProbabilities(UserWarning):
-    """A network's outputs are numbers from 0 that add up to 1, where logits are expected."""
+    """A network's outputs are never negative and add up to 1, although logits are expected."""
 
 
 class Prediction(NamedTuple):
@@ -187,12 +187,12 @@ class Classifier(nn.Module):
         if found.shape in ((2,), (2, 1)):
             answer = "self.net(images)" if found.ndim == 2 else "self.net(images)[:, None]"
             raise ValueError(
-                "net has one output for each image, and a network knows two classes or more. If its output is the "
-                "logit of the second class: " + _wrapped(f"torch.cat([0 * {answer}, {answer}], 1)")
+                "net has one output for each image, but a classifier needs at least two classes. If the output is "
+                "the logit of the second class: " + _wrapped(f"torch.cat([0 * {answer}, {answer}], 1)")
             )
         if found.ndim != 2 or not found.numel():
             way = (
-                "an answer for each place becomes one by nn.Sequential(net, nn.AdaptiveAvgPool2d(1), nn.Flatten())"
+                "for one answer instead of one per place, use nn.Sequential(net, nn.AdaptiveAvgPool2d(1), nn.Flatten())"
                 if found.ndim == 4
                 else _wrapped("self.net(images).flatten(1)")
             )
@@ -205,14 +205,14 @@ class Classifier(nn.Module):
         # rounding differs with the size of a batch; a batch norm without statistics differs by much more
         if (found[:1] - alone).abs().max() > 0.01 * (1 + found.nan_to_num(0, 0, 0).abs().max()):
             raise ValueError(
-                "net gives an image another answer in a batch than alone, as a batch norm without statistics does "
+                "net answers differently for an image alone and in a batch, as a batch norm without statistics does "
                 "(track_running_stats=False): fold statistics into it, or give it one image at a time: "
                 + _wrapped("torch.cat([self.net(image) for image in images.split(1)])")
             )
         if (found >= 0).all() and ((found.sum(1) - 1).abs() < 1e-4).all() and not torch.equal(*found):
             warn(
-                "net returns numbers from 0 that add up to 1, which look like probabilities: logits are expected, and "
-                "every probability shown would be wrong. Take the softmax out, or undo it: "
+                "net returns numbers that add up to 1 and look like probabilities: logits are expected, and "
+                "every probability shown would be wrong. Remove the softmax, or undo it: "
                 + _wrapped("self.net(images).clamp_min(1e-30).log()"),
                 LooksLikeProbabilities,
             )

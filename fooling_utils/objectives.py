@@ -1,4 +1,4 @@
-"""What to climb. An objective is a score per image, and larger is better. Objectives add and scale.
+"""What to climb. An objective is a score per image, and larger is better. Objectives can be added and scaled.
 
 `toward("ostrich") - 0.02 * total_variation()` asks for an ostrich and a smooth image. The loop always climbs, so
 subtract whatever should be small.

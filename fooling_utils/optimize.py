@@ -78,7 +78,7 @@ def optimize_pixels(
     A frame costs one forward pass, and one backward pass once the next frame is asked for. The first frame warns with
     `ZeroGradient` where no image can move.
     Raises ValueError or TypeError at the call for arguments that cannot work, or at the first frame for a step, a view
-    or an objective of your own that returns something else than it should.
+    or an objective of your own that returns the wrong thing.
     """
     if not isinstance(model, Classifier):
         raise TypeError(
@@ -175,11 +175,11 @@ NOTHING_MOVES = (
 
 
 def _called(name: str, function: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
-    """What a function of the caller's makes of a copy of `start`; or an error that names it."""
+    """The result of a caller's function for a copy of `start`, or an error that names the function."""
     given = start.detach().clone().requires_grad_() * 1
     made = function(given)
     if given._version:
-        raise ValueError(f"{name} changes what it is given in place: return a new tensor, such as x.clamp(0, 1)")
+        raise ValueError(f"{name} changes its argument in place: return a new tensor, such as x.clamp(0, 1)")
     if not isinstance(made, Tensor):
         raise TypeError(f"{name} must return a tensor, got {shown(made)}")
     return made
@@ -224,7 +224,7 @@ def last(frames: Iterable[One]) -> One:
 
 
 def each_frame(frames: Iterable[One]) -> Iterator[One]:
-    """The frames one by one. TypeError, at the call, for what has none to give; ValueError if there are none left."""
+    """The frames one by one. TypeError at the call for anything that gives none; ValueError if none are left."""
     if not isinstance(frames, Iterable) or isinstance(frames, Tensor):
         raise TypeError(f"frames must be what optimize_pixels(...) returns, got {shown(frames)}")
 

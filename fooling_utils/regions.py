@@ -207,7 +207,7 @@ def boundary_distance(
             f"directions {tuple(directions.shape)} on {directions.device}"
         )
     if distances.ndim != 1 or distances[0] < 0 or not (distances.diff() > 0).all():
-        raise ValueError(f"distances must be a list of increasing numbers from 0 on, got {shown(distances)}")
+        raise ValueError(f"distances must be a list of increasing numbers, none below 0, got {shown(distances)}")
     whole(0, halvings=halvings)
     image, directions = image.detach(), unit_vectors(directions.detach().to(image))
     own = model.index(target) if target is not None else model.top(image, 1)[0].index

@@ -140,7 +140,7 @@ def _square(source, size: int) -> Image.Image:
     if isinstance(source, str) and source.strip().replace(" ", "_") in PICTURES:
         return _square(PICTURES[source.strip().replace(" ", "_")](), size)
     if isinstance(source, Tensor):
-        raise TypeError(f"a picture is a name, a file or an array, got {shown(source)}: a tensor is an image already")
+        raise TypeError(f"a picture is a name, a file or an array, got {shown(source)}: a tensor is already an image")
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(
             f"a picture is a name, a file, an address, bytes, a PIL image or an array, got {type(source).__name__}"
@@ -150,14 +150,14 @@ def _square(source, size: int) -> Image.Image:
 
 
 def _file(source: str | os.PathLike) -> str:
-    """The file that is meant; FileNotFoundError says what is near, ValueError that it is none to read."""
+    """The file that is meant. FileNotFoundError suggests similar names, ValueError says why it cannot be read."""
     name = os.fsdecode(source)
     bare = name.strip().strip("'\"").strip()  # as it is copied from a terminal or a file manager
     for path in (name, bare, os.path.expanduser(bare)):
         if os.path.isfile(path):
             return path
     if os.path.exists(os.path.expanduser(bare)):
-        kind = "a folder" if os.path.isdir(os.path.expanduser(bare)) else "no ordinary file"
+        kind = "a folder" if os.path.isdir(os.path.expanduser(bare)) else "not an ordinary file"
         raise FileNotFoundError(f"{name!r} is {kind}: give the name of a picture file")
     near = difflib.get_close_matches(bare[:100], PICTURES, n=3)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"the pictures are {', '.join(PICTURES)}"
@@ -178,7 +178,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if not np.isfinite([low, high]).all():
         raise ValueError("the array holds values that are NaN or infinite")
     if array.dtype.kind == "f" and not (low >= 0 and high <= 1):
-        way = "divide by 255" if low >= 0 and high <= 255 else "bring them between 0 for black and 1 for white"
+        way = "divide by 255" if low >= 0 and high <= 255 else "scale them to go from 0 (black) to 1 (white)"
         raise ValueError(f"an array of floats must be in [0, 1], got {low} to {high}: {way}")
     if array.dtype.kind in "ui" and not deep and not (low >= 0 and high <= 255):
         raise ValueError(f"an array of whole numbers must be grey levels from 0 to 255, got {low} to {high}")

@@ -116,7 +116,7 @@ def test_what_is_as_asked_passes(check):
             lambda: tensors(gradient=torch.zeros(2, device="meta")),
             "gradient is on the device 'meta', which holds no numbers: use the CPU or a GPU",
         ),
-        (lambda: affordable(10**10, "10 images"), "10 images would take 40 GB of memory: choose less or smaller ones"),
+        (lambda: affordable(10**10, "10 images"), "10 images would take 40 GB of memory: choose fewer or smaller ones"),
         (lambda: file_path(path=""), "path must be the path of a file, got ''"),
         (lambda: file_path(path="a\0b"), r"path must be the path of a file, got 'a\x00b'"),
         (lambda: file_path(path="\ud800"), r"path must be the path of a file, got '\ud800'"),

@@ -268,7 +268,7 @@ def test_an_image_that_requires_a_gradient_gives_what_it_gives_without(name):
         (lambda: plain(channels=1), r"net cannot take images of shape \(2, 3, 8, 8\), such as input_shape"),
         (
             lambda: nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), plain()).eval(),
-            r"another answer in a batch than alone.*track_running_stats=False",
+            r"answers differently for an image alone and in a batch.*track_running_stats=False",
         ),
     ],
 )
@@ -284,7 +284,7 @@ def test_what_is_not_such_a_network_is_refused_with_the_code_that_wraps_it(name,
 
 def test_probabilities_in_place_of_logits_are_warned_of_once_and_the_code_undoes_it():
     softmax = nn.Sequential(plain(), nn.Softmax(1)).eval()
-    with pytest.warns(LooksLikeProbabilities, match="Take the softmax out, or undo it") as caught:
+    with pytest.warns(LooksLikeProbabilities, match="Remove the softmax, or undo it") as caught:
         Classifier(softmax, None, SHAPE)
     assert caught[0].filename == __file__
     names = {"nn": nn, "torch": torch}
@@ -414,12 +414,12 @@ def test_too_few_draws_for_the_level_are_said_aloud(draws, warns):
     [
         ({"decode": lambda x: x.detach().clone()}, r"decode\(start\) has no gradient back"),
         ({"decode": lambda x: None}, "decode must return a tensor, got None"),
-        ({"decode": lambda x: x.clamp_(0, 1)}, "decode changes what it is given in place"),
+        ({"decode": lambda x: x.clamp_(0, 1)}, "decode changes its argument in place"),
         ({"decode": lambda x: x.double()}, r"decode\(start\) must be float32"),
         ({"constraint": lambda x: None}, "the constraint must return a tensor, got None"),
         ({"constraint": lambda x: x.double()}, "the constraint must return a tensor of shape .* got a tensor"),
         ({"constraint": lambda x: x[:1]}, "the constraint must return a tensor of shape"),
-        ({"constraint": lambda x: x.clamp_(0, 1)}, "the constraint changes what it is given in place"),
+        ({"constraint": lambda x: x.clamp_(0, 1)}, "the constraint changes its argument in place"),
     ],
 )
 def test_a_function_that_cannot_work_is_named_at_the_call(choice, message):

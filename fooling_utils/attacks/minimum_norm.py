@@ -57,13 +57,13 @@ def smallest_change(
 
     model: a `Classifier`, or any network in evaluation mode from pixels in [0, 1] to logits.
     target: a class or one for each image (for a plain network by index); `None` for any class but the present one.
-    steps: gradients for each image; five forward passes come on top.
+    steps: gradients for each image, plus five forward passes.
     eight_bit: the result has whole grey levels, as a saved file has, and is its target there. Without it, every value
         in the legal range may be taken, and rounding the result would lose it. An image with values between grey
         levels is rounded first, and the change is counted from there.
     An image that was not fooled is NaN, and the warning `NothingFound` names it. Every other result is ahead by 0.001
     logits.
-    Raises ValueError for an image that is its target already, and as `optimize_pixels` for what cannot work.
+    Raises ValueError for an image that is its target already, and for what `optimize_pixels` refuses.
 
     The search has three phases. A *first step* goes most of the way to the linearised boundary. Steps of the same
     length *approach* the target until an image fools. From there on the change *shrinks*, with three ideas. Its size

@@ -51,7 +51,7 @@ def accuracy_under(model: Classifier, images: Tensor, labels: Tensor, attack: At
         model.validate(found, "the attack's result")
         if found.shape != images[stands].shape:
             raise ValueError(
-                f"the attack was given images {tuple(images[stands].shape)} and must return as many of the same size, "
+                f"the attack was given images {tuple(images[stands].shape)} and must return images of the same shape, "
                 f"got {shown(found)}"
             )
         farthest = norms(found - images[stands]).max().item()
@@ -150,7 +150,7 @@ def warning_signs(
         if known.shape != (len(images),):
             raise ValueError(f"known must have one distance per image, got {shown(known)} for {len(images)} images")
         if known.layout != torch.strided or not known.is_floating_point() or not (known >= 0).all():
-            raise ValueError(f"known must be distances from 0 on, floats and none of them NaN, got {shown(known)}")
+            raise ValueError(f"known must be distances of at least 0, as floats without NaN, got {shown(known)}")
     numbers(epsilons=epsilons)
     epsilons = [float(epsilon) for epsilon in epsilons]
     if len(epsilons) < 2 or epsilons != sorted(set(epsilons)) or not epsilons[0] > 0:

@@ -90,7 +90,7 @@ def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength:
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of an image as plain numbers; ValueError for what is none, or takes too much memory."""
+    """The shape of an image as plain numbers; ValueError if it is not one, or takes too much memory."""
     if not isinstance(shape, (tuple, list)) or not shape:
         raise ValueError(f"shape must be that of one image, such as (3, 224, 224), got {shown(shape)}")
     for side in shape:
@@ -188,7 +188,7 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
         if not np.isfinite(stored[name]).all():
             raise ValueError(f"{name} holds values that are NaN or infinite")
     if not count:
-        raise ValueError("it holds no class")
+        raise ValueError("it holds no classes")
     generations, evaluations = stored["generations"].item(), stored["evaluations"].item()
     indices, which, born, confidence = (stored[name] for name in ("indices", "which", "born", "confidence"))
     classes, different = range(len(stored["fingerprint"])), set(indices.tolist())
@@ -201,7 +201,7 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
         "random_state": stored["random_state"].dtype != np.uint8,
     }
     for name in (name for name, bad in wrong.items() if bad):
-        raise ValueError(f"{name} holds what no evolution leaves behind")
+        raise ValueError(f"{name} holds values that no evolution produces")
     torch.Generator().set_state(torch.from_numpy(stored["random_state"]))
     return Archive(
         labels=tuple(stored["labels"].tolist()),

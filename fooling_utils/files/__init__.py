@@ -1,4 +1,4 @@
-"""Files: pictures of every kind, what is at an address, and files that are complete or not there."""
+"""Files: reading pictures of every kind, downloading, and writing files that are either complete or absent."""
 
 import os
 import secrets
@@ -15,8 +15,8 @@ from ..arguments import file_path
 def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when all of it is written; the old one stays if that fails.
 
-    What is no ordinary file, such as a pipe or a device, is written as it is.
-    Raises OSError, which names `path`, where nothing can be written: no folder, no permission, a full disk.
+    Anything but an ordinary file, such as a pipe or a device, is written to directly.
+    Raises OSError, which names `path`, if nothing can be written: no folder, no permission, a full disk.
     """
     file_path(path=path)
     place = Path(os.path.realpath(path))  # so that a link stays a link

@@ -1,4 +1,4 @@
-"""Pictures of every kind as RGB: their middle square, upright, on white, in the colours of sRGB."""
+"""Pictures of every kind as RGB: the middle square, upright, on white, in sRGB colours."""
 
 import functools
 import io
@@ -45,7 +45,7 @@ class Unreadable(ValueError):
 def from_file(file: BinaryIO, name: str, size: int) -> Image.Image:
     """The middle square of the picture in an open file, in RGB, size x size; of an animation, the first frame.
 
-    name: how messages call the file. Raises Unreadable, a ValueError, for everything that is no picture.
+    name: how messages call the file. Raises Unreadable, a ValueError, for anything that is not a picture.
     """
     if not hasattr(file, "read"):
         raise TypeError(f"file must be an open binary file, got {shown(file)}")
@@ -126,8 +126,8 @@ def _white(picture: Image.Image) -> float | None:
         if 0 <= low <= high <= white:
             return white
     raise Unreadable(
-        f"the picture holds numbers from {low:g} to {high:g}, and nobody can tell which of them is white: "
-        "save it as an ordinary PNG with 8 bit"
+        f"the picture holds numbers from {low:g} to {high:g}, and does not say which of them is white: "
+        "save it as an ordinary PNG with 8 bits"
     )
 
 
@@ -160,7 +160,7 @@ def _to_rgb(picture: Image.Image, white: float | None) -> Image.Image:
 def _eight_bit(picture: Image.Image, white: float) -> Image.Image:
     values = np.asarray(picture, dtype=np.float64)
     if not np.isfinite(values).all():
-        raise Unreadable("the picture holds values that are NaN or infinite: save it as an ordinary PNG with 8 bit")
+        raise Unreadable("the picture holds values that are NaN or infinite: save it as an ordinary PNG with 8 bits")
     grey = np.rint(values / (white / 255)).clip(0, 255).astype(np.uint8)
     if isinstance(clear := picture.info.get("transparency"), int):
         grey[values == clear] = 255

@@ -320,7 +320,7 @@ def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
         with torch.no_grad():
             answers = _fixed(net)(_probe()).numpy()
     except RuntimeError as error:
-        raise ValueError(f"net must be a digit_net, but it cannot look at its images: {error}") from error
+        raise ValueError(f"net must be a digit_net, but it cannot take images of digits: {error}") from error
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
     with replacing(path) as file:
         np.savez_compressed(file, answers=answers, **weights)
@@ -330,7 +330,7 @@ def load_weights(path: str | os.PathLike | None = None) -> nn.Sequential:
     """The `digit_net` whose weights `save_weights` wrote, checked against the logits that were stored with them.
 
     Without a path, it is the one trained on digits attacked with 0.75 (L2): `python -m fooling_utils.data.make robust`.
-    Raises FileNotFoundError for a missing file, ValueError for one that is damaged, altered or of another network.
+    Raises FileNotFoundError for a missing file, ValueError for one that is damaged, altered or from another network.
     """
     path = data.path("robust_digits") if path is None else path
     file_path(path=path)

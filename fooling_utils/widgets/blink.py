@@ -20,7 +20,7 @@ PRESETS = (
     {"title": "change × 20", "times": 20},
     {"title": "change × 200", "times": 200},
     {"title": "blink slowly", "rate": 0.5},
-    {"title": "blink 3 a second", "rate": 3},
+    {"title": "blink 3 times a second", "rate": 3},
 )
 
 
