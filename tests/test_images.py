@@ -57,7 +57,7 @@ def test_only_one_image_fits_into_a_file(tmp_path):
         (
             torch.full((1, 3, 4, 4), 1.5),
             ValueError,
-            r"be in \[0, 1\], got 1\.5 to 1\.5: use image\.clamp\(0, 1\) if",
+            r"be in \[0, 1\], got 1\.5 to 1\.5: use image\.clamp\(0, 1\) to cut",
         ),
         (torch.full((1, 3, 4, 4), 1.02), ValueError, r"got 1\.02 to 1\.02: use image\.clamp\(0, 1\)$"),
         (torch.full((1, 3, 4, 4), 200.0), ValueError, "grey levels from 0 to 255, so use image / 255"),
