@@ -74,7 +74,10 @@ SUBMITTED = {
         lesson_0(legal="def to_legal(image)\n    return image"),
         [("0.1", "wrong", "the cell of exercise 0.1 is not Python: expected ':' in line 1"), *OPEN_REST],
     ),
-    "kim/deleted": ([START, 'check("0.1", to_legal)'], [("0.1", "not attempted", "there is no to_legal"), *OPEN_REST]),
+    "kim/deleted": (
+        [START, 'check("0.1", to_legal)'],
+        [("0.1", "not attempted", "the notebook defines no to_legal"), *OPEN_REST],
+    ),
     "leo/replaces_the_check": (
         lesson_0(legal=f"import fooling_utils.checks as c\nc.judge = lambda *a: c.Verdict('0.1', 'right')\n{LEGAL}"),
         [(number, "tampered", "fooling_utils.checks.judge") for number in ("0.1", "0.2", "0.3")],
@@ -220,7 +223,7 @@ DAMAGED = {
     "no cells": (b"{}", "it has no list of cells"),
     "null": (b'{"cells": null}', "it has no list of cells"),
     "deep": (b"[" * 200_000, "RecursionError"),
-    "old": (b'{"nbformat": 3, "cells": []}', "not a notebook"),
+    "old": (b'{"nbformat": 3, "cells": []}', "cannot be opened as a notebook"),
     "cells of any kind": (b'{"nbformat": 4, "cells": [1, null, {}, {"cell_type": 3}, []]}', "its 0 code cells"),
     "X": (notebook("a = 1").encode(), "none of its 1 code cells is an exercise"),
     "large": (b"1" * 2001, "it is larger than 0 MB"),
