@@ -84,8 +84,13 @@ def _drop_widget(output):
 def _cover(cell):
     # What is printed would be read before the click. Outputs that are compared have to stay as they are.
     tags = cell.metadata.get("tags", [])
-    if "predicted" in tags and "nbval-check-output" not in tags and cell.outputs and "text" in cell.outputs[0]:
+    if "predicted" not in tags or "nbval-check-output" in tags or not cell.outputs:
+        return
+    first = cell.outputs[0]
+    if "text" in first:
         cell.outputs.insert(0, new_output("display_data", {"text/plain": FOLDED}))
+    elif any(kind.startswith("image/") for kind in first.get("data", {})):
+        first.data["text/plain"] = FOLDED  # instead of an object's name
 
 
 def _shrink(output):

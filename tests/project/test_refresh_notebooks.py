@@ -110,6 +110,10 @@ def test_clean_covers_what_is_printed_after_a_prediction_once():
     assert len(plain) == len(compared) == 1
     assert refresh_notebooks.clean(once) == once
 
+    figure = new_output("display_data", {"image/png": "iVBORw0KGgo=", "text/plain": "<Figure size 9x9>"})
+    notebook = new_notebook(cells=[new_code_cell("plot()", outputs=[figure], metadata={"tags": ["predicted"]})])
+    assert refresh_notebooks.clean(notebook).cells[0].outputs[0].data["text/plain"] == refresh_notebooks.FOLDED
+
 
 def test_clean_gives_ids_to_a_notebook_from_colab():
     notebook = nbformat.from_dict(
