@@ -43,7 +43,7 @@ def model_answer(parts):
     given, stub = folds(parts["solution"]), parts["exercise"].source
     if "One possible answer" in given:
         return stub.replace("...", textwrap.fill(given["One possible answer"], 100))
-    solution = re.fullmatch(r"```python\n(.*)\n```", given["Solution"], re.DOTALL)[1]
+    solution = re.fullmatch(r"```python\n(.*?)\n```(\n\n.*)?", given["Solution"], re.DOTALL)[1]  # then what it finds
     head, _, body = solution.partition("\n")
     if head != stub.partition("\n")[0]:
         raise ValueError(f"the solution begins with {head!r}, but the stub with {stub.partition(chr(10))[0]!r}")

@@ -212,33 +212,6 @@ def _check_marks(marks: Mapping[str, float]) -> None:
     finite(**{f"marks[{name!r}]": mark for name, mark in marks.items()})
 
 
-def distributions(
-    groups: Mapping[str, Sequence[float]], x_label: str, marks: Mapping[str, float], *, percent: bool = False
-) -> Figure:
-    """How the values of several groups are distributed: a histogram per group on one axis, with lines at `marks`."""
-    by_name(groups=groups)
-    numbers(**{f"groups[{name!r}]": values for name, values in groups.items()})
-    _check_marks(marks)
-    flag(percent=percent)
-    figure, axes = new_figure(10, 0.9 + 1.35 * len(groups), nrows=len(groups), sharex=True)
-    everything = np.concatenate([np.asarray(values, dtype=float) for values in [*groups.values(), [*marks.values()]]])
-    edges = np.linspace(min(0, everything.min()), everything.max() * 1.001, 41)
-    for row, ((name, values), (colour, _, _)) in enumerate(zip(groups.items(), LINES * 3, strict=False)):
-        place = axes[row, 0]
-        values = np.asarray(values, dtype=float)
-        place.hist(values, bins=edges, weights=np.full(len(values), 1 / len(values)), color=colour, edgecolor="white")
-        place.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=13)
-        place.set_yticks([])
-        for mark in marks.values():
-            place.axvline(mark, color="#333333", linestyle=(0, (2, 2)), linewidth=1.5)
-    for name, mark in marks.items():
-        axes[0, 0].text(mark, 1.03, name, transform=axes[0, 0].get_xaxis_transform(), ha="center", va="bottom")
-    axes[-1, 0].set_xlabel(x_label)
-    if percent:
-        axes[-1, 0].xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
-    return figure
-
-
 def region_maps(
     maps: Mapping[str, RegionMap],
     names: Sequence[str],

@@ -52,9 +52,6 @@ EXAMPLES = {
     ),
     "gradient_picture": lambda model, images: figures.gradient_picture(images(), images(seed=1, low=-1, high=1)),
     "histogram": lambda model, images: figures.histogram([0.01, 0.02, 0.5], "probability", {"fooled": 0.9}),
-    "distributions": lambda model, images: figures.distributions(
-        {"noise": [0.1, 0.2], "photographs": [0.3, 0.9, 0.95]}, "probability", {"1/1000": 0.001}, percent=True
-    ),
     "picture": lambda model, images: figures.picture(images(), "a title"),
     "changed_levels": lambda model, images: figures.changed_levels(images(), images(seed=1)),
     "region_maps": lambda model, images: figures.region_maps({"one": two_regions()}, NAMES, images={"a": images()}),
@@ -78,7 +75,7 @@ def test_a_figure_is_returned_can_be_drawn_and_is_not_left_open(name, sharp):
     assert (plt.get_fignums(), plt.rcParams) == state
 
 
-@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"curves", "histogram", "distributions"}))
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"curves", "histogram"}))
 def test_a_figure_modifies_no_image(name, sharp):
     made = []
 
@@ -261,20 +258,6 @@ def test_an_image_that_is_none_is_not_drawn(sharp, which):
     images[which] = images[which] * 2
     with pytest.raises(ValueError, match=rf"{which} must be in \[0, 1\]"):
         figures.triptych(sharp, **images)
-
-
-# distributions and walls
-
-
-def test_each_group_has_a_row_of_bars_that_adds_up_to_one():
-    groups = {"few": [0.1, 0.3, 0.3], "many": [0.9] * 50}
-    figure = figures.distributions(groups, "probability", {"here": 0.5})
-    for axes, (name, values) in zip(figure.axes, groups.items(), strict=True):
-        assert axes.get_ylabel() == name
-        heights = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in axes.patches if bar.get_height()}
-        assert sum(heights.values()) == pytest.approx(1)
-        assert sum(x * height for x, height in heights.items()) == pytest.approx(np.mean(values), abs=0.02)
-        assert axes.lines[0].get_xdata()[0] == 0.5
 
 
 # ----------------------------------------------------------------------------------------------------------- regions

@@ -1,38 +1,26 @@
-"""Checks of lesson 3: first steps past a threshold, entropy, a mutation, and credit for every class."""
+"""Checks of lesson 3: first steps past a threshold, chance with the same budget, a mutation, and unselected images."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from .core import (
-    Answer,
-    Wrong,
-    compare,
-    exercise,
-    is_close,
-    legal,
-    normal,
-    one_by_one,
-    question,
-    random,
-    tensor,
-    uses_only,
-)
+from .core import Answer, Wrong, compare, exercise, is_close, legal, normal, question, random, tensor, uses_only
 
 
 @exercise("3.1", "The first step past 99.6 %", "first_past")
 def first_past(answer: Answer, seed: int, device: torch.device) -> None:
     high, low = 0.999, 0.2
     columns = {
-        "an image that passes at frame 2": ([low, 0.5, high, high, high, high], 2),
-        "an image that passes at the very first frame": ([high] * 6, 0),
-        "an image that never passes": ([low, low, 0.99, 0.995, 0.99, 0.99], None),
-        "an image that passes at frame 1 and falls back": ([low, high, low, low, low, low], 1),
-        "an image that passes at the last frame only": ([low, low, low, low, low, high], 5),
+        "an image that passes at frame 2": ([low, 0.5, high, high, high, high, high], 2),
+        "an image that passes at the very first frame": ([high] * 7, 0),
+        "an image that never passes": ([low, low, 0.99, 0.995, 0.99, 0.99, 0.99], None),
+        "an image that passes at frame 1 and falls back": ([low, high, low, low, low, low, low], 1),
+        "an image that passes at frame 1, falls back and passes again": ([low, high, low, low, high, high, high], 1),
+        "an image that passes at the last frame only": ([low, low, low, low, low, low, high], 6),
     }
-    order = torch.randperm(5, generator=torch.Generator().manual_seed(seed)).tolist()
+    order = torch.randperm(len(columns), generator=torch.Generator().manual_seed(seed)).tolist()
     names = [list(columns)[i] for i in order]
     table = torch.tensor([columns[name][0] for name in names], device=device).T
     _compare_frames(answer(table, 0.996), names, [columns[name][1] for name in names])
@@ -55,30 +43,79 @@ def _compare_frames(result: Any, names: Sequence[str], right: Sequence[int | Non
             raise Wrong(f"for {name} it gives {found!r}")
 
 
-@exercise("3.2", "How unsure is it, in bits", "entropy_in_bits")
-def entropy_in_bits(answer: Answer, seed: int, device: torch.device) -> None:
-    logits = torch.cat([2 * normal((4, 8), seed, device), torch.zeros(1, 8, device=device)])
-    p = logits.softmax(1)
-    nats = -(p * p.log()).sum(1)
-    result = tensor(answer(logits), (5,))
-    mistakes = {
-        "this is the entropy in nats, of the natural logarithm: use bits": nats,
-        "the sign is reversed: an entropy is never negative": -nats / math.log(2),
-        "the sign is reversed, and it is in nats": -nats,
-        "each term should be the logarithm of p *times* p": -p.log2().sum(1),
-        "it is a mean over the classes: take the *sum*": nats / math.log(2) / 8,
-        "the probabilities must add up to 1 over the classes, not over the images": -(
-            logits.softmax(0) * logits.softmax(0).log2()
-        ).sum(1),
-        "this is the largest probability": p.amax(1),
-        "off by a factor of (ln 2)²: to go from nats to bits, *divide* by ln 2": nats * math.log(2),
-    }
-    compare(result, nats / math.log(2), mistakes)
-    certain = torch.tensor([[0.0, -500.0, -1000.0], [300.0, 0.0, 300.0]], device=device)
-    if not is_close(tensor(answer(certain), (2,), "for logits as far apart as 0 and -1000 your result"),
-                    torch.tensor([0.0, 1.0], device=device)):  # fmt: skip
-        raise Wrong("wrong where a probability is 0: such a class should add nothing")
-    one_by_one(answer, result, (logits,))
+@exercise("3.2", "The same budget, without evolution", "chance")
+def chance(answer: Answer, seed: int, device: torch.device) -> None:
+    torch.manual_seed(seed)
+    classes = 4
+    weights = 5 * normal((4, classes), seed, device)
+    weights[:, 3] = weights[:, :3].mean(1)  # never on top
+    drawn: list[Tensor] = []
+    shown: list[Tensor] = []
+    passed: list[Any] = []
+
+    def draw(count: int, given: Any = None) -> Tensor:
+        passed.append(given)
+        source = given if isinstance(given, torch.Generator) else None
+        drawn.append(torch.rand(int(count), 1, 2, 2, generator=source).to(device))
+        return drawn[-1].clone()
+
+    def judge(images: Tensor) -> Tensor:
+        shown.append(images.clone())
+        return ((images.flatten(1) - 0.5) @ weights).softmax(1)
+
+    for budget, batch in ((20, 8), (24, 8), (5, 8)):
+        generator = torch.Generator().manual_seed(seed)
+        for seen in (drawn, shown, passed):
+            seen.clear()
+        result = answer(draw, judge, budget, batch, generator)
+        _compare_budget(shown, drawn, passed, budget, batch, generator)
+        p = ((torch.cat(drawn).flatten(1) - 0.5) @ weights).softmax(1)
+        batches = [part.amax(0) for part in p.split(batch)]
+        on_top = torch.where(p == p.amax(1, keepdim=True), p, torch.zeros_like(p))
+        mistakes = {
+            "an image counts only for its top class: it should count for *every* class": on_top.amax(0),
+            "this is what the last batch reached: keep the best of *all* batches": batches[-1],
+            "this is what the first batch reached: keep the best of *all* batches": batches[0],
+            "this is a mean: keep the *highest* probability": p.mean(0),
+            "this is a mean over the batches: keep the highest of all": torch.stack(batches).mean(0),
+            "this is the sum over the batches: keep the highest of all": torch.stack(batches).sum(0),
+            "this is the lowest probability of each class: keep the highest": p.amin(0),
+            "all classes have the same number: keep the highest probability of each class": p.max().expand(classes),
+        }
+        compare(tensor(result, (classes,)), p.amax(0), mistakes)
+
+
+def _compare_budget(
+    shown: Sequence[Tensor],
+    drawn: Sequence[Tensor],
+    passed: Sequence[Any],
+    budget: int,
+    batch: int,
+    generator: torch.Generator,
+) -> None:
+    if not drawn:
+        raise Wrong("it never calls `draw`")
+    if not shown:
+        raise Wrong("it never calls `judge`")
+    if any(given is not generator for given in passed):
+        raise Wrong("it does not pass `generator` on to `draw`")
+    sizes = [len(images) for images in shown]
+    if sum(sizes) != budget:
+        raise Wrong(f"with a budget of {budget} and a batch of {batch}, the network is shown {sum(sizes)} images")
+    if max(sizes) > batch:
+        raise Wrong(f"it shows {max(sizes)} images at once, but `batch` is {batch}")
+    if sizes != sorted(sizes, reverse=True) or len(sizes) != -(-budget // batch):
+        raise Wrong(
+            f"with a budget of {budget} and a batch of {batch}, the batches have {sizes} images: fill all but the last"
+        )
+    every = torch.cat(list(drawn)).flatten(1)
+    seen = torch.cat(list(shown)).flatten(1)
+    if len(seen.unique(dim=0)) < len(seen):
+        raise Wrong("the network is shown some images twice: draw new ones for each batch")
+    if not (seen[:, None] == every).all(2).any(1).all():
+        raise Wrong("the network is shown images that `draw` did not give: without evolution, nothing changes them")
+    if len(every) > len(seen):
+        raise Wrong(f"it draws {len(every)} images and shows the network {len(seen)} of them: draw only what you show")
 
 
 @exercise("3.3", "A mutation", "mutate")
@@ -89,16 +126,19 @@ def mutate(answer: Answer, seed: int, device: torch.device) -> None:
     children = legal(tensor(uses_only(generator, answer, genes, rate, size), genes.shape))
     change = children - genes
     changed = change != 0
-    for name, first, second in (
-        ("children", changed[0], changed[1]),
-        ("colours of a pixel", changed[:, 0], changed[:, 1]),
-    ):
-        if torch.equal(first, second) and 0 < changed.sum() < changed.numel():
-            raise Wrong(f"all {name} change in the same places: draw separately for each value")
+    _decides_for_each_value(changed)
     share = changed.float().mean().item()
     if not 0.17 < share < 0.23:
         raise Wrong(f"{share:.1%} of the values changed, but with a rate of {rate} it should be about 20 %")
+    counts = changed.flatten(1).sum(1)
+    totals = {changed.sum().item()}
+    totals |= {(answer(genes, rate, size, generator) != genes).sum().item() for _ in range(3)}
+    if counts.unique().numel() == 1 or len(totals) == 1:
+        what = f"each child has exactly {counts[0]} changes" if counts.unique().numel() == 1 else "the total is fixed"
+        raise Wrong(f"{what}: decide separately for each value, so that the number of changes varies")
     found = change[changed]
+    if found.unique().numel() < 0.9 * found.numel():
+        raise Wrong("different values get the same change: draw a separate one for each value")
     if found.mean().abs() > 0.2 * size:
         raise Wrong("the mean of the changes is not zero: they should go up as much as down")
     if not 0.9 * size < found.std() < 1.1 * size:
@@ -106,54 +146,85 @@ def mutate(answer: Answer, seed: int, device: torch.device) -> None:
     beyond = (found.abs() > found.std()).float().mean().item()
     if not 0.27 < beyond < 0.37:
         raise Wrong(f"{beyond:.0%} of the changes are beyond one standard deviation: of Gaussian changes, 32 % are")
-    if found.unique().numel() < 0.9 * found.numel():
-        raise Wrong("different values get the same change: draw separately for each value")
     legal(tensor(answer(random((4, 3, 10, 10), seed, device).round(), 0.9, 0.5, generator), (4, 3, 10, 10)))
     for all_or_none in (0.0, 1.0):
         share = (answer(genes, all_or_none, size, generator) != genes).float().mean().item()
         if abs(share - all_or_none) > 0.001:
             raise Wrong(f"with a rate of {all_or_none:.0f}, {share:.1%} of the values change")
+    for end, near in ((0.0, 0.02), (1.0, 0.98)):
+        _moves_to_the_end(answer, torch.full_like(genes, near), size, generator, end)
 
 
-@exercise("3.4", "Credit for every class", "update_champions")
-def update_champions(answer: Answer, seed: int, device: torch.device) -> None:
-    classes, count = 5, 12
-    champions, children = (random((n, 1, 2, 2), seed + n, device) for n in (classes, count))
-    logits = 3 * normal((count, classes), seed, device)
-    logits[:, 4] = (
-        logits[:, :4].amax(1) - 0.5 - random((count,), seed, device)
-    )  # second best for every child, never on top
-    p = logits.softmax(1)
-    confidence = torch.tensor([0.0, 0.999, 0.3, p[:, 3].max().item(), 0.01], device=device)
-    best, child = p.max(0)
-    new_champions, new_confidence = champions.clone(), confidence.clone()
-    for label in range(classes):
-        if best[label] > confidence[label]:
-            new_champions[label], new_confidence[label] = children[child[label]], best[label]
-    tops = p.argmax(1)
-    only_top = confidence.clone()
-    for index, label in enumerate(tops.tolist()):
-        only_top[label] = max(only_top[label].item(), p[index, label].item())
+def _decides_for_each_value(changed: Tensor) -> None:
+    if not 0 < changed.sum() < changed.numel():
+        return  # the share says so
+    shares = changed.flatten(1).float().mean(1)
+    if ((shares == 0) | (shares == 1)).all():
+        raise Wrong("each child changes everywhere or nowhere: decide separately for each value of a child")
+    for name, dims in (("colour", (2, 3)), ("row", (1, 3)), ("column", (1, 2))):
+        within = changed.float().mean(dims)
+        if ((within == 0) | (within == 1)).all():
+            raise Wrong(f"each {name} of a child changes everywhere or nowhere: decide separately for each value")
+    if (changed == changed[:1]).all():
+        raise Wrong("all children change in the same places: draw separately for each value of each child")
+    if (changed == changed[:, :1]).all():
+        raise Wrong("all colours of a pixel change in the same places: draw separately for each value")
 
-    result = answer(champions, confidence, children, p)
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise Wrong(f"return two tensors, champions and confidence, not {type(result).__name__}")
-    found, sure = result
-    found = tensor(found, champions.shape, "the champions")
-    sure = tensor(sure, confidence.shape, "the confidence")
+
+def _moves_to_the_end(answer: Answer, genes: Tensor, size: float, generator: torch.Generator, end: float) -> None:
+    children = legal(tensor(answer(genes, 1.0, size, generator), genes.shape))
+    at_the_end = (children == end).float().mean().item()
+    near = genes.flatten()[0].item()
+    if 0.27 < at_the_end < 0.42:  # 34 % of the changes of a value at 0.02 lead below 0
+        return
+    if (children == genes).float().mean() > 0.1:
+        raise Wrong(f"a change from {near:.2f} that would leave [0, 1] is dropped: the value should become {end:.0f}")
+    if ((children - genes).abs() > 0.5).any():
+        raise Wrong(
+            f"some values go from {near:.2f} to the other end of [0, 1]: a value beyond {end:.0f} becomes {end:.0f}"
+        )
+    raise Wrong(
+        f"from {near:.2f}, {at_the_end:.0%} of the changed values become {end:.0f}, but every value beyond it should: "
+        "do not reflect it, and do not draw again"
+    )
+
+
+@exercise("3.4", "How special is a champion?", "as_sure")
+def as_sure(answer: Answer, seed: int, device: torch.device) -> None:
+    logits = 2 * normal((40, 5), seed, device)
+    unselected = logits.softmax(1)
+    ordered = unselected.sort(0).values
+    champions = torch.stack(
+        [ordered[12, 0], ordered[30, 1], ordered[36, 2], 0.99 * ordered[0, 3], ordered[39, 4] + 0.01]
+    )
+    at_least = unselected >= champions
+    own_top = torch.nn.functional.one_hot(unselected.argmax(1), 5).bool()
+    right = at_least.float().mean(0)
     mistakes = {
-        "nothing was replaced, although some children are better": confidence,
-        "a champion was replaced by a child that is worse: compare before you replace": best,
-        "a child counts only for its own top class: it should compete for *every* class": only_top,
-        "a champion was replaced by a child that is worse: `<` or `>`?": torch.minimum(best, confidence),
+        "an image that is exactly as sure counts, too: *at least* as sure": (unselected > champions).float().mean(0),
+        "these are counts: divide by the number of images": at_least.sum(0).float(),
+        "this is the share that is *less* sure": 1 - right,
+        "this is the share that is less sure, or exactly as sure": (unselected <= champions).float().mean(0),
+        "an image counts only for its top class: look at its probability for *every* class": (at_least & own_top)
+        .float()
+        .mean(0),
+        "this compares the images' highest probability, whatever the class: look at the champion's own class": (
+            unselected.amax(1, keepdim=True) >= champions
+        )
+        .float()
+        .mean(0),
+        "divide by the number of images, not by the number of classes": at_least.sum(0).float() / 5,
+        "this is the mean probability of the images that are as sure, not their share": (unselected * at_least).mean(0),
     }
-    compare(sure, new_confidence, mistakes, "the confidence should be the larger one of champion and best child")
-    for label in range(classes):
-        if is_close(found[label], new_champions[label], 1e-6):
-            continue
-        if best[label] == confidence[label]:
-            raise Wrong("a child that is exactly as good as the champion replaced it: only a *better* one should")
-        raise Wrong(f"the confidence is right, but the champion of class {label} is not the matching picture")
+    result = answer(unselected, champions)
+    if isinstance(result, Tensor) and result.shape == (40,):
+        raise Wrong("your result has one number per image, but it should have one per class: average over the images")
+    if isinstance(result, (float, int)) or (isinstance(result, Tensor) and result.ndim == 0):
+        raise Wrong("your result is one number for all classes together: there should be one per class")
+    compare(tensor(result, (5,)), right, mistakes)
+    single = tensor(answer(unselected[:1], champions), (5,), "for a single image your result")
+    if not is_close(single, at_least[:1].float().mean(0)):
+        raise Wrong("right for 40 images, but wrong for a single one")
 
 
 question("3.5", "What does a confidence say?")

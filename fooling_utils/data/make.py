@@ -18,20 +18,18 @@ from ..defences import smoothing, transforms
 from ..defences.robustness import nearest_errors
 from ..evolution.evolve import direct, evolve, load_archive
 from ..evolution.painters import cppn, cppn_decode, cppn_weights, layered_genome
-from ..fourier import fourier_decode, fourier_start
 from ..images import grey_levels, round_to_8bit, save_png, through_jpeg
 from ..lessons import lesson4, lesson5, lesson6
 from ..lessons.lesson1 import MEASURED, TWELVE, draw_classes, priors
-from ..lessons.lesson3 import climb_from_noise, first_passes
+from ..lessons.lesson3 import climb_from_noise, compare_painters, first_passes, robins
 from ..lessons.shared import STRIPS, recognised
 from ..models import load_model
 from ..networks import small
-from ..objectives import logit, toward
+from ..objectives import toward
 from ..optimize import last, optimize_pixels, run_until
 from ..regions import on_plane, region_map
 from ..starts import PHOTOGRAPHS, blank, load_image, uniform_noise
 from ..steps import adam_step, unit_step
-from ..views import random_views
 from . import FOLDER, drawings
 
 LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
@@ -101,20 +99,11 @@ def strips() -> None:
     """The robins of lessons 1 and 3 from a full prior to none, for their lecture pages (half a minute)."""
     model = load_model(device="cpu")
     ways = {name: {**choices, "steps": 96} for name, choices in priors(["robin"]).items()}
-    rates = {
-        "d = 1.3": (1.3, 0.1, random_views()),
-        "d = 0.7": (0.7, 0.05, random_views()),
-        "d = 0, no views": (0, 0.05, None),
-    }
-    for name, (decay, rate, view) in rates.items():
-        waves = {"start": fourier_start(size=128), "decode": fourier_decode(128, decay=decay)}
-        ways[name] = waves | {"objective": logit("robin"), "step": adam_step(rate), "view": view, "steps": 64}
-    for name, start in {"pixels": blank(0.5, size=128), "from noise": uniform_noise(size=128)}.items():
-        ways[name] = {"start": start, "objective": logit("robin"), "step": unit_step(2.0), "steps": 64}
     for lesson, names in STRIPS.items():
-        images = []
-        for name in names:
-            images.append(last(optimize_pixels(model, **ways[name])).image)
+        if lesson == "lesson 1":
+            images = [last(optimize_pixels(model, **ways[name])).image for name in names]
+        else:
+            images = list(robins(model).values())
         save_png(torch.cat(images, 3), FOLDER / f"robins {lesson}.png".replace(" ", "_"))
 
 
@@ -177,6 +166,14 @@ def painted() -> None:
         (verdict,) = recognised(first, second, round_to_8bit(image), [label])
         rows.append({"label": verdict["label"], **passes, **verdict})
     pd.DataFrame(rows).convert_dtypes().to_csv(FOLDER / "painted.csv", index=False)
+
+
+def painters() -> None:
+    """Painters with and without selection, three seeds each, for lesson 3 (six minutes)."""
+    import pandas as pd
+
+    rows = tqdm(compare_painters(load_model(device="cpu"), cppn()), total=48)
+    pd.DataFrame(rows).to_csv(FOLDER / "painters.csv", index=False)
 
 
 def nothing() -> None:
@@ -396,6 +393,7 @@ TASKS: dict[str, Callable[[], object]] = {
     "strips": strips,
     "noise": noise,
     "champions": champions,
+    "painters": painters,
     "nothing": nothing,
     "direct": direct_pixels,
     "painted": painted,

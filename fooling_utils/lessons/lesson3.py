@@ -1,20 +1,27 @@
-"""Lesson 3 by gradient: from noise, grey or black to any class, and how many steps each level of confidence takes."""
+"""Lesson 3: from noise to any class, by gradient or by chance, and how long each level of confidence takes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..arguments import instance, several, whole
+from ..arguments import by_name, instance, seeded, several, whole
+from ..evolution.evolve import Encoding, evolve
+from ..figures import amplify, grid_of_images, natural_amplification
+from ..fourier import fourier_decode, fourier_start
 from ..images import distances, round_to_8bit
 from ..models import CHUNK, Classifier
-from ..objectives import Label, toward
-from ..optimize import Frame, each_frame, optimize_pixels
-from ..starts import uniform_noise
-from ..steps import unit_step
+from ..networks.small import Digits
+from ..objectives import Label, logit, toward
+from ..optimize import Frame, each_frame, last, optimize_pixels
+from ..starts import blank, uniform_noise
+from ..steps import adam_step, unit_step
+from ..views import random_views
 from .shared import recognised
 
 PASSES = (0.5, 0.9, 0.99, 0.996, 0.999, 0.9999)
+ANSWERS = {"pure noise": "5 to 30 %"}
 
 
 def first_passes(frames: Iterable[Frame], labels: Sequence[Label]) -> tuple[list[dict[str, int | None]], Tensor]:
@@ -65,3 +72,112 @@ def climb_from_noise(
         for row, verdict, image in zip(rows, judged, images.split(1), strict=True):
             rms = distances(noise, image).rms_grey_levels
             yield {"label": verdict["label"], **row, "rms": round(rms, 2), **verdict}
+
+
+def random_best(
+    model: Classifier, encoding: Encoding, evaluations: int, *, batch: int = CHUNK, seed: int = 0
+) -> Iterator[tuple[int, Tensor]]:
+    """Evolution's control, random genomes without selection: after each batch, the evaluations so far and the highest
+    probability (classes,) that a picture reached for each class.
+    """
+    instance(Classifier, model=model)
+    instance(Encoding, encoding=encoding)
+    whole(evaluations=evaluations, batch=batch)
+    generator = seeded(seed)
+
+    def bests() -> Iterator[tuple[int, Tensor]]:
+        best = torch.zeros(len(model.labels))
+        for begin in range(0, evaluations, batch):
+            genomes = encoding.start(min(batch, evaluations - begin), generator).to(model.device)
+            best = model.probabilities(round_to_8bit(encoding.render(genomes))).amax(0).cpu().maximum(best)
+            yield begin + len(genomes), best
+
+    return bests()
+
+
+def compare_painters(
+    model: Classifier,
+    encoding: Encoding,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    evaluations: int = 3200,
+    every: int = 400,
+) -> Iterator[dict]:
+    """Evolution beside `random_best` with the same budgets: every so many evaluations, a row of what was reached.
+
+    A row has the number of classes whose best picture has more than 50 %, the highest and the median of all classes.
+    """
+    instance(Classifier, model=model)
+    instance(Encoding, encoding=encoding)
+    several(seeds=seeds)
+    whole(evaluations=evaluations, every=every)
+
+    def rows() -> Iterator[dict]:
+        for way in ("evolution", "random"):
+            for seed in seeds:
+                if way == "evolution":
+                    archives = evolve(model, encoding, generations=evaluations // CHUNK, seed=seed)
+                    found = ((archive.evaluations, archive.confidence) for archive in archives)
+                else:
+                    found = random_best(model, encoding, evaluations, seed=seed)
+                for count, best in found:
+                    if count % every == 0:
+                        yield {
+                            "way": way,
+                            "seed": seed,
+                            "evaluations": count,
+                            "over 50 %": (best > 0.5).sum().item(),
+                            "highest": round(best.max().item(), 4),
+                            "median": round(best.median().item(), 5),
+                        }
+
+    return rows()
+
+
+def starts_and_changes(
+    starts: Mapping[str, Tensor], images: Mapping[tuple[str, str], Tensor], titles: Sequence[str]
+) -> Figure:
+    """A row per start (1, 3, H, W): the images that were reached from it, then their changes, amplified alike.
+
+    images: {(start, target): (1, 3, H, W)}, in the order of the starts. titles: one per image.
+    """
+    by_name(starts=starts, images=images)
+    several(titles=titles)
+    changes = {key: image - starts[key[0]] for key, image in images.items()}
+    times = natural_amplification(torch.cat(list(changes.values())))
+    shown_images, shown_titles = [], []
+    for name in starts:
+        places = [place for place, (start, _) in enumerate(images) if start == name]
+        keys = [list(images)[place] for place in places]
+        shown_images += [images[key] for key in keys] + [amplify(changes[key], times) for key in keys]
+        shown_titles += [titles[place] for place in places] + [f"change × {times}\n" for _ in keys]
+    columns = len(shown_images) // len(starts)
+    return grid_of_images(shown_images, shown_titles, columns, row_names=[f"from {name}" for name in starts])
+
+
+def robins(model: Classifier, label: Label = "robin", *, size: int = 128, steps: int = 64) -> dict[str, Tensor]:
+    """Robins with less and less of a prior, (1, 3, size, size) on the 8-bit grid, by name: `STRIPS["lesson 3"]`."""
+    instance(Classifier, model=model)
+    whole(size=size, steps=steps)
+    decays = {"d = 1.3": (1.3, 0.1, random_views()), "d = 0.7": (0.7, 0.05, random_views())}
+    ways = {}
+    for name, (decay, rate, view) in {**decays, "d = 0, no views": (0, 0.05, None)}.items():
+        waves = {"start": fourier_start(size=size), "decode": fourier_decode(size, decay=decay)}
+        ways[name] = waves | {"step": adam_step(rate), "view": view}
+    for name, start in {"pixels": blank(0.5, size=size), "from noise": uniform_noise(size=size)}.items():
+        ways[name] = {"start": start, "step": unit_step(2.0)}
+    return {
+        name: round_to_8bit(last(optimize_pixels(model, objective=logit(label), steps=steps, **way)).image)
+        for name, way in ways.items()
+    }
+
+
+def typical_digits(digits: Digits) -> Tensor:
+    """For each class, the test digit that is nearest to the mean of its training digits: (classes, 1, 8, 8)."""
+    instance(Digits, digits=digits)
+    found = []
+    for label in digits.train_labels.unique():
+        mean = digits.train_images[digits.train_labels == label].mean(0)
+        own = digits.test_images[digits.test_labels == label]
+        found.append(own[(own - mean).flatten(1).norm(dim=1).argmin()])
+    return torch.stack(found)

@@ -1145,11 +1145,11 @@ def first(row):
     return row.index(True) if True in row else None
 
 
-wrong("3.1", "your list has 6 entries")(lambda probabilities, threshold: probabilities)
+wrong("3.1", "your list has 7 entries")(lambda probabilities, threshold: probabilities)
 wrong("3.1", "never passes it gives 0")(lambda p, threshold: (p > threshold).int().argmax(0))
 wrong("3.1", "never passes it gives 0")(passing(more, lambda row: row.index(True) if True in row else 0))
 wrong("3.1", "never passes it gives -1")(passing(more, lambda row: row.index(True) if True in row else -1))
-wrong("3.1", "never passes it gives 6")(passing(more, lambda row: row.index(True) if True in row else len(row)))
+wrong("3.1", "never passes it gives 7")(passing(more, lambda row: row.index(True) if True in row else len(row)))
 wrong("3.1", "only *reaches* the threshold")(passing(lambda p, threshold: p >= threshold, first))
 wrong("3.1", "gives")(passing(more, lambda row: len(row) - 1 - row[::-1].index(True) if True in row else None))
 wrong("3.1", "gives")(passing(more, lambda row: row.index(True) + 1 if True in row else None))
@@ -1159,37 +1159,77 @@ wrong("3.1", "one per frame")(lambda p, threshold: [first(row) for row in (p > t
 wrong("3.1", "it gives ")(lambda p, threshold: (p > threshold)[0].tolist())
 wrong("3.1", "stops with ValueError")(passing(more, lambda row: row.index(True)))
 wrong("3.1", "never passes it gives 2")(lambda p, threshold: first_past_by_loops(p, 0.7))
-wrong("3.1", "should be a list")(lambda p, threshold: first_past_by_loops(p, threshold)[0])
-
-
-right("3.2")(lambda logits: torch.distributions.Categorical(logits=logits.double()).entropy().float() / math.log(2))
-right("3.2")(lambda logits: -(logits.softmax(1) * logits.softmax(1).clamp_min(1e-30).log2()).sum(1))
-right("3.2")(lambda logits: -torch.special.xlogy(logits.softmax(1), logits.softmax(1)).sum(1) / math.log(2))
-
-
-def entropies(logits, dim=1):
-    return -(logits.softmax(dim) * logits.log_softmax(dim)).sum(1)
-
-
-wrong("3.2", "shape")(lambda logits: logits)
-wrong("3.2", "the values are wrong")(lambda logits: torch.zeros(len(logits)))
-wrong("3.2", "nats")(entropies)
-wrong("3.2", "sign is reversed")(lambda logits: -entropies(logits) / math.log(2))
-wrong("3.2", "mean over the classes")(lambda logits: entropies(logits) / math.log(2) / logits.shape[1])
-wrong("3.2", "over the classes, not over the images")(lambda logits: entropies(logits, 0) / math.log(2))
-wrong("3.2", "one result per image")(lambda logits: entropies(logits).mean() / math.log(2))
-wrong("3.2", "nan or infinity")(lambda logits: -(logits.softmax(1) * logits.softmax(1).log2()).sum(1))
-wrong("3.2", "*times* p")(lambda logits: -logits.log_softmax(1).sum(1) / math.log(2))
-wrong("3.2", "nats to bits")(lambda logits: entropies(logits) * math.log(2))
-wrong("3.2", "largest probability")(lambda logits: logits.softmax(1).amax(1))
-wrong("3.2", "nan or infinity")(lambda logits: -(logits * logits.log2()).sum(1))
-wrong("3.2", "wrong where a probability is 0")(
-    lambda logits: (
-        -((logits.softmax(1) + 1e-5) * (logits.softmax(1) + 1e-5).log2()).sum(1) + 0 * logits[:, 0]
-        if logits.shape[1] == 3
-        else entropies(logits) / math.log(2)
-    )
+wrong("3.1", "should be a list")(lambda p, threshold: sum(n or 0 for n in first_past_by_loops(p, threshold)))
+wrong("3.1", "falls back and passes again it gives 4")(  # the last crossing
+    passing(more, lambda row: len(row) - row[::-1].index(False) if False in row and row[-1] else first(row))
 )
+
+
+@right("3.2")
+def chance_by_while(draw, judge, budget, batch, generator):
+    best, left = 0, budget
+    while left > 0:
+        p = judge(draw(min(batch, left), generator))
+        best, left = p.max(0).values.clamp_min(best), left - batch
+    return best
+
+
+def by_batches(sizes, keep=lambda ps: torch.cat(ps).amax(0), source=lambda generator: generator):
+    """Draw batches of `sizes(budget, batch)` images, and make one result of all their probabilities."""
+
+    def chance(draw, judge, budget, batch, generator):
+        return keep([judge(draw(size, source(generator))) for size in sizes(budget, batch)])
+
+    return chance
+
+
+def full(budget, batch):
+    return [min(batch, budget - begin) for begin in range(0, budget, batch)]
+
+
+right("3.2")(by_batches(full))
+wrong("3.2", "the network is shown 24 images")(by_batches(lambda budget, batch: [batch] * -(-budget // batch)))
+wrong("3.2", "the network is shown 16 images")(by_batches(lambda budget, batch: [batch] * (budget // batch) or [1]))
+wrong("3.2", "the network is shown 160 images")(by_batches(lambda budget, batch: [batch] * budget))
+wrong("3.2", "20 images at once, but `batch` is 8")(by_batches(lambda budget, batch: [budget]))
+wrong("3.2", "fill all but the last")(by_batches(lambda budget, batch: [1] * budget))
+wrong("3.2", "fill all but the last")(by_batches(lambda budget, batch: full(budget, batch)[::-1]))
+wrong("3.2", "pass `generator` on")(by_batches(full, source=lambda generator: None))
+wrong("3.2", "pass `generator` on")(by_batches(full, source=lambda generator: torch.Generator().manual_seed(0)))
+wrong("3.2", "last batch")(by_batches(full, lambda ps: ps[-1].amax(0)))
+wrong("3.2", "first batch")(by_batches(full, lambda ps: ps[0].amax(0)))
+wrong("3.2", "this is a mean: keep")(by_batches(full, lambda ps: torch.cat(ps).mean(0)))
+wrong("3.2", "mean over the batches")(by_batches(full, lambda ps: torch.stack([p.amax(0) for p in ps]).mean(0)))
+wrong("3.2", "sum over the batches")(by_batches(full, lambda ps: sum(p.amax(0) for p in ps)))
+wrong("3.2", "the lowest probability")(by_batches(full, lambda ps: torch.cat(ps).amin(0)))
+wrong("3.2", "for *every* class")(
+    by_batches(full, lambda ps: torch.where(torch.cat(ps) == torch.cat(ps).amax(1, True), torch.cat(ps), 0).amax(0))
+)
+wrong("3.2", "all classes have the same number")(by_batches(full, lambda ps: torch.cat(ps).max().expand(4)))
+wrong("3.2", "should have the shape (4,)")(by_batches(full, lambda ps: torch.cat(ps).amax(1)))
+wrong("3.2", "of type float")(by_batches(full, lambda ps: torch.cat(ps).max().item()))
+wrong("3.2", "never calls `judge`")(lambda draw, judge, budget, batch, generator: draw(budget, generator).mean())
+wrong("3.2", "never calls `draw`")(lambda draw, judge, budget, batch, generator: judge(torch.rand(budget, 1, 2, 2)))
+
+
+@wrong("3.2", "some images twice")
+def one_batch_again_and_again(draw, judge, budget, batch, generator):
+    images = draw(batch, generator)
+    return torch.cat([judge(images[:size]) for size in full(budget, batch)]).amax(0)
+
+
+@wrong("3.2", "draw only what you show")
+def drawn_and_thrown_away(draw, judge, budget, batch, generator):
+    return torch.cat([judge(draw(batch, generator)[:size]) for size in full(budget, batch)]).amax(0)
+
+
+@wrong("3.2", "that `draw` did not give")
+def evolution_after_all(draw, judge, budget, batch, generator):
+    best, images = [], draw(min(batch, budget), generator)
+    for size in full(budget, batch):
+        best.append(judge(images[:size]))
+        images = (images[:1] + 0.1 * torch.randn(batch, 1, 2, 2, generator=generator)).clamp(0, 1)
+    return torch.cat(best).amax(0)
 
 
 @right("3.3")
@@ -1209,6 +1249,12 @@ def mutating(chosen, noise, clamp=lambda x: x.clamp(0, 1)):
 
 def some(genes, rate, generator):
     return torch.rand(genes.shape, generator=generator) < rate
+
+
+def exactly(genes, rate, generator):
+    """Choose the same number of values in each member."""
+    order = torch.rand(genes.flatten(1).shape, generator=generator).argsort(1).argsort(1)
+    return (order < round(rate * order.shape[1])).reshape(genes.shape)
 
 
 def added(genes, size, generator):
@@ -1238,6 +1284,42 @@ wrong("3.3", "beyond one standard deviation")(
         lambda genes, size, generator: genes + 12**0.5 * size * (torch.rand(genes.shape, generator=generator) - 0.5),
     )
 )
+wrong("3.3", "each child changes everywhere or nowhere")(
+    mutating(lambda genes, rate, generator: some(genes[:, :1, :1, :1], rate, generator).expand_as(genes), added)
+)
+wrong("3.3", "each colour of a child changes everywhere or nowhere")(
+    mutating(lambda genes, rate, generator: some(genes[:, :, :1, :1], rate, generator).expand_as(genes), added)
+)
+wrong("3.3", "each row of a child changes everywhere or nowhere")(
+    mutating(lambda genes, rate, generator: some(genes[:, :1, :, :1], rate, generator).expand_as(genes), added)
+)
+wrong("3.3", "do not reflect it")(
+    mutating(some, added, clamp=lambda x: torch.where(x < 0, -x, torch.where(x > 1, 2 - x, x)).clamp(0, 1))
+)
+wrong("3.3", "to the other end of [0, 1]")(mutating(some, added, clamp=lambda x: x - x.floor()))
+wrong("3.3", "that would leave [0, 1] is dropped")(
+    lambda genes, rate, size, generator: (lambda child: torch.where((child < 0) | (child > 1), genes, child))(
+        mutating(some, added, clamp=lambda x: x)(genes, rate, size, generator)
+    )
+)
+wrong("3.3", "draw a separate one for each value")(
+    mutating(some, lambda genes, size, generator: genes + size * torch.randn(1, generator=generator))
+)
+wrong("3.3", "each child has exactly 154 changes")(mutating(exactly, added))
+wrong("3.3", "the total is fixed")(mutating(lambda g, rate, generator: exactly(g[None], rate, generator)[0], added))
+wrong("3.3", "draw a separate one for each value")(
+    mutating(some, lambda genes, size, generator: genes + size * torch.randn(genes.shape[1:], generator=generator))
+)
+
+
+@wrong("3.3", "do not draw again")
+def drawn_until_legal(genes, rate, size, generator):
+    where, child = some(genes, rate, generator), added(genes, size, generator)
+    while (beyond := (child < 0) | (child > 1)).any():
+        child = torch.where(beyond, added(genes, size, generator), child)
+    return torch.where(where, child, genes)
+
+
 wrong("3.3", "all children change in the same places")(
     mutating(lambda genes, rate, generator: some(genes[:1], rate, generator).expand_as(genes), added)
 )
@@ -1251,72 +1333,33 @@ wrong("3.3", "of type tuple")(lambda genes, rate, size, generator: (genes, genes
 
 
 @right("3.4")
-def champions_by_loops(champions, confidence, children, probabilities):
-    champions, confidence = list(champions), confidence.tolist()
-    for child, p in zip(children, probabilities.tolist(), strict=True):
-        for label, value in enumerate(p):
-            if value > confidence[label]:
-                champions[label], confidence[label] = child, value
-    return torch.stack(champions), torch.tensor(confidence)
+def as_sure_by_loops(unselected, champions):
+    shares = [sum(p >= champion for p in own) / len(own) for own, champion in zip(unselected.T, champions, strict=True)]
+    return torch.tensor([float(share) for share in shares])
 
 
-def champions_if(better, take=lambda p: p.max(0)):
-    def update(champions, confidence, children, probabilities):
-        highest, child = take(probabilities)
-        where = better(highest, confidence)
-        champions, confidence = champions.clone(), confidence.clone()
-        champions[where], confidence[where] = children[child[where]], highest[where]
-        return champions, confidence
-
-    return update
-
-
-@wrong("3.4", "for *every* class")
-def credit_for_the_top_class_only(champions, confidence, children, probabilities):
-    champions, confidence = champions.clone(), confidence.clone()
-    for child, p in zip(children, probabilities, strict=True):
-        label = p.argmax()
-        if p[label] > confidence[label]:
-            champions[label], confidence[label] = child, p[label]
-    return champions, confidence
-
-
-@wrong("3.4", "is not the matching picture")
-def the_wrong_children(champions, confidence, children, probabilities):
-    highest, _ = probabilities.max(0)
-    better = highest > confidence
-    found = champions.clone()
-    found[better] = children[: len(champions)][better]
-    return found, torch.maximum(highest, confidence)
-
-
-@wrong("3.4", "belongs to the caller, in place")
-def champions_in_place(champions, confidence, children, probabilities):
-    highest, child = probabilities.max(0)
-    better = highest > confidence
-    champions[better], confidence[better] = children[child[better]], highest[better]
-    return champions, confidence
-
-
-wrong("3.4", "nothing was replaced")(
-    lambda champions, confidence, children, probabilities: (champions.clone(), confidence.clone())
+right("3.4")(lambda unselected, champions: 1 - (unselected < champions[None]).double().mean(0).float())
+wrong("3.4", "*at least* as sure")(lambda unselected, champions: (unselected > champions).float().mean(0))
+wrong("3.4", "these are counts")(lambda unselected, champions: (unselected >= champions).sum(0).float())
+wrong("3.4", "*less* sure")(lambda unselected, champions: (unselected < champions).float().mean(0))
+wrong("3.4", "less sure, or exactly as sure")(lambda unselected, champions: (unselected <= champions).float().mean(0))
+wrong("3.4", "one number per image")(lambda unselected, champions: (unselected >= champions).float().mean(1))
+wrong("3.4", "one number for all classes")(lambda unselected, champions: (unselected >= champions).float().mean())
+wrong("3.4", "whatever the class")(
+    lambda unselected, champions: (unselected.amax(1, True) >= champions).float().mean(0)
 )
-wrong("3.4", "the larger one of champion and best child")(
-    lambda champions, confidence, children, p: (torch.zeros_like(champions), torch.zeros_like(confidence))
+wrong("3.4", "only for its top class")(
+    lambda unselected, champions: ((unselected >= champions) & (unselected == unselected.amax(1, True))).float().mean(0)
 )
-wrong("3.4", "a child that is worse")(champions_if(lambda highest, confidence: highest > -1))
-wrong("3.4", "`<` or `>`")(champions_if(lambda highest, confidence: highest < confidence))
-wrong("3.4", "exactly as good")(champions_if(lambda highest, confidence: highest >= confidence))
-wrong("3.4", "return two tensors")(lambda champions, confidence, children, p: torch.maximum(p.amax(0), confidence))
-wrong("3.4", "the larger one of champion and best child")(
-    champions_if(lambda highest, confidence: highest > confidence, lambda p: p.min(0))
+wrong("3.4", "not by the number of classes")(
+    lambda unselected, champions: (unselected >= champions).sum(0) / len(champions)
 )
-wrong("3.4", "stops with IndexError")(
-    champions_if(lambda highest, confidence: highest > confidence[0], lambda p: p.max(1))
+wrong("3.4", "not their share")(lambda unselected, champions: (unselected * (unselected >= champions)).mean(0))
+wrong("3.4", "wrong for a single one")(
+    lambda unselected, champions: (unselected >= champions).float().mean(0) * len(unselected) / 40
 )
-wrong("3.4", "is not the matching picture")(
-    lambda champions, confidence, children, p: (champions.clone(), torch.maximum(p.amax(0), confidence))
-)
+wrong("3.4", "should hold floats")(lambda unselected, champions: (unselected >= champions).any(0))
+
 
 # --------------------------------------------------------------------------------------------------------- lesson 4
 

@@ -499,11 +499,6 @@ row(
 )
 row("figures.picture", figures.picture, lambda: dict(image=image(), title="a", width=4))
 row(
-    "figures.distributions",
-    figures.distributions,
-    lambda: dict(groups={"a": [1.0, 2.0]}, x_label="x", marks={"m": 1.5}, percent=True),
-)
-row(
     "figures.region_maps",
     figures.region_maps,
     lambda: dict(
@@ -633,6 +628,23 @@ row(
     lesson3.climb_from_noise,
     lambda: dict(first=TINY, second=SECOND, labels=[TARGET], size=8, steps=2),
 )
+row(
+    "lessons.lesson3.random_best",
+    lesson3.random_best,
+    lambda: dict(model=TINY, encoding=evolve.direct((3, 8, 8)), evaluations=3, batch=2, seed=0),
+)
+row(
+    "lessons.lesson3.compare_painters",
+    lesson3.compare_painters,
+    lambda: dict(model=TINY, encoding=evolve.direct((3, 8, 8)), seeds=[0], evaluations=32, every=16),
+)
+row(
+    "lessons.lesson3.starts_and_changes",
+    lesson3.starts_and_changes,
+    lambda: dict(starts={"grey": image()}, images={("grey", "a"): image()}, titles=["a"]),
+)
+row("lessons.lesson3.robins", lesson3.robins, lambda: dict(model=TINY, label=TARGET, size=8, steps=2))
+row("lessons.lesson3.typical_digits", lesson3.typical_digits, lambda: dict(digits=small.digits()))
 row("lessons.lesson4.planes", lesson4.planes, lambda: dict(model=TINY))
 row(
     "lessons.lesson4.line_ends", lesson4.line_ends, lambda: dict(kind="corner to corner", count=1, seed=0, device="cpu")

@@ -2,8 +2,21 @@ import numpy as np
 import pytest
 import torch
 
-from fooling_utils import adam_step, blank, data, optimize_pixels, toward, unit_step
+from fooling_utils import (
+    adam_step,
+    blank,
+    cppn,
+    data,
+    direct,
+    evolve,
+    optimize_pixels,
+    round_to_8bit,
+    toward,
+    unit_step,
+)
 from fooling_utils.lessons import lesson3
+from fooling_utils.lessons.shared import STRIPS
+from fooling_utils.networks import small
 from nets import SHAPE, random_images, random_linear
 
 NAMES = ["top", "50 %", "90 %", "99 %", "99.6 %", "99.9 %", "99.99 %"]
@@ -73,3 +86,51 @@ def test_the_stored_table_is_what_the_command_makes(model):
 def test_grey_is_the_sensible_answer(model):
     """A claim of lesson 3: to plain grey the network gives about 1/1000 to every class."""
     assert model.probabilities(blank(0.5)).max() < 0.01
+
+
+def test_chance_keeps_the_best_of_every_image_that_evolution_would_start_with():
+    model, encoding = random_linear(3), direct(SHAPE)
+    found = list(lesson3.random_best(model, encoding, 10, batch=4, seed=5))
+    assert [count for count, _ in found] == [4, 8, 10]
+    generator = torch.Generator().manual_seed(5)
+    images = round_to_8bit(torch.cat([encoding.start(count, generator) for count in (4, 4, 2)]))
+    assert torch.allclose(found[-1][1], model.probabilities(images).amax(0))
+    (archive,) = evolve(model, encoding, population=4, generations=1, seed=5)
+    assert torch.allclose(found[0][1], archive.confidence)
+
+
+def test_both_ways_of_painting_get_the_same_budget():
+    rows = list(lesson3.compare_painters(random_linear(3), direct(SHAPE), seeds=(0, 1), evaluations=64, every=32))
+    assert [(row["way"], row["seed"], row["evaluations"]) for row in rows] == [
+        (way, seed, count) for way in ("evolution", "random") for seed in (0, 1) for count in (32, 64)
+    ]
+    assert all(row["median"] <= row["highest"] for row in rows)
+
+
+def test_the_stored_painters_are_what_the_command_makes(model):
+    """The first generations again; the whole takes minutes."""
+    stored = data.read("painters").set_index(["way", "seed", "evaluations"])
+    assert len(stored) == 48
+    assert (stored.groupby(["way", "seed"])[["over 50 %", "highest", "median"]].diff().dropna() >= 0).all(axis=None)
+    for _, best in lesson3.random_best(model, cppn(), 32, seed=0):
+        assert best.max() <= stored.loc[("random", 0, 400), "highest"] + 0.001
+
+
+def test_robins_and_digits_for_the_pictures():
+    found = lesson3.robins(random_linear(3), 0, size=SHAPE[-1], steps=1)
+    assert tuple(found) == STRIPS["lesson 3"]
+    assert all(robin.shape == (1, 3, SHAPE[-1], SHAPE[-1]) for robin in found.values())
+    digits = small.digits()
+    typical = lesson3.typical_digits(digits)
+    assert typical.shape == (10, 1, 8, 8)
+    assert all(
+        (digits.test_images[digits.test_labels == k] == one).all((1, 2, 3)).any() for k, one in enumerate(typical)
+    )
+
+
+def test_starts_and_changes_stand_side_by_side():
+    starts = {"grey": blank(0.5, size=8), "black": blank(0.0, size=8)}
+    images = {(name, target): start + 2 / 255 for name, start in starts.items() for target in ("a", "b")}
+    figure = lesson3.starts_and_changes(starts, images, ["a", "b", "a", "b"])
+    titles = [axes.get_title().strip() for axes in figure.axes]
+    assert titles == ["a", "b", "change × 50", "change × 50"] * 2
