@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from .. import data
-from ..arguments import instance, one_of, several, usable_device, whole
+from ..arguments import instance, one_of, several, tensors, usable_device, whole
 from ..fourier import fourier_decode, fourier_start
 from ..images import round_to_8bit
 from ..models import CHUNK, Classifier
@@ -19,6 +19,7 @@ from ..steps import adam_step, unit_step
 from ..views import random_views
 from .shared import squares
 
+ANSWERS = {"without a prior": 13}  # of 100 classes, those that the second network names (`data.make classes`)
 MEASURED = tuple(range(0, 1000, 10))  # the classes of the stored measurement: every tenth, so that none was hand-picked
 TWELVE = (
     "ostrich", "robin", "cheetah", "armadillo", "school bus", "goldfish",
@@ -72,3 +73,15 @@ def draw_classes(
 def load_twelve(device: str | torch.device | None = None) -> Tensor:
     """The stored pictures of the classes in `TWELVE`, (12, 3, 224, 224), made by `data.make twelve`."""
     return squares(data.read("twelve"), 224).to(usable_device(device))
+
+
+def recoloured(images: Tensor, like: Tensor) -> Tensor:
+    """Images (N, 3, H, W) whose colours get the mean and spread of those of one image (1, 3, H, W), within [0, 1]."""
+    tensors(images=images, like=like)
+    for name, given, count in (("images", images, "N"), ("like", like, "1")):
+        if given.ndim != 4 or given.shape[1] != 3 or (count == "1" and len(given) != 1):
+            raise ValueError(f"{name} must have the shape ({count}, 3, H, W), got {tuple(given.shape)}")
+    (mean, spread), (wanted, width) = (
+        (one.mean((2, 3), keepdim=True), one.std((2, 3), keepdim=True).clamp_min(1e-6)) for one in (images, like)
+    )
+    return ((images - mean) / spread * width + wanted).clamp(0, 1)

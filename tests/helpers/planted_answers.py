@@ -201,6 +201,48 @@ wrong("1.1", "its length is 0.00196")(climbing(lambda length, g: unit(length / 2
 wrong("1.1", "inside the loop")(lambda score, start, length, steps: climbing(unit)(score, start, length, 1))
 
 
+@right("1.0")
+def climb_logit_with_the_library(model, image, target, length, steps):
+    return fu.last(optimize_pixels(model, image, fu.logit(target), step=unit_step(length), steps=steps)).image
+
+
+def climbing_logit(move=unit, score=lambda z: z, finish=lambda x: x, **changes):
+    def climb_logit(model, image, target, length, steps):
+        loop = climbing(move, **changes)
+        return finish(loop(lambda x: score(model(x))[0, target], image, length, steps))
+
+    return climb_logit
+
+
+right("1.0")(climbing_logit())
+wrong("1.0", "did not move")(lambda model, image, target, length, steps: image.clone())
+wrong("1.0", "sign is reversed: the logit fell")(climbing_logit(move=lambda length, g: -unit(length, g)))
+wrong("1.0", "leaves [0, 1]")(climbing_logit(clamp=lambda x: x))
+wrong("1.0", "after *every* step")(climbing_logit(clamp=lambda x: x, finish=lambda x: x.clamp(0, 1)))
+wrong("1.0", "divide the gradient by its norm")(climbing_logit(move=lambda length, g: length * g))
+wrong("1.0", "only the step as a whole")(climbing_logit(move=lambda length, g: length * g.sign()))
+wrong("1.0", "climb the *logit*")(climbing_logit(score=lambda z: z.log_softmax(1)))
+wrong("1.0", "one step too few")(climbing_logit(extra=-1))
+wrong("1.0", "one step too many")(climbing_logit(extra=1))
+wrong("1.0", "not where these steps should lead")(climbing_logit(move=lambda length, g: unit(0.3, g)))
+wrong("1.0", "right only for some lengths")(climbing_logit(move=lambda length, g: unit(0.5, g)))
+wrong("1.0", "not where these steps should lead")(
+    lambda model, image, target, length, steps: climbing_logit()(model, image, (target + 1) % 5, length, steps)
+)
+wrong("1.0", "switches on gradients for its argument `image`")(
+    lambda model, image, target, length, steps: climbing_logit()(model, image.requires_grad_(), target, length, steps)
+)
+wrong("1.0", "`detach()` it")(climbing_logit(finish=lambda x: x + 0 * torch.ones(1, requires_grad=True)))
+
+
+@wrong("1.0", "again in *every* step")
+def climb_logit_in_one_direction(model, image, target, length, steps):
+    first = climbing_logit(clamp=lambda x: x)(model, image, target, length, 1) - image
+    for _ in range(steps):
+        image = (image + first).clamp(0, 1)
+    return image
+
+
 @right("1.2")
 def variation_with_slices(image):
     down = (image[:, :, 1:] - image[:, :, :-1]).abs()

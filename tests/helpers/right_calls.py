@@ -614,6 +614,7 @@ row(
     lambda: dict(model=TINY, labels=[TARGET], prior="waves", size=8, steps=2, rate=0.1),
 )
 row("lessons.lesson1.load_twelve", lesson1.load_twelve, lambda: dict(device="cpu"))
+row("lessons.lesson1.recoloured", lesson1.recoloured, lambda: dict(images=two(), like=image()))
 row("lessons.lesson2.random_changes", lesson2.random_changes, lambda: dict(image=image(), size=0.5, count=2, seed=0))
 row("lessons.lesson2.pasted", lesson2.pasted, lambda: dict(image=image(), patch=image()[..., :3, :3], count=2, seed=0))
 row(

@@ -2,7 +2,7 @@
 
 import torch
 
-from fooling_utils import data, optimize_pixels, round_to_8bit
+from fooling_utils import data, load_image, optimize_pixels, round_to_8bit
 from fooling_utils.lessons import lesson1
 
 
@@ -40,3 +40,16 @@ def test_classes_are_drawn_in_batches_and_rounded(model):
     batches = list(lesson1.draw_classes(model, list(range(17)), "waves and views", size=32, steps=1))
     assert [len(batch) for batch in batches] == [16, 1]
     assert torch.equal(batches[0], round_to_8bit(batches[0]))
+
+
+def test_the_answer_to_the_question_is_the_stored_one():
+    stored = data.read("classes")
+    assert ((stored["prior"] == "none") & (stored["rank"] == 1)).sum() == lesson1.ANSWERS["without a prior"]
+
+
+def test_a_recoloured_picture_has_the_colours_of_the_other_and_keeps_its_shapes():
+    palace, coffee = load_image("palace"), 0.5 + 0.1 * (load_image("coffee") - 0.5)
+    result = lesson1.recoloured(palace, coffee)
+    for of in (torch.mean, torch.std):
+        assert torch.allclose(of(result, (2, 3)), of(coffee, (2, 3)), atol=1e-4)
+    assert torch.corrcoef(torch.stack([palace[0, 0].flatten(), result[0, 0].flatten()]))[0, 1] > 0.999
