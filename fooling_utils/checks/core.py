@@ -222,7 +222,7 @@ def lets_gradients_through(answer: Answer, source: Tensor, *others: Any) -> Tens
     if gradient is None or not gradient.any():
         raise Wrong(
             "the values are right, but no gradient comes back through your function, so a loop cannot climb through it: "
-            "compute with torch all the way, without `detach()`, `item()`, `round()` or a tensor made from a list of numbers"
+            "compute with torch all the way, without `detach()`, `item()`, `round()` or a tensor made from plain numbers"
         )
     return gradient
 
