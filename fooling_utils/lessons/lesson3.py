@@ -10,7 +10,7 @@ from ..arguments import by_name, instance, seeded, several, whole
 from ..evolution.evolve import Encoding, evolve
 from ..figures import amplify, grid_of_images, natural_amplification
 from ..fourier import fourier_decode, fourier_start
-from ..images import distances, round_to_8bit
+from ..images import distances, round_to_8bit, validate_images
 from ..models import CHUNK, Classifier
 from ..networks.small import Digits
 from ..objectives import Label, logit, toward
@@ -141,8 +141,18 @@ def starts_and_changes(
 
     images: {(start, target): (1, 3, H, W)}, in the order of the starts. titles: one per image.
     """
-    by_name(starts=starts, images=images)
+    by_name(Tensor, starts=starts, images=images)
     several(titles=titles)
+    titles = list(titles)
+    if not all(isinstance(key, tuple) and len(key) == 2 and key[0] in starts for key in images):
+        raise ValueError(f"images must be named by a start and a target, with a start of {list(starts)}")
+    if len(titles) != len(images):
+        raise ValueError(f"{len(images)} images and {len(titles)} titles: there must be one title per image")
+    for (start, _), image in images.items():
+        validate_images(starts[start], name="each of starts")
+        validate_images(image, name="each of images")
+        if starts[start].shape != image.shape or starts[start].device != image.device:
+            raise ValueError("each of images must have the shape and device of its start")
     changes = {key: image - starts[key[0]] for key, image in images.items()}
     times = natural_amplification(torch.cat(list(changes.values())))
     shown_images, shown_titles = [], []
