@@ -221,8 +221,8 @@ def lets_gradients_through(answer: Answer, source: Tensor, *others: Any) -> Tens
         (gradient,) = torch.autograd.grad(result.sum(), leaf, allow_unused=True)
     if gradient is None or not gradient.any():
         raise Wrong(
-            "the values are right, but no gradient comes back through your function, so a loop cannot climb through it: "
-            "compute with torch all the way, without `detach()`, `item()`, `round()` or a tensor made from plain numbers"
+            "the values are right, but no gradient comes back through your function, so no loop can climb through it: "
+            "compute with torch all the way, without `detach()`, `item()`, `round()` or tensors made from plain numbers"
         )
     return gradient
 
