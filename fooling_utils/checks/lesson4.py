@@ -75,6 +75,13 @@ def boundary_distance(answer: Answer, seed: int, device: torch.device) -> None:
     result = tensor(answer(x, weight, bias), (6,))
     compare(result, right, mistakes)
     one_by_one(lambda point: answer(point, weight, bias), result, (x,), "points")
+    tie = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]], device=device)
+    on_boundary = tensor(answer(torch.tensor([[0.0, -3.0]], device=device), tie, torch.zeros(3, device=device)), (1,))
+    if not is_close(on_boundary, torch.zeros_like(on_boundary)):
+        raise Wrong(
+            f"a point on the boundary, where two classes share the largest logit, is at distance 0, not "
+            f"{on_boundary.item():.3g}: leave out the top class alone, not every class whose lead is 0"
+        )
 
 
 @exercise("4.3", "The smallest epsilon, by bisection", "smallest_epsilon")

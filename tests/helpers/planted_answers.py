@@ -1489,6 +1489,15 @@ wrong("4.2", "nan or infinity")(
 wrong("4.2", "stops with RuntimeError")(lambda x, weight, bias: x @ weight + bias)
 
 
+@wrong("4.2", "a point on the boundary")
+def distance_without_ties(x, weight, bias):
+    z = x @ weight.T + bias
+    top = z.argmax(1)
+    lead = z.gather(1, top[:, None]) - z
+    ratio = lead / (weight[top][:, None] - weight).norm(dim=2)
+    return ratio.masked_fill(lead == 0, float("inf")).amin(1)
+
+
 @wrong("4.2", "second largest logit need not be the nearest")
 def distance_to_the_runner_up(x, weight, bias):
     z = x @ weight.T + bias
