@@ -110,7 +110,8 @@ def compare_painters(
     instance(Classifier, model=model)
     instance(Encoding, encoding=encoding)
     several(seeds=seeds)
-    whole(evaluations=evaluations, every=every)
+    whole(CHUNK, evaluations=evaluations)
+    whole(every=every)
 
     def rows() -> Iterator[dict]:
         for way in ("evolution", "random"):
