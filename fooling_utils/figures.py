@@ -25,6 +25,9 @@ from .regions import RegionMap
 # Okabe and Ito's colours, which all kinds of colour vision can tell apart; lines and bars also differ in form
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B0B0B0"
 # the classes of a map; the first three are those of the plane
+NOTHING = "#808080"
+# as in the bars: blue is what the picture was, orange what it should become
+CHARACTERS = {"school bus": BLUE, "ostrich": ORANGE}
 REGIONS = (ORANGE, BLUE, GREEN, "#E69F00", PURPLE, "#56B4E9", "#8C6D31")
 LINES = ((ORANGE, "-", "o"), (BLUE, "--", "s"), (GREEN, "-.", "^"), (PURPLE, ":", "D"), ("#333333", "-", "x"))
 
@@ -257,7 +260,7 @@ def region_maps(
     height = (12.0 / len(maps) + 0.1 if small else 12.0 / len(maps) - 0.4) if len(maps) > 1 else 5.8
     widths = [*[3.0] * len(maps), *([1.0] if images else [])]
     figure, axes = new_figure(12.5 if len(maps) > 1 else 8.6, height, ncols=len(widths), width_ratios=widths)
-    colours = region_colours([found.labels for found in maps.values()])
+    colours = region_colours([found.labels for found in maps.values()], names)
     for axis, (title, found) in zip(axes[0], maps.items(), strict=False):
         extent = [unit * edge for edge in found.extent]
         aspect = "auto" if stretch else "equal"
@@ -294,17 +297,22 @@ def region_maps(
 HALO = {"bbox": {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}}
 
 
-def region_colours(labels: Sequence[Tensor]) -> dict[int, str]:
-    """Colours for the classes that have the largest areas in these maps, {index: colour}."""
+def region_colours(labels: Sequence[Tensor], names: Sequence[str] = ()) -> dict[int, str]:
+    """Colours for the classes that have the largest areas in these maps, {index: colour}.
+
+    names: of all classes; a class in `CHARACTERS` has the same colour in every map.
+    """
     several(labels=labels)
     for one in labels:
         if not isinstance(one, Tensor) or one.dtype != torch.int64 or not one.numel() or one.min() < 0:
             raise ValueError(f"labels must be those of maps, tensors of indices (rows, columns), got {shown(one)}")
     count = torch.cat([one.flatten() for one in labels]).bincount()
-    if len(count) <= 3:
-        return dict(enumerate(REGIONS[: len(count)]))
-    largest = count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist()
-    return {index: colour for index, colour in zip(largest, REGIONS, strict=False) if count[index]}
+    if len(count) <= 4:  # the plane, and perhaps a class of nothing
+        return dict(enumerate((*REGIONS[:3], NOTHING)[: len(count)]))
+    largest = [k for k in count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist() if count[k]]
+    colours = {k: CHARACTERS[names[k]] for k in largest if k < len(names) and names[k] in CHARACTERS}
+    free = [colour for colour in REGIONS if colour not in colours.values()]
+    return colours | dict(zip((k for k in largest if k not in colours), free, strict=False))
 
 
 def paint_regions(found: RegionMap, colours: Mapping[int, str]) -> np.ndarray:

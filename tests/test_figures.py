@@ -290,6 +290,15 @@ def test_only_the_largest_classes_have_a_colour_of_their_own():
     assert list(figures.region_colours([torch.tensor([1, 1, 0])])) == [0, 1]  # of the plane: always the same colours
 
 
+def test_bus_and_ostrich_have_the_colours_of_their_bars_in_every_map():
+    names = [f"class {k}" for k in range(18)] + ["ostrich", "school bus"]
+    for labels in (torch.arange(20).repeat_interleave(torch.arange(20) + 1), torch.tensor([18, 18, 19, 5, 5, 5])):
+        colours = figures.region_colours([labels], names)
+        assert (colours[18], colours[19]) == (figures.ORANGE, figures.BLUE)
+        assert len({*colours.values()}) == len(colours)
+    assert figures.region_colours([torch.tensor([0, 1, 2, 3])])[3] == figures.NOTHING
+
+
 def test_a_map_has_its_names_marks_points_and_paths():
     found = two_regions()
     points = Points(torch.tensor([[-0.5, 0.0], [0.5, 1.0]]), torch.tensor([0, 1]))

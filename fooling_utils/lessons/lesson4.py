@@ -1,20 +1,29 @@
-"""What lesson 4 surveys in the space of images: three planes and straight lines, live or stored."""
+"""What lesson 4 measures: a class of nothing, the ladder of dimensions, planes and straight lines between images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data
-from ..arguments import affordable, by_name, instance, one_of, seeded, usable_device, whole
+from ..arguments import affordable, between, by_name, instance, numbers, one_of, seeded, usable_device, whole
+from ..figures import BLUE, GREY, ORANGE, draw_image, new_figure
 from ..images import grey_levels
 from ..models import CHUNK, Classifier
+from ..networks.small import POINTS, Points, fit_points, frozen, plane_net
+from ..optimize import last
 from ..regions import Extent, Plane, RegionMap, plane_through
 from ..starts import PHOTOGRAPHS, load_image, photographs, uniform_noise
 
 LINE_KINDS = ("corner to corner", "photograph to photograph")
+ANSWERS = {"random direction, grey levels": 100.0}  # of the questions that are asked before the measurement
+APART = 4.0  # between the centres of the ladder's two clouds, in standard deviations of one value
+NOISE = 0.2  # that standard deviation, in the pictures of the ladder: 51 grey levels
+RUNGS = (2, 4, 8, 16, 32, 64, 128, 224)  # pixels along the side of a picture
 
 
 class Survey(NamedTuple):
@@ -91,6 +100,111 @@ def along_line(model: Classifier, begin: Tensor, end: Tensor, count: int = 25) -
     probabilities = torch.cat([model.probabilities(part.clamp(0, 1)) for part in parts])
     confidence, labels = probabilities.max(1)
     return labels.cpu(), confidence.cpu()
+
+
+def with_nothing(points: Points, count: int, *, edge: float = 1.25, gap: float = 0.16, seed: int = 0) -> Classifier:
+    """The network of lesson 4 after 500 steps, trained on `points` and on `count` points of a fourth class, *nothing*.
+
+    points: of three classes. edge: those of nothing are anywhere in the square from -edge to edge, and at least `gap`
+    away from every other point. seed: for the network and for the points of nothing.
+    """
+    instance(Points, points=points)
+    whole(0, 10_000, count=count)
+    between(0.01, 100, edge=edge)
+    between(0, edge / 2, gap=gap)
+    places, labels = points
+    found = edge * (2 * torch.rand(200 * count, 2, generator=seeded(seed)) - 1)
+    found = found[(torch.cdist(found, places) >= gap).all(1)][:count]
+    nothing = torch.full((len(found),), len(POINTS.labels))
+    everything = Points(torch.cat([places, found]), torch.cat([labels, nothing]))
+    net = plane_net(classes=len(POINTS.labels) + (count > 0), seed=seed)
+    last(islice(fit_points(net, everything), 500))
+    return frozen(net, POINTS._replace(labels=(*POINTS.labels, "nothing")))
+
+
+def crossing(d: int, count: int = 400, seed: int = 0) -> dict[str, float]:
+    """The ladder's task in d dimensions: how far `count` points are from the boundary, RMS per coordinate.
+
+    Two Gaussian clouds, each coordinate with standard deviation 1, whose centres are 4 apart, evenly in all
+    coordinates. The best classifier is a dot product with the unit vector from one centre to the other.
+    Returns the share that it gets right, and the medians of the way straight across and of the way in a random
+    direction.
+    """
+    whole(1, 1_000_000, d=d)
+    whole(1, 100_000, count=count)
+    generator = seeded(seed)
+    w = (2.0 * torch.randint(2, (d,), generator=generator) - 1) / d**0.5
+    parts = []
+    for part in torch.arange(count).split(max(1, 2_000_000 // d)):
+        y = 2.0 * torch.randint(2, (len(part),), generator=generator) - 1
+        x = APART / 2 * y[:, None] * w + torch.randn(len(part), d, generator=generator)
+        score = x @ w
+        direction = torch.nn.functional.normalize(torch.randn(len(part), d, generator=generator))
+        far = score.abs() / (direction @ w).abs()
+        parts.append(torch.stack([(score * y > 0).float(), score.abs() / d**0.5, far / d**0.5], 1))
+    right, straight, at_random = torch.cat(parts).T
+    return {"right": right.mean().item(), "straight": straight.median().item(), "random": at_random.median().item()}
+
+
+def ladder_share(d: float) -> float:
+    """The ladder's distance to the boundary as a share of the distance between two points of different classes."""
+    between(1, 1e12, d=d)
+    return APART / 2 / (APART**2 + 2 * d) ** 0.5
+
+
+def rung(size: int) -> tuple[Tensor, Tensor, float]:
+    """The ladder's task on a picture of size x size pixels: before, just across the boundary, and the change.
+
+    The two classes are the school bus with a pattern of pluses and minuses added, and with the same pattern
+    subtracted, in noise with a standard deviation of 51 grey levels. Returns images (1, 3, size, size) without the
+    noise, and the change of each value in grey levels.
+    """
+    whole(1, 224, size=size)
+    bus = torch.nn.functional.adaptive_avg_pool2d(load_image("school_bus", device="cpu"), size)
+    bus = 0.15 + 0.7 * bus  # room for the pattern
+    signs = 2.0 * torch.randint(2, bus.shape, generator=seeded(size)) - 1
+    pattern = NOISE * APART / 2 * signs / bus.numel() ** 0.5
+    return bus + pattern, bus - 0.01 * pattern, 1.01 * 255 * pattern.abs().max().item()
+
+
+def ladder_pictures(sizes: Sequence[int] = RUNGS) -> Figure:
+    """Each size's picture before and just across the boundary of the same task, with the change of a value."""
+    whole(**{f"sizes[{i}]": size for i, size in enumerate(sizes)})
+    width = 12.5 if len(sizes) > 2 else 7.5
+    figure, axes = new_figure(width, 2 * width / len(sizes) + 0.9, nrows=2, ncols=len(sizes))
+    for column, size in zip(axes.T, sizes, strict=True):
+        before, after, levels = rung(size)
+        draw_image(column[0], before, f"{size} × {size}")
+        draw_image(column[1], after, f"{levels:.2g} levels" if levels >= 1 else f"{levels:.1g} of a level")
+    for axis, name in zip(axes[:, 0], ("before", "across"), strict=True):
+        axis.text(-0.06, 0.5, name, rotation=90, ha="center", va="center", transform=axis.transAxes, fontsize=13)
+    return figure
+
+
+def thread_picture(shares: Mapping[str, tuple[float, float]]) -> Figure:
+    """Where the boundary is, over the number of dimensions: what was measured, and the ladder's formula as a line.
+
+    shares: {name: (dimensions, distance to the boundary as a share of the distance to another class)}.
+    """
+    by_name((tuple, list), shares=shares)
+    numbers(**{f"shares[{name!r}]": pair for name, pair in shares.items()})
+    figure, ((axes,),) = new_figure(10, 4.6)
+    steps = [10 ** (k / 20) for k in range(6, 106)]
+    axes.plot(steps, [ladder_share(d) for d in steps], color=GREY, linewidth=3)
+    axes.text(steps[62], ladder_share(steps[62]) * 1.25, "the ladder", color="#666666")
+    for (name, (d, share)), colour in zip(shares.items(), (BLUE, "#009E73", ORANGE), strict=False):
+        axes.plot(d, share, "o", color=colour, markersize=12)
+        axes.annotate(
+            f"{name}\n{share:.1%}" if share < 0.1 else f"{name}\n{share:.0%}", (d, share), (12, 2),
+            textcoords="offset points", color=colour, fontweight="bold",
+        )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlim=(1.6, 1.6e6), ylim=(0.001, 1.3))
+    axes.set(xlabel="dimensions", ylabel="to the boundary,\nas a share of the way to another class")
+    axes.set_yticks([0.001, 0.01, 0.1, 1], ["0.1 %", "1 %", "10 %", "100 %"])
+    axes.set_xticks([2, 64, 1000, 10_000, 150_528], ["2", "64", "1000", "10 000", "150 528"])
+    axes.minorticks_off()
+    axes.grid(color="#E5E5E5")
+    return figure
 
 
 def save_maps(maps: dict[str, RegionMap]) -> None:

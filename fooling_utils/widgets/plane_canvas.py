@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ..arguments import between, one_of, whole
+from ..figures import NOTHING as NOTHING_COLOUR
 from ..figures import REGIONS, region_maps
 from ..models import Classifier
 from ..networks.small import ACTIVATIONS, POINTS, PRESETS, Points, fit_points, frozen, plane_net, plane_points
@@ -31,7 +32,7 @@ FOOLING_STEPS, SURE = 300, 0.99
 DIRECTIONS = 720
 CLASSES = POINTS.labels
 NOTHING = len(CLASSES)  # the label of the points that say: here is none of the classes
-NAMES, COLOURS = (*CLASSES, "nothing"), (*REGIONS[: len(CLASSES)], "#808080")
+NAMES, COLOURS = (*CLASSES, "nothing"), (*REGIONS[: len(CLASSES)], NOTHING_COLOUR)
 NOTHING_POINTS, NOTHING_GAP = 100, 0.25  # how many are added at once, and how near to a point of a class
 ALL_PRESETS = (*PRESETS, "empty")
 SETTINGS = {
@@ -219,10 +220,7 @@ class PlaneCanvas(AskedWidget):
         if not self._nothing:
             self._nothing = True
             self._renew()
-        everywhere = round(len(found) * (EDGE / self._edge) ** 2, -2)
-        self._result = f"{len(found)} points of nothing, up to ±{self._edge:g}."
-        if self._edge < EDGE:
-            self._result += f" As dense up to ±{EDGE:g}, it would take {everywhere:,.0f}."
+        self._result = f"{len(found)} points of nothing, up to ±{self._edge:g}. Train, and then zoom out."
         self._show()
 
     def load(self, name: str) -> None:

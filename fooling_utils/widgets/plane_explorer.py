@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import data
 from ..arguments import between, dictionaries, instance, one_of
-from ..figures import REGIONS, name_places, paint_regions, region_colours, region_maps
+from ..figures import CHARACTERS, REGIONS, name_places, paint_regions, region_colours, region_maps
 from ..images import grey_levels
 from ..lessons.lesson4 import Survey
 from ..models import Classifier
@@ -318,13 +318,16 @@ class PlaneExplorer(AskedWidget):
 
     def _colours(self, found: RegionMap) -> dict[int, str]:
         """The colours of the largest classes: those of the pictures first; each keeps its colour as the map changes."""
-        wanted, before = region_colours([found.labels]), self._state.colours
+        wanted, before = region_colours([found.labels], self.model.labels), self._state.colours
         if len(self.model.labels) <= 3:
             return wanted
         if not before:
             three = [image for _, image in zip(range(3), self.survey.images.values(), strict=False)]
             own = self.model.probabilities(self.model.clip(torch.cat(three))).argmax(1).tolist()
-            before = dict(zip(dict.fromkeys(own), REGIONS, strict=False))
+            names = self.model.labels
+            before = {index: CHARACTERS[names[index]] for index in (*own, *wanted) if names[index] in CHARACTERS}
+            free = [colour for colour in REGIONS if colour not in before.values()]
+            before |= dict(zip((index for index in dict.fromkeys(own) if index not in before), free, strict=False))
             wanted = dict.fromkeys([*before, *wanted])
         same = {index: colour for index, colour in before.items() if index in wanted}
         free = [colour for colour in REGIONS if colour not in same.values()]

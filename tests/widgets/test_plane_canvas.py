@@ -59,14 +59,14 @@ def test_with_nothing_the_emptiness_is_no_longer_decided_for_a_class_and_the_poi
     assert (canvas.model.probabilities(places).argmax(1) == labels).float().mean() > 0.9
 
 
-def test_more_of_nothing_goes_on_with_the_training_and_says_what_it_would_take(canvas, page):
+def test_more_of_nothing_goes_on_with_the_training(canvas, page):
     page.ask("nothing")
     page.ask("step", count=5)
     page.ask("zoom", edge=5)
     answer, _ = page.ask("nothing")
     assert answer["steps"] == 5
     assert answer["labels"] == [0, 1, 2, NOTHING]
-    assert answer["result"] == "100 points of nothing, up to ±5. As dense up to ±20, it would take 1,600."
+    assert answer["result"] == "100 points of nothing, up to ±5. Train, and then zoom out."
 
 
 def test_a_preset_takes_nothing_away_and_other_classes_keep_it(canvas, page):
