@@ -1,87 +1,100 @@
-"""Checks of lesson 4: the sure share, distances to a boundary, bisection, the law of 1/sqrt(d), and a plane."""
+"""Checks of lesson 4: pairs of seeds, a straight walk, bisection, and the law of 1/sqrt(d)."""
 
 import math
 
 import torch
 
-from .core import Answer, Wrong, compare, exercise, is_close, normal, number, one_by_one, question, random, tensor
+from ..models import Classifier
+from .core import Answer, Wrong, compare, exercise, is_close, normal, number, question, random, tensor
 
 
-@exercise("4.1", "How much of the map is sure", "sure_share")
-def sure_share(answer: Answer, seed: int, device: torch.device) -> None:
-    for threshold, count in ((0.99, 500), (0.6, 300)):
-        logits = 6 * normal((count, 3), seed + count, device)
-        top = logits.softmax(1).amax(1)
-        share = (top >= threshold).float().mean().item()
+@exercise("4.1", "Do two seeds agree?", "pair_agreement")
+def pair_agreement(answer: Answer, seed: int, device: torch.device) -> None:
+    for networks, points in ((4, 200), (2, 50)):
+        generator = torch.Generator().manual_seed(seed + networks)
+        answers = torch.randint(3, (networks, points), generator=generator)
+        answers[:, : points // 3] = answers[0, : points // 3]  # here they agree
+        answers = answers.to(device)
+        same = (answers[:, None] == answers[None]).float().mean(2)
+        pairs = same[torch.triu_indices(networks, networks, 1).unbind()]
+        right = pairs.mean().item()
         mistakes = {
-            "this is a count: divide it by the number of points": (top >= threshold).sum().item(),
-            "this is a percentage: return a share from 0 to 1": 100 * share,
-            "this is the share that is *not* sure": 1 - share,
-            "this is the mean probability: count the points that reach the threshold": top.mean().item(),
-            "these are logits: turn them into probabilities first": (logits.amax(1) >= threshold).float().mean().item(),
-            "no point is sure at all: do the probabilities add up to 1 over the classes, not over the points?": 0.0,
-            "it looks at one class only: being sure of *any* class counts": (
-                logits.softmax(1)[:, 0] >= threshold).float().mean().item(),
-            "this is the share of all numbers in the table: a point counts once, whatever its classes": (
-                logits.softmax(1) >= threshold).float().mean().item(),
-        }  # fmt: skip
-        compare(number(answer(logits, threshold)), share, mistakes)
-    edge = torch.tensor([[0.0, 0.0], [0.0, 0.0], [9.0, 0.0], [0.0, 9.0]], device=device)
-    if not is_close(number(answer(edge, 0.5)), 1.0):
-        raise Wrong("a point at *exactly* the threshold counts as sure: at least 99 %, not more than 99 %")
+            "this is the share at which two *dis*agree": 1 - right,
+            "this is a percentage: return a share from 0 to 1": 100 * right,
+            "a network always agrees with itself: leave these pairs out": same.mean().item(),
+            "this is where *all* networks agree: compare two at a time": (answers == answers[0])
+            .all(0)
+            .float()
+            .mean()
+            .item(),
+            "this is where *any* network disagrees: compare two at a time": (answers != answers[0])
+            .any(0)
+            .float()
+            .mean()
+            .item(),
+            "this compares each network with the first one only: take all pairs": same[0, 1:].mean().item(),
+            "this compares each network with the next one only: take all pairs": same.diagonal(1).mean().item(),
+            "this is a sum over the pairs: divide by their number": pairs.sum().item(),
+            "this is a number of points: divide by how many there are": right * points,
+        }
+        mistakes = {text: value for text, value in mistakes.items() if not is_close(value, right)}
+        compare(number(answer(answers)), right, mistakes)
 
 
-@exercise("4.2", "Distance to the boundary of a linear classifier", "boundary_distance")
-def boundary_distance(answer: Answer, seed: int, device: torch.device) -> None:
-    x, bias = normal((6, 10), seed, device), normal((4,), seed + 1, device)
-    weight = normal((4, 10), seed + 2, device) * torch.tensor([[0.3], [1.0], [2.0], [4.0]], device=device)
-    logits = x @ weight.T + bias
-    top, rows = logits.argmax(1), torch.arange(6, device=device)
-    lead = logits[rows, top][:, None] - logits
-    apart = (weight[top][:, None] - weight[None]).norm(dim=2)
-    other = torch.ones_like(lead, dtype=torch.bool)
-    other[rows, top] = False
+@exercise("4.2", "Straight up the ostrich's gradient", "first_size")
+def first_size(answer: Answer, seed: int, device: torch.device) -> None:
+    net = _Leads(seed, device).eval()
+    model = Classifier(net, input_shape=(3, 4, 4), prepare=False)
+    sizes = [0.1 * 1.2**k for k in range(36)]
+    for target, middle in ((1, 0.5), (2, 0.5), (1, 0.6)):
+        image = random((1, 3, 4, 4), seed + target, device, middle - 0.1, middle + 0.1)
+        direction = 7 * net.along.view_as(image)
 
-    def nearest(distance: torch.Tensor) -> torch.Tensor:
-        return distance.masked_fill(~other, math.inf).amin(1)
+        def found(
+            unit: torch.Tensor, low: float = 0, high: float = 1, image: torch.Tensor = image, target: int = target
+        ) -> list[float]:
+            moved = torch.cat([image + size * unit for size in sizes]).clamp(low, high)
+            tops = model(moved).argmax(1).tolist()
+            return [size for size, top in zip(sizes, tops, strict=True) if top == target]
 
-    def without_bias() -> torch.Tensor:
-        logits = x @ weight.T
-        top = logits.argmax(1)
-        ratio = (logits[rows, top][:, None] - logits) / (weight[top][:, None] - weight[None]).norm(dim=2)
-        return ratio.nan_to_num(math.inf).amin(1)
+        hits = found(direction / direction.norm())
+        right = hits[0] if hits else math.inf
+        unclamped, long = found(direction / direction.norm(), -math.inf, math.inf), found(direction)
+        moved = torch.cat([image + size * direction / direction.norm() for size in sizes]).clamp(0, 1)
+        other = [size for size, top in zip(sizes, model(moved).argmax(1).tolist(), strict=True) if top != 0]
+        mistakes = {
+            "the direction has a length of its own: divide it by its norm first": (long or [math.inf])[0],
+            "without `clamp` the pixels leave [0, 1]": (unclamped or [math.inf])[0],
+            "this is the last size at which it is the target: return the first": (hits or [math.inf])[-1],
+            "this is the first size with *another* class: it has to be the target": (other or [math.inf])[0],
+            "this is a place in the list: return the size": float(sizes.index(hits[0])) if hits else math.inf,
+        }
+        result = number(answer(model, image, direction, sizes, target))
+        if right == math.inf:
+            if result != math.inf:
+                raise Wrong('no size reaches the target here, so return infinity, float("inf")')
+            continue
+        if result == math.inf:
+            raise Wrong(f"the target is reached at {right:.2f}, but it returns infinity")
+        known = {text: value for text, value in mistakes.items() if value not in (right, math.inf)}
+        compare(result, right, known, f"it should be {right:.2f}")
+    image = random((1, 3, 4, 4), seed, device, 0.4, 0.6)
+    if number(answer(model, image, -net.along.view_as(image), sizes, 1)) != math.inf:
+        raise Wrong('no size reaches the target here, so return infinity, float("inf")')
 
-    right = nearest(lead / apart)
-    second = lead.masked_fill(~other, math.inf).argmin(1)
-    mistakes = {
-        "this is the lead over the next class: divide by how fast the lead shrinks, the norm of the *difference* of "
-        "the two rows": nearest(lead),
-        "the lead over a class shrinks with the *difference* of two rows, not with the top class's own row": (
-            nearest(lead / weight[top].norm(dim=1, keepdim=True).expand_as(lead))
-        ),
-        "the lead over a class shrinks with the *difference* of two rows, not with the other row alone": nearest(
-            lead / weight.norm(dim=1)[None].expand_as(lead)
-        ),
-        "the class with the second largest logit need not be the nearest one: try all": (lead / apart)[rows, second],
-        "divide by the norm, not by its square": nearest(lead / apart.square()),
-        "this is the distance to the *farthest* boundary: return the smallest distance": (lead / apart)
-        .masked_fill(~other, -math.inf)
-        .amax(1),
-        "zero everywhere: a point is at no distance from its own class, so leave that class out": torch.zeros(6),
-        "the bias is missing": without_bias(),
-        "a distance is not negative": -right,
-    }
-    mistakes = {text: value.to(device) for text, value in mistakes.items()}
-    result = tensor(answer(x, weight, bias), (6,))
-    compare(result, right, mistakes)
-    one_by_one(lambda point: answer(point, weight, bias), result, (x,), "points")
-    tie = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]], device=device)
-    on_boundary = tensor(answer(torch.tensor([[0.0, -3.0]], device=device), tie, torch.zeros(3, device=device)), (1,))
-    if not is_close(on_boundary, torch.zeros_like(on_boundary)):
-        raise Wrong(
-            f"a point on the boundary, where two classes share the largest logit, is at distance 0, not "
-            f"{on_boundary.item():.3g}: leave out the top class alone, not every class whose lead is 0"
-        )
+
+class _Leads(torch.nn.Module):
+    """Three classes on 48 values: along one direction first the third class leads, and then the second."""
+
+    def __init__(self, seed: int, device: torch.device):
+        super().__init__()
+        self.along = torch.nn.functional.normalize(normal((48,), seed, device), dim=0)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        far = (images - 0.5).flatten(1) @ self.along / 3.2
+        second = far - 2 * (far - 1.4).clamp(min=0)  # both regions end again
+        third = 2 * far - 0.2 - 6 * (far - 0.6).clamp(min=0)
+        return torch.stack([torch.full_like(far, 0.6), second, third], 1)
 
 
 @exercise("4.3", "The smallest epsilon, by bisection", "smallest_epsilon")
@@ -143,35 +156,4 @@ def even_change(answer: Answer, seed: int, device: torch.device) -> None:
             raise Wrong(f"in {size} dimensions each value should change by {2 / size**0.5:.4f}, not {found[0]:.4f}")
 
 
-@exercise("4.5", "A plane through three images", "point_on_plane")
-def point_on_plane(answer: Answer, seed: int, device: torch.device) -> None:
-    a, b, c = (random((1, 3, 5, 5), seed + index, device) for index in range(3))
-    u = (b - a) / (b - a).norm()
-    rest = (c - a) - ((c - a) * u).sum() * u
-    v = rest / rest.norm()
-    slanted = (c - a) / (c - a).norm()
-
-    for s, t in ((0.0, 0.0), ((b - a).norm().item(), 0.0), (0.7, -1.3), (-2.0, 0.4)):
-        mistakes = {
-            "the point (0, 0) should be a: add it": s * u + t * v,
-            "the second direction is not at right angles to the first: subtract its part along u": a
-            + s * u
-            + t * slanted,
-            "both directions should have length 1: otherwise the map has no scale": a + s * (b - a) + t * rest,
-            "the second direction should have length 1": a + s * u + t * rest,
-            "the first direction should have length 1": a + s * (b - a) + t * v,
-            "s and t are swapped": a + t * u + s * v,
-            "a wrong direction: u leads from a to b": a - s * u + t * v,
-            "a wrong direction: v leads from a towards c": a + s * u - t * v,
-            "the directions lead from a to the other images: subtract a": a + s * b / b.norm() + t * c / c.norm(),
-        }
-        too_much = (c - a) - ((c - a) * (b - a)).sum() * (b - a)
-        mistakes["the part of x along u is (x · u) u only if u has length 1: divide u by its norm first"] = (
-            a + s * u + t * too_much / too_much.norm()
-        )
-        result = tensor(answer(a, b, c, s, t), a.shape)
-        known = {text: value for text, value in mistakes.items() if not is_close(value, a + s * u + t * v)}
-        compare(result, a + s * u + t * v, known, f"wrong for s = {s:.2f}, t = {t:.2f}")
-
-
-question("4.6", "Why is the boundary so near?")
+question("4.5", "Why is the boundary so near?")

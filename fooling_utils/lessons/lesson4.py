@@ -1,8 +1,9 @@
 """What lesson 4 measures: a class of nothing, the ladder of dimensions, planes and straight lines between images."""
 
+import io
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from ..networks.small import POINTS, Points, fit_points, frozen, plane_net
 from ..optimize import last
 from ..regions import Extent, Plane, RegionMap, plane_through
 from ..starts import PHOTOGRAPHS, load_image, photographs, uniform_noise
+
+if TYPE_CHECKING:
+    from ipywidgets import VBox
 
 LINE_KINDS = ("corner to corner", "photograph to photograph")
 ANSWERS = {"random direction, grey levels": 100.0}  # of the questions that are asked before the measurement
@@ -178,6 +182,30 @@ def ladder_pictures(sizes: Sequence[int] = RUNGS) -> Figure:
         draw_image(column[1], after, f"{levels:.2g} levels" if levels >= 1 else f"{levels:.1g} of a level")
     for axis, name in zip(axes[:, 0], ("before", "across"), strict=True):
         axis.text(-0.06, 0.5, name, rotation=90, ha="center", va="center", transform=axis.transAxes, fontsize=13)
+    return figure
+
+
+def ladder_slider() -> "VBox":
+    """A slider over the sizes of the ladder, with the picture before and just across the boundary."""
+    from ipywidgets import Image, SelectionSlider, VBox
+
+    def draw(size: int) -> bytes:
+        file = io.BytesIO()
+        one_rung(size).savefig(file, format="png")
+        return file.getvalue()
+
+    slider = SelectionSlider(options=RUNGS, value=8, description="pixels", continuous_update=False)
+    picture = Image(value=draw(slider.value), format="png", width=900)
+    slider.observe(lambda change: picture.set_trait("value", draw(change["new"])), "value")
+    return VBox([slider, picture])
+
+
+def one_rung(size: int) -> Figure:
+    """One size of the ladder: the picture before and just across the boundary, side by side."""
+    before, across, levels = rung(size)
+    figure, axes = new_figure(9, 4.9, ncols=2)
+    draw_image(axes[0, 0], before, f"{size} × {size}, before")
+    draw_image(axes[0, 1], across, f"across, every value moved by {levels:.2g} grey levels")
     return figure
 
 

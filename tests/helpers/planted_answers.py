@@ -1406,103 +1406,81 @@ wrong("3.4", "should hold floats")(lambda unselected, champions: (unselected >= 
 # --------------------------------------------------------------------------------------------------------- lesson 4
 
 
+right("4.1")(
+    lambda answers: (
+        sum(
+            float((answers[i] == answers[j]).double().mean())
+            for i in range(len(answers))
+            for j in range(len(answers))
+            if i != j
+        )
+        / (len(answers) * (len(answers) - 1))
+    )
+)
+
+
 @right("4.1")
-def sure_share_by_counting(logits, threshold):
-    return sum(float(row.softmax(0).max()) >= threshold for row in logits) / len(logits)
+def agreement_by_counting_classes(answers):
+    networks, points = answers.shape
+    counts = F.one_hot(answers).sum(0)
+    return (counts * (counts - 1)).sum() / (points * networks * (networks - 1))
 
 
-right("4.1")(lambda logits, threshold: (logits.softmax(-1) >= threshold).any(-1).double().mean())
+def over_pairs(pick, of=lambda same: same.float().mean(), join=lambda shares: torch.stack(shares).mean().item()):
+    return lambda answers: join([of(answers[i] == answers[j]) for i, j in pick(len(answers))])
 
 
-def shares(table, count):
-    return lambda logits, threshold: count(table(logits), threshold)
+def once(count):
+    return [(i, j) for i in range(count) for j in range(i)]
 
 
-def top_probability(logits):
-    return logits.softmax(1).amax(1)
-
-
-wrong("4.1", "should be one number")(lambda logits, threshold: logits)
-wrong("4.1", "should be one number")(shares(top_probability, lambda p, threshold: p >= threshold))
-wrong("4.1", "no point is sure at all")(lambda logits, threshold: 0.0)
-wrong("4.1", "count")(shares(top_probability, lambda p, threshold: (p >= threshold).sum()))
-wrong("4.1", "a percentage")(shares(top_probability, lambda p, threshold: 100 * (p >= threshold).float().mean()))
-wrong("4.1", "*not* sure")(shares(top_probability, lambda p, threshold: (p < threshold).float().mean()))
-wrong("4.1", "*exactly* the threshold")(shares(top_probability, lambda p, threshold: (p > threshold).float().mean()))
-wrong("4.1", "mean probability")(shares(top_probability, lambda p, threshold: p.mean()))
-wrong("4.1", "these are logits")(shares(lambda z: z.amax(1), lambda p, threshold: (p >= threshold).float().mean()))
-wrong("4.1", "over the classes, not over the points")(
-    shares(lambda z: z.softmax(0).amax(1), lambda p, threshold: (p >= threshold).float().mean())
-)
-wrong("4.1", "*any* class")(shares(lambda z: z.softmax(1)[:, 0], lambda p, threshold: (p >= threshold).float().mean()))
-wrong("4.1", "a point counts once")(
-    shares(lambda z: z.softmax(1), lambda p, threshold: (p >= threshold).float().mean())
-)
-wrong("4.1", "the values are wrong")(shares(top_probability, lambda p, _: (p >= 0.99).float().mean()))
-wrong("4.1", "the values are wrong")(
-    shares(top_probability, lambda p, threshold: (p >= threshold / 255).float().mean())
-)
-wrong("4.1", "its argument `logits`")(lambda logits, threshold: logits.sub_(1).mean())
+right("4.1")(over_pairs(once))
+wrong("4.1", "*dis*agree")(over_pairs(once, lambda same: (~same).float().mean()))
+wrong("4.1", "percentage")(over_pairs(once, lambda same: 100 * same.float().mean()))
+wrong("4.1", "with itself")(over_pairs(lambda count: [(i, j) for i in range(count) for j in range(count)]))
+wrong("4.1", "first one only")(over_pairs(lambda count: [(0, j) for j in range(1, count)]))
+wrong("4.1", "next one only")(over_pairs(lambda count: [(j - 1, j) for j in range(1, count)]))
+wrong("4.1", "a sum over the pairs")(over_pairs(once, join=lambda shares: sum(shares).item()))
+wrong("4.1", "a number of points")(over_pairs(once, lambda same: same.float().sum()))
+wrong("4.1", "*all* networks agree")(lambda answers: (answers == answers[0]).all(0).float().mean())
+wrong("4.1", "*any* network disagrees")(lambda answers: (answers != answers[0]).any(0).float().mean())
+wrong("4.1", "should be one number")(over_pairs(once, join=torch.stack))
+wrong("4.1", "the values are wrong")(lambda answers: 0.4)
 
 
 @right("4.2")
-def distance_all_at_once(x, weight, bias):
-    z = F.linear(x, weight, bias)
-    top = z.argmax(1)
-    lead = z.gather(1, top[:, None]) - z
-    apart = torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist")[top]
-    ratio = lead / apart
-    return ratio.scatter(1, top[:, None], float("inf")).min(1).values
+def first_size_in_one_batch(model, image, direction, sizes, target):
+    lengths = torch.tensor(sizes).view(-1, 1, 1, 1)
+    tops = model((image + lengths * F.normalize(direction.flatten(), dim=0).view_as(image)).clamp(0, 1)).argmax(1)
+    hits = (tops == target).nonzero()
+    return sizes[hits[0]] if len(hits) else math.inf
 
 
-def distances(combine, reduce=lambda d: d.min(), logits=lambda x, w, b: x @ w.T + b):
-    def distance(x, weight, bias):
-        found = []
-        for z in logits(x, weight, bias):
-            top = int(z.argmax())
-            others = [k for k in range(len(z)) if k != top]
-            found.append(reduce(torch.stack([combine(z[top] - z[k], weight[top], weight[k]) for k in others])))
-        return torch.stack(found)
+def straight(
+    unit=lambda direction: direction / direction.norm(),
+    legal=lambda image: image.clamp(0, 1),
+    hit=lambda top, target: top == target,
+    choose=lambda sizes, hits: sizes[hits[0]] if hits else math.inf,
+):
+    def walk(model, image, direction, sizes, target):
+        tops = [model(legal(image + size * unit(direction))).argmax().item() for size in sizes]
+        return choose(sizes, [k for k, top in enumerate(tops) if hit(top, target)])
 
-    return distance
-
-
-def proper(lead, first_row, second_row):
-    return lead / (first_row - second_row).norm()
+    return walk
 
 
-wrong("4.2", "shape")(lambda x, weight, bias: x)
-wrong("4.2", "zero everywhere")(lambda x, weight, bias: torch.zeros(len(x)))
-wrong("4.2", "this is the lead")(distances(lambda lead, a, b: lead))
-wrong("4.2", "not with the top class's own")(distances(lambda lead, a, b: lead / a.norm()))
-wrong("4.2", "not with the other row alone")(distances(lambda lead, a, b: lead / b.norm()))
-wrong("4.2", "not by its square")(distances(lambda lead, a, b: lead / (a - b).square().sum()))
-wrong("4.2", "*farthest*")(distances(proper, lambda d: d.max()))
-wrong("4.2", "bias is missing")(distances(proper, logits=lambda x, w, b: x @ w.T))
-wrong("4.2", "not negative")(lambda x, weight, bias: -distances(proper)(x, weight, bias))
-wrong("4.2", "the first dimension is the batch")(lambda x, weight, bias: distances(proper)(x, weight, bias).min())
-wrong("4.2", "nan or infinity")(
-    lambda x, weight, bias: torch.stack(
-        [((z.max() - z) / (weight[z.argmax()] - weight).norm(dim=1)).min() for z in x @ weight.T + bias]
-    )
-)
-wrong("4.2", "stops with RuntimeError")(lambda x, weight, bias: x @ weight + bias)
-
-
-@wrong("4.2", "a point on the boundary")
-def distance_without_ties(x, weight, bias):
-    z = x @ weight.T + bias
-    top = z.argmax(1)
-    lead = z.gather(1, top[:, None]) - z
-    ratio = lead / (weight[top][:, None] - weight).norm(dim=2)
-    return ratio.masked_fill(lead == 0, float("inf")).amin(1)
-
-
-@wrong("4.2", "second largest logit need not be the nearest")
-def distance_to_the_runner_up(x, weight, bias):
-    z = x @ weight.T + bias
-    (best, second), (top, other) = z.topk(2).values.T, z.topk(2).indices.T
-    return (best - second) / (weight[top] - weight[other]).norm(dim=1)
+right("4.2")(straight())
+wrong("4.2", "divide it by its norm")(straight(unit=lambda direction: direction))
+wrong("4.2", "leave [0, 1]")(straight(legal=lambda image: image))
+wrong("4.2", "the last size")(straight(choose=lambda sizes, hits: sizes[hits[-1]] if hits else math.inf))
+wrong("4.2", "*another* class")(straight(hit=lambda top, target: top != 0))
+wrong("4.2", "return the size")(straight(choose=lambda sizes, hits: hits[0] if hits else math.inf))
+wrong("4.2", "return infinity")(straight(choose=lambda sizes, hits: sizes[hits[0]] if hits else sizes[-1]))
+wrong("4.2", "it returns nothing")(straight(choose=lambda sizes, hits: sizes[hits[0]] if hits else None))
+wrong("4.2", "stops with IndexError")(straight(choose=lambda sizes, hits: sizes[hits[0]]))
+wrong("4.2", "it should be")(straight(unit=lambda direction: direction / direction.square().sum()))
+wrong("4.2", "it should be")(straight(unit=lambda direction: direction.sign() / direction.numel() ** 0.5))
+wrong("4.2", "returns infinity")(lambda model, image, direction, sizes, target: math.inf)
 
 
 @right("4.3")
@@ -1576,50 +1554,6 @@ wrong("4.4", "rises by")(lambda w, gap: gap / w.abs().mean() * w.sign())
 wrong("4.4", "of type float")(lambda w, gap: gap / w.abs().sum().item())
 wrong("4.4", "shape")(lambda w, gap: gap / w.abs().sum())
 wrong("4.4", "rises by")(lambda w, gap: gap / 255 / w.abs().sum() * w.sign())
-
-
-@right("4.5")
-def plane_by_qr(a, b, c, s, t):
-    to_b, to_c = (b - a).flatten(), (c - a).flatten()
-    q, r = torch.linalg.qr(torch.stack([to_b, to_c], 1))
-    q = q * r.diagonal().sign()
-    return a + (q @ torch.tensor([float(s), float(t)])).view_as(a)
-
-
-def planes(point, directions=None):
-    def place(a, b, c, s, t):
-        u = (b - a) / (b - a).norm()
-        v = (c - a) - ((c - a) * u).sum() * u
-        return point(a, b, c, u, v / v.norm(), s, t)
-
-    return place
-
-
-wrong("4.5", "s = ")(lambda a, b, c, s, t: a.clone())
-wrong("4.5", "add it")(lambda a, b, c, s, t: torch.zeros_like(a))
-wrong("4.5", "add it")(planes(lambda a, b, c, u, v, s, t: s * u + t * v))
-wrong("4.5", "right angles")(planes(lambda a, b, c, u, v, s, t: a + s * u + t * (c - a) / (c - a).norm()))
-wrong("4.5", "directions should have length 1")(planes(lambda a, b, c, u, v, s, t: a + s * (b - a) + t * v))
-wrong("4.5", "second direction should have length 1")(
-    planes(lambda a, b, c, u, v, s, t: a + s * u + t * ((c - a) - ((c - a) * u).sum() * u))
-)
-
-
-@wrong("4.5", "only if u has length 1")
-def plane_with_a_long_u(a, b, c, s, t):
-    u = b - a
-    v = (c - a) - ((c - a) * u).sum() * u
-    return a + s * u / u.norm() + t * v / v.norm()
-
-
-wrong("4.5", "swapped")(planes(lambda a, b, c, u, v, s, t: a + t * u + s * v))
-wrong("4.5", "u leads from a to b")(planes(lambda a, b, c, u, v, s, t: a - s * u + t * v))
-wrong("4.5", "towards c")(planes(lambda a, b, c, u, v, s, t: a + s * u - t * v))
-wrong("4.5", "subtract a")(lambda a, b, c, s, t: a + s * b / b.norm() + t * c / c.norm())
-wrong("4.5", "wrong for s")(planes(lambda a, b, c, u, v, s, t: a + (s * u + t * v) / 255))
-wrong("4.5", "wrong for s")(planes(lambda a, b, c, u, v, s, t: (a + s * u + t * v).clamp(0, 1)))
-wrong("4.5", "its argument `a`")(planes(lambda a, b, c, u, v, s, t: a.add_(s * u + t * v)))
-wrong("4.5", "shape")(planes(lambda a, b, c, u, v, s, t: (a + s * u + t * v)[0]))
 
 # --------------------------------------------------------------------------------------------------------- lesson 5
 
