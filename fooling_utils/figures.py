@@ -311,7 +311,8 @@ def region_colours(labels: Sequence[Tensor], names: Sequence[str] = ()) -> dict[
         return dict(enumerate((*REGIONS[:3], NOTHING)[: len(count)]))
     largest = [k for k in count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist() if count[k]]
     colours = {k: CHARACTERS[names[k]] for k in largest if k < len(names) and names[k] in CHARACTERS}
-    free = [colour for colour in REGIONS if colour not in colours.values()]
+    taken = CHARACTERS.values() if names else ()
+    free = [colour for colour in REGIONS if colour not in taken]
     return colours | dict(zip((k for k in largest if k not in colours), free, strict=False))
 
 

@@ -326,7 +326,7 @@ class PlaneExplorer(AskedWidget):
             own = self.model.probabilities(self.model.clip(torch.cat(three))).argmax(1).tolist()
             names = self.model.labels
             before = {index: CHARACTERS[names[index]] for index in (*own, *wanted) if names[index] in CHARACTERS}
-            free = [colour for colour in REGIONS if colour not in before.values()]
+            free = [colour for colour in REGIONS if colour not in CHARACTERS.values()]
             before |= dict(zip((index for index in dict.fromkeys(own) if index not in before), free, strict=False))
             wanted = dict.fromkeys([*before, *wanted])
         same = {index: colour for index, colour in before.items() if index in wanted}

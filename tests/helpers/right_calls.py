@@ -646,6 +646,18 @@ row(
 )
 row("lessons.lesson3.robins", lesson3.robins, lambda: dict(model=TINY, label=TARGET, size=8, steps=2))
 row("lessons.lesson3.typical_digits", lesson3.typical_digits, lambda: dict(digits=small.digits()))
+row(
+    "lessons.lesson4.with_nothing",
+    lesson4.with_nothing,
+    lambda: dict(points=small.plane_points(count=5), count=3, edge=1.25, gap=0.1, seed=0),
+)
+row("lessons.lesson4.crossing", lesson4.crossing, lambda: dict(d=5, count=10, seed=0))
+row("lessons.lesson4.ladder_share", lesson4.ladder_share, lambda: dict(d=64))
+row("lessons.lesson4.rung", lesson4.rung, lambda: dict(size=4))
+row("lessons.lesson4.one_rung", lesson4.one_rung, lambda: dict(size=4))
+row("lessons.lesson4.ladder_pictures", lesson4.ladder_pictures, lambda: dict(sizes=(2, 4)))
+row("lessons.lesson4.ladder_slider", lesson4.ladder_slider, dict)
+row("lessons.lesson4.thread_picture", lesson4.thread_picture, lambda: dict(shares={"a": (2, 0.5)}))
 row("lessons.lesson4.planes", lesson4.planes, lambda: dict(model=TINY))
 row(
     "lessons.lesson4.line_ends", lesson4.line_ends, lambda: dict(kind="corner to corner", count=1, seed=0, device="cpu")

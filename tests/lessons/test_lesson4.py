@@ -6,6 +6,7 @@ import torch
 from fooling_utils import data, regions
 from fooling_utils.images import grey_levels
 from fooling_utils.lessons import lesson4
+from fooling_utils.networks import small
 from nets import linear
 
 
@@ -98,3 +99,55 @@ def test_along_a_line_the_classes_of_a_linear_network_change_once():
     labels, confidence = lesson4.along_line(model, torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4), 41)
     assert labels[:28].tolist() == [0] * 28 and labels[29:].tolist() == [1] * 12
     assert confidence[0] > 0.99 and confidence[28] == pytest.approx(0.5, abs=1e-3)
+
+
+# --------------------------------------------------------------------------------------------------------- the ladder
+
+
+@pytest.mark.parametrize("d", [2, 100, 10_000])
+def test_the_ladder_is_right_for_97_7_percent_and_crossed_by_2_over_the_root_of_d(d):
+    found = lesson4.crossing(d, count=4000)
+    assert found["right"] == pytest.approx(0.977, abs=0.01)
+    assert found["straight"] == pytest.approx(2 / d**0.5, rel=0.06)
+    assert found["random"] > found["straight"]
+
+
+def test_the_share_is_of_the_distance_between_points_of_different_classes():
+    d, generator = 50, torch.Generator().manual_seed(0)
+    centres = torch.stack([torch.full((d,), side * 2 / d**0.5) for side in (-1, 1)])
+    first, second = (centre + torch.randn(20_000, d, generator=generator) for centre in centres)
+    apart = (first - second).square().sum(1).mean().sqrt().item()
+    assert lesson4.ladder_share(d) == pytest.approx(2 / apart, rel=0.01)
+
+
+@pytest.mark.parametrize("size", lesson4.RUNGS)
+def test_a_rung_crosses_the_boundary_of_its_two_classes_by_a_little(size):
+    before, across, levels = lesson4.rung(size)
+    assert before.shape == across.shape == (1, 3, size, size)
+    assert before.min() >= 0 and before.max() <= 1
+    change = before - across
+    w = change / change.norm()
+    middle = before - change / 1.01  # the picture without the pattern
+    assert ((before - middle) * w).sum().item() == pytest.approx(2 * lesson4.NOISE, rel=1e-3)
+    assert -0.02 * lesson4.NOISE * 2 < ((across - middle) * w).sum().item() < 0
+    assert change.abs() == pytest.approx(levels / 255, rel=1e-3)
+
+
+def test_ten_points_of_nothing_end_the_certainty_far_out_and_leave_the_points_right():
+    points = small.plane_points("spiral")
+    grid = regions.grid_points((-20, 20, -20, 20), 50).flatten(0, 1)
+    without, asked = (lesson4.with_nothing(points, count) for count in (0, 10))
+    assert without.labels == small.POINTS.labels
+    assert asked.labels == (*small.POINTS.labels, "nothing")
+    assert (without.probabilities(grid).amax(1) > 0.99).float().mean() > 0.95
+    assert (asked.probabilities(grid)[:, :3].amax(1) > 0.99).float().mean() < 0.05
+    assert (asked.probabilities(points.places).argmax(1) == points.labels).all()
+
+
+def test_the_slider_shows_another_rung():
+    box = lesson4.ladder_slider()
+    slider, picture = box.children
+    before = picture.value
+    assert before[:4] == b"\x89PNG"
+    slider.value = 2
+    assert picture.value != before
