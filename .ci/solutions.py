@@ -14,6 +14,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from fooling_utils.checks.cells import needed_cells
+from slides import PICTURE_TEXT
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 FOLDER = NOTEBOOKS / "solutions"
@@ -73,7 +74,7 @@ def solve(notebook, name):
         if cell.cell_type == "code" and not (PART.fullmatch(cell.get("id", "")) or cell.get("id") in tries)
     ]
     for position in needed_cells([cell.source for cell in before], answers):
-        cells.append(_bare(before[position]))
+        cells += [_bare(before[position]), *_picture_text(notebook, before[position])]
     for text, code, parts in solved:
         in_words = code.startswith("answer_")
         answer, check = new_code_cell(code, id=parts["exercise"].id), _bare(parts["check"])
@@ -84,11 +85,18 @@ def solve(notebook, name):
         _mark(check, locked=True, **({} if in_words else {"grade": True, "points": 1}))
         cells += [text, answer, check]
         if shown := tries.get(check.id.replace("check", "try")):
-            cells.append(_bare(shown))
+            cells += [_bare(shown), *_picture_text(notebook, shown)]
     summary = new_code_cell(f"summary({number})", id="exercises-summary")
     summary.metadata["tags"] = ["nbval-check-output"]
     cells.append(summary)
     return new_notebook(cells=cells)
+
+
+def _picture_text(notebook, cell):
+    # What is in the picture of a cell, if the text after it says so.
+    following = notebook.cells[notebook.cells.index(cell) + 1 :][:1]
+    shown = [text for text in following if text.source.startswith(PICTURE_TEXT)]
+    return [new_markdown_cell(text.source.partition("\n\n")[0], id=text.id) for text in shown]
 
 
 def _bare(cell):

@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from ..arguments import finite, positive, seeded, tensors, whole
+from ..arguments import finite, instance, positive, seeded, tensors, whole
 from ..figures import GREY, ORANGE, grid_of_images, new_figure
-from ..images import per_image, round_to_8bit
+from ..images import per_image, round_to_8bit, validate_images
 from ..models import Classifier
 from ..objectives import Label
 
@@ -45,6 +45,9 @@ def patch_picture(model: Classifier, image: Tensor, patch: Tensor, target: Label
 
     The patch is rounded to whole grey levels first.
     """
+    instance(Classifier, model=model)
+    model.validate(image)
+    validate_images(patch, name="patch")
     rows = {"a grey patch": torch.full_like(patch, 0.5), "your patch": round_to_8bit(patch)}
     shown = torch.cat([pasted(image, one, 4, seed=seed) for one in rows.values()])
     label = model.labels[model.index(target)]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data
-from ..arguments import affordable, between, by_name, instance, numbers, one_of, seeded, usable_device, whole
+from ..arguments import affordable, between, by_name, instance, numbers, one_of, seeded, several, usable_device, whole
 from ..figures import BLUE, GREY, ORANGE, draw_image, new_figure
 from ..images import grey_levels
 from ..models import CHUNK, Classifier
@@ -173,7 +173,8 @@ def rung(size: int) -> tuple[Tensor, Tensor, float]:
 
 def ladder_pictures(sizes: Sequence[int] = RUNGS) -> Figure:
     """Each size's picture before and just across the boundary of the same task, with the change of a value."""
-    whole(**{f"sizes[{i}]": size for i, size in enumerate(sizes)})
+    several(sizes=sizes)
+    whole(1, 224, **{f"sizes[{i}]": size for i, size in enumerate(sizes)})
     width = 12.5 if len(sizes) > 2 else 7.5
     figure, axes = new_figure(width, 2 * width / len(sizes) + 0.9, nrows=2, ncols=len(sizes))
     for column, size in zip(axes.T, sizes, strict=True):

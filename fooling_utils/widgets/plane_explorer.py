@@ -324,8 +324,8 @@ class PlaneExplorer(AskedWidget):
         if not before:
             three = [image for _, image in zip(range(3), self.survey.images.values(), strict=False)]
             own = self.model.probabilities(self.model.clip(torch.cat(three))).argmax(1).tolist()
-            names = self.model.labels
-            before = {index: CHARACTERS[names[index]] for index in (*own, *wanted) if names[index] in CHARACTERS}
+            names = dict(enumerate(self.model.labels))
+            before = {k: CHARACTERS[names[k]] for k in (*own, *wanted) if names.get(k) in CHARACTERS}
             free = [colour for colour in REGIONS if colour not in CHARACTERS.values()]
             before |= dict(zip((index for index in dict.fromkeys(own) if index not in before), free, strict=False))
             wanted = dict.fromkeys([*before, *wanted])

@@ -656,7 +656,6 @@ row("lessons.lesson4.ladder_share", lesson4.ladder_share, lambda: dict(d=64))
 row("lessons.lesson4.rung", lesson4.rung, lambda: dict(size=4))
 row("lessons.lesson4.one_rung", lesson4.one_rung, lambda: dict(size=4))
 row("lessons.lesson4.ladder_pictures", lesson4.ladder_pictures, lambda: dict(sizes=(2, 4)))
-row("lessons.lesson4.ladder_slider", lesson4.ladder_slider, dict)
 row("lessons.lesson4.thread_picture", lesson4.thread_picture, lambda: dict(shares={"a": (2, 0.5)}))
 row("lessons.lesson4.planes", lesson4.planes, lambda: dict(model=TINY))
 row(

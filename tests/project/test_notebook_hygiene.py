@@ -27,7 +27,6 @@ def test_lesson_keeps_rule(path, rule):
 
 
 @pytest.mark.parametrize("rule", rules.LESSON_RULES, ids=lambda rule: rule.__name__)
-@pytest.mark.xfail(reason="lessons are being rewritten")
 @pytest.mark.parametrize("path", UNSOLVED, ids=lambda path: path.name)
 def test_lesson_is_readable(path, rule):
     assert rule(nbformat.read(path, as_version=nbformat.NO_CONVERT)) == []

@@ -94,7 +94,6 @@ LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
 @pytest.mark.parametrize("name", ["README.md", "notebooks/INSTRUCTOR.md", "notebooks/00_start_here.ipynb"])
-@pytest.mark.xfail(reason="lessons are being rewritten")
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.name)
 def test_every_list_of_lessons_names_their_minutes(lesson, name):
     notebook = nbformat.read(lesson, as_version=4)

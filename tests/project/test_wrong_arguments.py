@@ -99,7 +99,10 @@ def test_every_name_that_a_door_offers_is_tried(room):
         (lambda: painters.cppn_weights(torch.zeros(4, 8)), r"a table .hidden . 3, 5 . hidden., got shape \(4, 8\)"),
         (lambda: lesson4.line_ends("corner to corner", 10**9), "count = 1000000000 lines would take"),
         (lambda: shared.load_strip(["lesson 1"]), "lesson must be one of lesson 1, lesson 3, got"),
-        (lambda: small.plane_net(hidden=10**6), "2 layers of hidden = 1000000 units .* GB of memory: choose less"),
+        (
+            lambda: small.plane_net(hidden=10**6),
+            "2 layers of hidden = 1000000 units .* GB of memory: choose fewer or smaller ones",
+        ),
         (
             lambda: next(small.fit(small.plane_net(classes=2), *small.plane_points())),
             "labels must be from 0 to 1, since",
