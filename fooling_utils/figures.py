@@ -297,6 +297,11 @@ def region_maps(
 HALO = {"bbox": {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}}
 
 
+def free_first(colours: Iterable[str]) -> list[str]:
+    """The colours with those of `CHARACTERS` at the end."""
+    return sorted(colours, key=lambda colour: colour in CHARACTERS.values())
+
+
 def region_colours(labels: Sequence[Tensor], names: Sequence[str] = ()) -> dict[int, str]:
     """Colours for the classes that have the largest areas in these maps, {index: colour}.
 
@@ -311,8 +316,7 @@ def region_colours(labels: Sequence[Tensor], names: Sequence[str] = ()) -> dict[
         return dict(enumerate((*REGIONS[:3], NOTHING)[: len(count)]))
     largest = [k for k in count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist() if count[k]]
     colours = {k: CHARACTERS[names[k]] for k in largest if k < len(names) and names[k] in CHARACTERS}
-    taken = CHARACTERS.values() if names else ()
-    free = [colour for colour in REGIONS if colour not in taken]
+    free = [colour for colour in (free_first(REGIONS) if names else REGIONS) if colour not in colours.values()]
     return colours | dict(zip((k for k in largest if k not in colours), free, strict=False))
 
 

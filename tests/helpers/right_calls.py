@@ -513,6 +513,7 @@ row(
         stretch=False,
     ),
 )
+row("figures.free_first", figures.free_first, lambda: dict(colours=["#D55E00", "#009E73"]))
 row("figures.region_colours", figures.region_colours, lambda: dict(labels=[MAP.labels]))
 row("figures.paint_regions", figures.paint_regions, lambda: dict(found=MAP, colours={0: "red"}))
 row(
