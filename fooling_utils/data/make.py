@@ -380,7 +380,7 @@ def nearest() -> None:
         "the first ostrich": round_to_8bit(frame.image),
         "the nearest we found": smallest_change(model, bus, goal, steps=50),
     }
-    figure = lesson6.beside_each_other(bus, changed)
+    figure = lesson6.beside_each_other(bus, changed, sizes=False)
     figure.savefig(IMAGES / "smallest.jpg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 88})
 
 

@@ -82,7 +82,7 @@ def gains(gradient: Tensor, missing: float, *, seed: int = 0) -> Figure:
         right.plot(counts, sums[counts], color=colour, linewidth=width)
     right.axhline(missing, color="#333333", linestyle=(0, (4, 3)), linewidth=1.5)
     top = max(missing, each.abs().sum().item())
-    right.text(0, missing + 0.02 * top, "missing to 99 %", fontsize=13, va="bottom")
+    right.text(0, missing + 0.02 * top, "needed for 99 %", fontsize=13, va="bottom")
     right.text(0.62 * len(each), 0.5 * top, "right signs", color=ORANGE, fontsize=13, ha="left", va="top")
     right.text(len(each), 0.05 * top, "random signs, five times", color="#555555", fontsize=13, ha="right")
     right.set(title="the sum over more and more values", xlabel="how many values", ylim=(-0.06 * top, 1.15 * top))

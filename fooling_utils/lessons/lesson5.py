@@ -25,7 +25,6 @@ from ..views import View
 ANSWERS = {
     "0 of 1000": "anywhere from 0 to 100 %",
     "plain noise": "about 35 %",
-    "the loop": "the view, and nothing else",
 }
 TRAININGS = {  # name: epochs, and what the network is shown instead of the digits
     "ordinary, 20 epochs": (20, None),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor, nn
 
-from ..arguments import by_name, finite, instance, numbers, several, tensors, whole
+from ..arguments import by_name, finite, flag, instance, numbers, several, tensors, whole
 from ..attacks.ddn import ddn
 from ..attacks.gradient import fgsm, pgd
 from ..attacks.lbfgs import lbfgs_frames
@@ -166,8 +166,9 @@ def two_pixels(weight: Tensor, bias: float, searches: Mapping[str, Tensor]) -> F
     return figure
 
 
-def beside_each_other(image: Tensor, changed: Mapping[str, Tensor], times: float = 20) -> Figure:
-    """The changes of one image (1, 3, H, W), all magnified `times` times, each under its name and its L2 size."""
+def beside_each_other(image: Tensor, changed: Mapping[str, Tensor], times: float = 20, *, sizes: bool = True) -> Figure:
+    """The changes of one image (1, 3, H, W), all magnified `times` times, each under its name and perhaps its L2."""
+    flag(sizes=sizes)
     validate_images(image)
     by_name(Tensor, changed=changed)
     for name, other in changed.items():
@@ -179,7 +180,8 @@ def beside_each_other(image: Tensor, changed: Mapping[str, Tensor], times: float
             )
     shown = {"the bus\nas it is": image}
     for name, other in changed.items():
-        shown[f"{name}\nL2 {(other - image).norm().item():.2f}, shown × {times:g}"] = amplify(other - image, times)
+        size = f"L2 {(other - image).norm().item():.2f}, " if sizes else ""
+        shown[f"{name}\n{size}shown × {times:g}"] = amplify(other - image, times)
     return grid_of_images(list(shown.values()), list(shown), columns=len(shown))
 
 

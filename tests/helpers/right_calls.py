@@ -745,7 +745,7 @@ row(
 row(
     "lessons.lesson6.beside_each_other",
     lesson6.beside_each_other,
-    lambda: dict(image=image(), changed={"a": random_images(1, 8, seed=1)}, times=20),
+    lambda: dict(image=image(), changed={"a": random_images(1, 8, seed=1)}, times=20, sizes=True),
 )
 row("lessons.lesson6.Behind", lesson6.Behind, lambda: dict(first=TINY, second=SECOND, target=1))
 row("lessons.lesson6.Behind.forward", lesson6.Behind(TINY, SECOND, 1), lambda: dict(images=image()), torch.nan_to_num)
