@@ -221,10 +221,10 @@ def thread_picture(shares: Mapping[str, tuple[float, float]]) -> Figure:
     steps = [10 ** (k / 20) for k in range(6, 106)]
     axes.plot(steps, [ladder_share(d) for d in steps], color=GREY, linewidth=3)
     axes.text(steps[62], ladder_share(steps[62]) * 1.25, "the ladder", color="#666666")
-    for (name, (d, share)), colour in zip(shares.items(), (BLUE, "#009E73", ORANGE), strict=False):
+    for (name, (d, share)), colour in zip(shares.items(), (BLUE, "#009E73", "#009E73", ORANGE), strict=False):
         axes.plot(d, share, "o", color=colour, markersize=12)
         axes.annotate(
-            f"{name}\n{share:.1%}" if share < 0.1 else f"{name}\n{share:.0%}", (d, share), (12, 2),
+            f"{name}: {share:.1%}" if share < 0.1 else f"{name}: {share:.0%}", (d, share), (12, -4),
             textcoords="offset points", color=colour, fontweight="bold",
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(1.6, 1.6e6), ylim=(0.001, 1.3))
