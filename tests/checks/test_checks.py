@@ -316,7 +316,7 @@ def _changes(node):
         yield "always", lambda new: _become(new, new.body)
         yield "never", lambda new: _become(new, new.orelse)
     if isinstance(node, ast.If):
-        yield "the other way round", lambda new: new.__dict__.update(body=new.orelse, orelse=new.body)
+        yield "the other way round", lambda new: new.__dict__.update(body=new.orelse or [ast.Pass()], orelse=new.body)
     if isinstance(node, ast.Call):
         for index, keyword in enumerate(node.keywords):
             if keyword.arg != "device":
