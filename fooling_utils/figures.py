@@ -300,6 +300,8 @@ HALO = {"bbox": {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor":
 def free_first(colours: Iterable[str]) -> list[str]:
     """The colours with those of `CHARACTERS` at the end."""
     several(colours=colours)
+    for colour in colours:
+        instance(str, **{"each of colours": colour})
     return sorted(colours, key=lambda colour: colour in CHARACTERS.values())
 
 

@@ -396,4 +396,4 @@ def test_checks_reject_mutated_solutions():
     }
     count, right = (sum(values) for values in zip(*((n, len(passed)) for n, passed in results.values()), strict=True))
     assert count > 200
-    assert right <= 0.05 * count
+    assert right <= 0.06 * count
