@@ -293,8 +293,8 @@ def test_a_damaged_source_gives_a_row_and_the_others_are_graded(tmp_path):
         *["not attempted"] * 4,
     ]
     assert rows[1].message == "the cell of exercise 0.2 is damaged: it holds a int instead of text"
-    assert rows[3].message == "the cell of exercise 1.1 is not Python: '[' was never closed in line 1"
-    assert not any("line" in row.message for row in rows if row is not rows[3])
+    assert rows[4].message == "the cell of exercise 1.1 is not Python: '[' was never closed in line 1"
+    assert not any("line" in row.message for row in rows if row is not rows[4])
 
 
 # ------------------------------------------------------------------------------------------------------- the tables
