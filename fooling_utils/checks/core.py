@@ -14,6 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..models import Classifier
+from ..objectives import Label, Objective
+from ..optimize import last, optimize_pixels
+from ..steps import Step, sign_step, unit_step
 
 RIGHT, WRONG, NOT_ATTEMPTED, ANSWERED = "right", "wrong", "not attempted", "answered"
 FEWEST_WORDS = 15  # in an answer in words; anything shorter is a note
@@ -396,6 +399,62 @@ def _wrong_step(
         f"step {number} does not lead where it should: {length:.3g} along the gradient of {climbed} with respect to "
         f"the {what}, divided by its norm, then back into [0, 1]"
     )
+
+
+class Climbed(NamedTuple):
+    """What a loop by hand should climb, and what it may climb by mistake."""
+
+    objective: Callable[[Label], Objective]
+    score: Callable[[Tensor], Tensor]  # the same, of logits (N, C)
+    told: Callable[[Tensor], Tensor]  # what a message says of logits (N, C)
+    name: str  # of what it says
+    mistake: Callable[[Label], Objective]
+    hint: str  # for that mistake
+
+
+def writes_the_loop(answer: Answer, seed: int, device: torch.device, length: float, climbed: Climbed) -> None:
+    """Check a loop by hand, answer(model, image, target, length, steps): the last image of `optimize_pixels`."""
+    model = small_network(seed, device)
+    image = random((1, 3, 8, 8), seed, device)
+    image[:, :, :2] = image[:, :, :2].round()  # black and white, where a step may lead out
+    target, steps = int(model(image).argmin()), 5
+    goal = climbed.objective(target)
+
+    def after(steps: int, length: float = length, objective: Objective = goal, step: Step | None = None) -> Tensor:
+        return last(optimize_pixels(model, image, objective, step=step or unit_step(length), steps=steps)).image
+
+    def unit_gradient(picture: Tensor) -> Tensor:
+        leaf = picture.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(climbed.score(model(leaf))[0, target], leaf)
+        return gradient / gradient.norm()
+
+    first, straight, free = unit_gradient(image), image, image
+    for _ in range(steps):
+        straight, free = (straight + length * first).clamp(0, 1), free + length * unit_gradient(free)
+    mistakes = {
+        "it takes one step too few": after(steps - 1),
+        "it takes one step too many": after(steps + 1),
+        "it takes only one step": after(1),
+        "compute the gradient again in *every* step, at the current image": straight,
+        "clamp after *every* step, not only at the end": free.clamp(0, 1),
+        climbed.hint: after(steps, objective=climbed.mistake(target)),
+        "each step is as long as the gradient is: divide the gradient by its norm first": after(
+            steps, step=Step(lambda start: None, lambda gradient, state: (length * gradient, state))
+        ),
+        "every value moves by `length`: only the step as a whole should have that length": after(
+            steps, step=sign_step(length)
+        ),
+    }
+    result = tensor(answer(model, image, target, length, steps), image.shape)
+    if is_close(result, image, 1e-6):
+        raise Wrong("the image did not move")
+    if is_close(result.clamp(0, 1), after(steps, objective=-goal), 1e-3):
+        before, reached = (climbed.told(model(one.clamp(0, 1)))[0, target].item() for one in (image, result))
+        raise Wrong(f"the sign is reversed: {climbed.name} fell from {before:.3f} to {reached:.3f}")
+    legal(result)
+    compare(result, after(steps), mistakes, "the image is not where these steps should lead", 1e-3)
+    other = tensor(answer(model, image, target, 0.1, 2), image.shape)
+    compare(other, after(2, 0.1), {}, "right only for some lengths and numbers of steps", 1e-3)
 
 
 # ------------------------------------------------------------------------------------------- what students call

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..objectives import Objective, activation, logit, toward
-from ..optimize import last, optimize_pixels
-from ..steps import Step, sign_step, unit_step
+from ..objectives import activation, logit, toward
+from ..optimize import optimize_pixels
+from ..steps import unit_step
 from .core import (
     Answer,
+    Climbed,
     Look,
     Wrong,
     compare,
@@ -27,6 +28,7 @@ from .core import (
     unwrapped,
     uses_only,
     watched,
+    writes_the_loop,
 )
 
 
@@ -47,51 +49,8 @@ def _climbed(score: Callable[[Tensor], Tensor], start: Tensor, length: float, st
 
 @exercise("1.0", "Write the loop", "climb_logit")
 def climb_logit(answer: Answer, seed: int, device: torch.device) -> None:
-    model = small_network(seed, device)
-    image = random((1, 3, 8, 8), seed, device)
-    image[:, :, :2] = image[:, :, :2].round()  # black and white, where a step may lead out
-    target, length, steps = int(model(image).argmin()), 0.5, 5
-
-    def after(
-        steps: int, length: float = length, objective: Objective | None = None, step: Step | None = None
-    ) -> Tensor:
-        goal, step = objective or logit(target), step or unit_step(length)
-        return last(optimize_pixels(model, image, goal, step=step, steps=steps)).image
-
-    def unit_gradient(picture: Tensor) -> Tensor:
-        leaf = picture.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(model(leaf)[0, target], leaf)
-        return gradient / gradient.norm()
-
-    first, straight, free = unit_gradient(image), image, image
-    for _ in range(steps):
-        straight, free = (straight + length * first).clamp(0, 1), free + length * unit_gradient(free)
-    mistakes = {
-        "it takes one step too few": after(steps - 1),
-        "it takes one step too many": after(steps + 1),
-        "it takes only one step": after(1),
-        "compute the gradient again in *every* step, at the current image": straight,
-        "clamp after *every* step, not only at the end": free.clamp(0, 1),
-        "this climbs the log-probability: climb the *logit*, which the network gives": after(
-            steps, objective=toward(target)
-        ),
-        "each step is as long as the gradient is: divide the gradient by its norm first": after(
-            steps, step=Step(lambda start: None, lambda gradient, state: (length * gradient, state))
-        ),
-        "every value moves by `length`: only the step as a whole should have that length": after(
-            steps, step=sign_step(length)
-        ),
-    }
-    result = tensor(answer(model, image, target, length, steps), image.shape)
-    if is_close(result, image, 1e-6):
-        raise Wrong("the image did not move")
-    if is_close(result.clamp(0, 1), after(steps, objective=-logit(target)), 1e-3):
-        before, reached = (model(one.clamp(0, 1))[0, target].item() for one in (image, result))
-        raise Wrong(f"the sign is reversed: the logit fell from {before:.3f} to {reached:.3f}")
-    legal(result)
-    compare(result, after(steps), mistakes, "the image is not where these steps should lead", 1e-3)
-    other = tensor(answer(model, image, target, 0.1, 2), image.shape)
-    compare(other, after(2, 0.1), {}, "right only for some lengths and numbers of steps", 1e-3)
+    hint = "this climbs the log-probability: climb the *logit*, which the network gives"
+    writes_the_loop(answer, seed, device, 0.5, Climbed(logit, Tensor.clone, Tensor.clone, "the logit", toward, hint))
 
 
 @exercise("1.1", "The loop for any score", "climb")

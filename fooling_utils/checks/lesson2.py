@@ -9,11 +9,11 @@ from torch import Tensor
 from ..constraints import inside_mask
 from ..images import per_image, through_jpeg
 from ..models import Classifier
-from ..objectives import Objective, away_from, logit, toward
+from ..objectives import logit, toward
 from ..optimize import last, optimize_pixels
-from ..steps import Step, sign_step, unit_step
 from .core import (
     Answer,
+    Climbed,
     Look,
     Wrong,
     compare,
@@ -29,6 +29,7 @@ from .core import (
     tensor,
     uses_only,
     watched,
+    writes_the_loop,
 )
 
 
@@ -38,51 +39,10 @@ def _of_targets(model: Classifier, image: Tensor, targets: Tensor) -> Tensor:
 
 @exercise("2.0", "Write the loop", "climb")
 def climb(answer: Answer, seed: int, device: torch.device) -> None:
-    model = small_network(seed, device)
-    image = random((1, 3, 8, 8), seed, device)
-    image[:, :, :2] = image[:, :, :2].round()  # black and white, where a step may lead out
-    target, length, steps = int(model(image).argmin()), 0.4, 5
-
-    def after(
-        steps: int, length: float = length, objective: Objective | None = None, step: Step | None = None
-    ) -> Tensor:
-        goal, step = objective or toward(target), step or unit_step(length)
-        return last(optimize_pixels(model, image, goal, step=step, steps=steps)).image
-
-    def unit_gradient(picture: Tensor) -> Tensor:
-        leaf = picture.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(model(leaf).log_softmax(1)[0, target], leaf)
-        return gradient / gradient.norm()
-
-    first, straight, free = unit_gradient(image), image, image
-    for _ in range(steps):
-        straight, free = (straight + length * first).clamp(0, 1), free + length * unit_gradient(free)
-    mistakes = {
-        "it takes one step too few": after(steps - 1),
-        "it takes one step too many": after(steps + 1),
-        "it takes only one step": after(1),
-        "compute the gradient again in *every* step, at the current image": straight,
-        "clamp after *every* step, not only at the end": free.clamp(0, 1),
-        "this climbs the logit: climb the *log-probability*, which `log_softmax` gives": after(
-            steps, objective=logit(target)
-        ),
-        "each step is as long as the gradient is: divide the gradient by its norm first": after(
-            steps, step=Step(lambda start: None, lambda gradient, state: (length * gradient, state))
-        ),
-        "every value moves by `length`: only the step as a whole should have that length": after(
-            steps, step=sign_step(length)
-        ),
-    }
-    result = tensor(answer(model, image, target, length, steps), image.shape)
-    if is_close(result, image, 1e-6):
-        raise Wrong("the image did not move")
-    before, reached = (model.probabilities(one.clamp(0, 1))[0, target].item() for one in (image, result))
-    if is_close(result.clamp(0, 1), after(steps, objective=away_from(target)), 1e-3):
-        raise Wrong(f"the sign is reversed: the probability of the target fell from {before:.3f} to {reached:.3f}")
-    legal(result)
-    compare(result, after(steps), mistakes, "the image is not where these steps should lead", 1e-3)
-    other = tensor(answer(model, image, target, 0.1, 2), image.shape)
-    compare(other, after(2, 0.1), {}, "right only for some lengths and numbers of steps", 1e-3)
+    hint = "this climbs the logit: climb the *log-probability*, which `log_softmax` gives"
+    told = "the probability of the target"
+    climbed = Climbed(toward, lambda z: z.log_softmax(1), lambda z: z.softmax(1), told, logit, hint)
+    writes_the_loop(answer, seed, device, 0.4, climbed)
 
 
 @exercise("2.1", "FGSM, one step with signs", "fgsm_toward")
