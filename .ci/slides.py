@@ -14,7 +14,7 @@ from PIL import Image
 
 PICTURE_TEXT = "**In the picture:**"
 QUESTION = "**Predict**"
-EXERCISE = re.compile(r"(text|exercise|check|solution)-\d+-\d+")
+PART = re.compile(r"(text|exercise|check|solution)-(\d+)-(\d+)")  # the id of a cell of an exercise
 NO_CODE = "slide-without-code"  # a tag: on a slide only the output of this cell is shown
 
 # Heights are in lines of text. They are estimates, so a slide keeps some lines in reserve.
@@ -144,7 +144,7 @@ def slide_types(notebook):
     for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=False):
         if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^## (?:\d+ )?(.+)", cell.source)):
             section = heading[1]
-        exercise = section == "Exercises" or EXERCISE.fullmatch(cell.get("id", ""))  # students do them themselves
+        exercise = section == "Exercises" or PART.fullmatch(cell.get("id", ""))  # students do them themselves
         if exercise or _is_skipped(cell, following):
             types.append("skip")
             continue

@@ -14,11 +14,10 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from fooling_utils.checks.cells import needed_cells
-from slides import PICTURE_TEXT
+from slides import PART, PICTURE_TEXT
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 FOLDER = NOTEBOOKS / "solutions"
-PART = re.compile(r"(text|exercise|check|solution)-(\d+)-(\d+)")
 TRY = re.compile(r"try-(\d+)-(\d+)")  # a cell that shows what a right answer does to the real network
 FOLD = re.compile(r"<details><summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 NBGRADER = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3}

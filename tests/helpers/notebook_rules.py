@@ -10,6 +10,8 @@ from statistics import median_high
 import nbformat
 
 from refresh_notebooks import clean
+from slides import PICTURE_TEXT as ALT_TEXT
+from slides import QUESTION
 
 MAX_BYTES = 1_500_000
 MAX_CODE_LINES = 25
@@ -17,8 +19,6 @@ MEDIAN_CODE_LINES = 6
 MAX_IMPORT_LINES = 8
 MAX_WORDS = 150
 MAX_WORDS_SOURCES = 300  # a list of sources is looked up, not read
-ALT_TEXT = "**In the picture:**"
-QUESTION = "**Predict**"
 FURTHER = "Going further"  # in the heading of a section that nothing depends on
 WORDS_PER_MINUTE, PICTURES_PER_MINUTE, CELLS_PER_MINUTE = 100, 2, 4  # of somebody who reads slowly, predicts and looks
 MAX_CORE_MINUTES = 33  # 30, and what an estimate is worth
