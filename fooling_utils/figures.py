@@ -297,12 +297,13 @@ def region_maps(
 HALO = {"bbox": {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}}
 
 
-def free_first(colours: Iterable[str]) -> list[str]:
-    """The colours with those of `CHARACTERS` at the end."""
-    several(colours=colours)
-    for colour in colours:
-        instance(str, **{"each of colours": colour})
-    return sorted(colours, key=lambda colour: colour in CHARACTERS.values())
+def with_free_colours(colours: Mapping[int, str], indices: Sequence[int]) -> dict[int, str]:
+    """The colours {index: colour}, and for the other indices those that are left, with those of `CHARACTERS` last."""
+    instance(Mapping, colours=colours)
+    several(indices=indices)
+    free = [colour for colour in REGIONS if colour not in colours.values()]
+    free.sort(key=lambda colour: colour in CHARACTERS.values())
+    return dict(colours) | dict(zip((k for k in indices if k not in colours), free, strict=False))
 
 
 def region_colours(labels: Sequence[Tensor], names: Sequence[str] = ()) -> dict[int, str]:
@@ -319,8 +320,7 @@ def region_colours(labels: Sequence[Tensor], names: Sequence[str] = ()) -> dict[
         return dict(enumerate((*REGIONS[:3], NOTHING)[: len(count)]))
     largest = [k for k in count.argsort(descending=True, stable=True)[: len(REGIONS)].tolist() if count[k]]
     colours = {k: CHARACTERS[names[k]] for k in largest if k < len(names) and names[k] in CHARACTERS}
-    free = [colour for colour in (free_first(REGIONS) if names else REGIONS) if colour not in colours.values()]
-    return colours | dict(zip((k for k in largest if k not in colours), free, strict=False))
+    return with_free_colours(colours, largest)
 
 
 def paint_regions(found: RegionMap, colours: Mapping[int, str]) -> np.ndarray:

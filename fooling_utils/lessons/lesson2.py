@@ -6,6 +6,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..arguments import finite, instance, positive, seeded, tensors, whole
+from ..attacks.universal import patched
 from ..figures import GREY, ORANGE, grid_of_images, new_figure
 from ..images import per_image, round_to_8bit, validate_images
 from ..models import Classifier
@@ -23,23 +24,6 @@ def random_changes(image: Tensor, size: float, count: int = 1, *, seed: int = 0)
     return float(size) * noise / per_image(noise.flatten(1).norm(dim=1), noise)
 
 
-def pasted(image: Tensor, patch: Tensor, count: int = 4, *, seed: int = 0) -> Tensor:
-    """One image (1, 3, H, W), `count` times, each with the patch (1, 3, h, w) pasted over it at another random place.
-
-    Returns (count, 3, H, W). ValueError if the patch is larger than the image.
-    """
-    tensors(image=image, patch=patch)
-    whole(count=count)
-    rows, columns = (full - part + 1 for full, part in zip(image.shape[-2:], patch.shape[-2:], strict=True))
-    if min(rows, columns) < 1:
-        raise ValueError(f"the patch, {tuple(patch.shape)}, is larger than the image, {tuple(image.shape)}")
-    generator, shown = seeded(seed), image.repeat(int(count), 1, 1, 1)
-    for picture in shown:
-        row, column = (int(torch.randint(places, (), generator=generator)) for places in (rows, columns))
-        picture[:, row : row + patch.shape[-2], column : column + patch.shape[-1]] = patch[0]
-    return shown
-
-
 def patch_picture(model: Classifier, image: Tensor, patch: Tensor, target: Label, *, seed: int = 0) -> Figure:
     """A grey patch and `patch` (1, 3, h, w) at the same four random places of one image, with the target's probability.
 
@@ -49,7 +33,7 @@ def patch_picture(model: Classifier, image: Tensor, patch: Tensor, target: Label
     model.validate(image)
     validate_images(patch, name="patch")
     rows = {"a grey patch": torch.full_like(patch, 0.5), "your patch": round_to_8bit(patch)}
-    shown = torch.cat([pasted(image, one, 4, seed=seed) for one in rows.values()])
+    shown = torch.cat([patched(image.repeat(4, 1, 1, 1), one, seeded(seed)) for one in rows.values()])
     label = model.labels[model.index(target)]
     targets = model.probabilities(shown)[:, model.index(target)]
     titles = [

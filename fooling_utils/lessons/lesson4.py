@@ -15,7 +15,7 @@ from ..arguments import affordable, between, by_name, instance, numbers, one_of,
 from ..figures import BLUE, GREY, ORANGE, draw_image, new_figure
 from ..images import grey_levels
 from ..models import CHUNK, Classifier
-from ..networks.small import POINTS, Points, fit_points, frozen, plane_net
+from ..networks.small import POINTS, Points, empty_places, fit_points, frozen, plane_net
 from ..optimize import last
 from ..regions import Extent, Plane, RegionMap, plane_through
 from ..starts import PHOTOGRAPHS, load_image, photographs, uniform_noise
@@ -117,8 +117,7 @@ def with_nothing(points: Points, count: int, *, edge: float = 1.25, gap: float =
     between(0.01, 100, edge=edge)
     between(0, edge / 2, gap=gap)
     places, labels = points
-    found = edge * (2 * torch.rand(200 * count, 2, generator=seeded(seed)) - 1)
-    found = found[(torch.cdist(found, places) >= gap).all(1)][:count]
+    found = empty_places(count, edge, places, gap, seeded(seed))
     nothing = torch.full((len(found),), len(POINTS.labels))
     everything = Points(torch.cat([places, found]), torch.cat([labels, nothing]))
     net = plane_net(classes=len(POINTS.labels) + (count > 0), seed=seed)

@@ -89,6 +89,18 @@ def plane_points(preset: str = "blobs", count: int = 30, classes: int = 3, seed:
     return Points(places, labels)
 
 
+def empty_places(count: int, edge: float, taken: Tensor, gap: float, generator: torch.Generator) -> Tensor:
+    """At most `count` random places (N, 2) in the square from -edge to edge, each at least `gap` from those taken."""
+    whole(0, 10_000, count=count)
+    between(0, 1000, edge=edge, gap=gap)
+    tensors(taken=taken)
+    if taken.ndim != 2 or taken.shape[1] != 2:
+        raise ValueError(f"taken must be places (N, 2), got {tuple(taken.shape)}")
+    instance(torch.Generator, generator=generator)
+    found = edge * (2 * torch.rand(200 * int(count), 2, generator=generator) - 1)
+    return found[(torch.cdist(found, taken) >= gap).all(1)][: int(count)]
+
+
 def _circle(angle: Tensor) -> Tensor:
     return torch.stack([angle.cos(), angle.sin()], 1)
 

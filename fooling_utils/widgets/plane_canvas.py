@@ -15,7 +15,17 @@ from ..arguments import between, one_of, whole
 from ..figures import NOTHING as NOTHING_COLOUR
 from ..figures import REGIONS, region_maps
 from ..models import Classifier
-from ..networks.small import ACTIVATIONS, POINTS, PRESETS, Points, fit_points, frozen, plane_net, plane_points
+from ..networks.small import (
+    ACTIVATIONS,
+    POINTS,
+    PRESETS,
+    Points,
+    empty_places,
+    fit_points,
+    frozen,
+    plane_net,
+    plane_points,
+)
 from ..objectives import Label, toward
 from ..optimize import optimize_pixels
 from ..regions import RegionMap, boundary_distance, region_map
@@ -209,11 +219,7 @@ class PlaneCanvas(AskedWidget):
         whole(1, MOST_POINTS, count=count)
         places, labels = self._points
         generator = torch.Generator().manual_seed(self._seed + len(labels))
-        found = self._edge * (2 * torch.rand(40 * count, 2, generator=generator) - 1)
-        taken = places[labels != NOTHING]
-        if len(taken):
-            found = found[torch.cdist(found, taken).amin(1) >= NOTHING_GAP]
-        found = found[:count]
+        found = empty_places(count, self._edge, places[labels != NOTHING], NOTHING_GAP, generator)
         if not len(found):
             raise ValueError("there is no empty place in view: zoom out, or remove some points")
         self._change_points(torch.cat([places, found]), torch.cat([labels, torch.full((len(found),), NOTHING)]))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import data
 from ..arguments import between, dictionaries, instance, one_of
-from ..figures import CHARACTERS, REGIONS, free_first, name_places, paint_regions, region_colours, region_maps
+from ..figures import CHARACTERS, name_places, paint_regions, region_colours, region_maps, with_free_colours
 from ..images import grey_levels
 from ..lessons.lesson4 import Survey
 from ..models import Classifier
@@ -326,13 +326,10 @@ class PlaneExplorer(AskedWidget):
             own = self.model.probabilities(self.model.clip(torch.cat(three))).argmax(1).tolist()
             names = dict(enumerate(self.model.labels))
             before = {k: CHARACTERS[names[k]] for k in (*own, *wanted) if names.get(k) in CHARACTERS}
-            free = [colour for colour in free_first(REGIONS) if colour not in before.values()]
-            before |= dict(zip((index for index in dict.fromkeys(own) if index not in before), free, strict=False))
+            before = with_free_colours(before, list(dict.fromkeys(own)))
             wanted = dict.fromkeys([*before, *wanted])
         same = {index: colour for index, colour in before.items() if index in wanted}
-        free = [colour for colour in free_first(REGIONS) if colour not in same.values()]
-        new = (index for index in wanted if index not in same)
-        self._state.colours = same | dict(zip(new, free, strict=False))
+        self._state.colours = with_free_colours(same, list(wanted))
         return self._state.colours
 
     def _check_preset(self, preset: Mapping) -> None:

@@ -337,6 +337,11 @@ row(
     changes=["net"],
 )
 row("networks.small.frozen", small.frozen, lambda: dict(net=small.digit_net(), kind=small.DIGITS))
+row(
+    "networks.small.empty_places",
+    small.empty_places,
+    lambda: dict(count=3, edge=2.0, taken=torch.zeros(1, 2), gap=0.1, generator=torch.Generator().manual_seed(0)),
+)
 row("networks.small.trained", small.trained, lambda: dict(points=POINTS, steps=2, weight_decay=0.0, hidden=4, seed=0))
 row(
     "networks.small.fit_points",
@@ -513,7 +518,7 @@ row(
         stretch=False,
     ),
 )
-row("figures.free_first", figures.free_first, lambda: dict(colours=["#D55E00", "#009E73"]))
+row("figures.with_free_colours", figures.with_free_colours, lambda: dict(colours={0: "#D55E00"}, indices=[0, 1]))
 row("figures.region_colours", figures.region_colours, lambda: dict(labels=[MAP.labels]))
 row("figures.paint_regions", figures.paint_regions, lambda: dict(found=MAP, colours={0: "red"}))
 row(
@@ -617,7 +622,6 @@ row(
 row("lessons.lesson1.load_twelve", lesson1.load_twelve, lambda: dict(device="cpu"))
 row("lessons.lesson1.recoloured", lesson1.recoloured, lambda: dict(images=two(), like=image()))
 row("lessons.lesson2.random_changes", lesson2.random_changes, lambda: dict(image=image(), size=0.5, count=2, seed=0))
-row("lessons.lesson2.pasted", lesson2.pasted, lambda: dict(image=image(), patch=image()[..., :3, :3], count=2, seed=0))
 row(
     "lessons.lesson2.patch_picture",
     lesson2.patch_picture,

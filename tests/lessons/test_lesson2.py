@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from fooling_utils import load_image, load_model
+from fooling_utils.attacks.universal import patched
 from fooling_utils.lessons import lesson2
 
 
@@ -26,12 +27,12 @@ def test_gains_add_up_with_the_right_signs_and_cancel_with_random_ones():
 
 def test_a_patch_hides_what_is_below_it_and_nothing_else():
     image, patch = torch.zeros(1, 3, 20, 30), torch.ones(1, 3, 5, 5)
-    shown = lesson2.pasted(image, patch, 50, seed=1)
+    shown = patched(image.repeat(50, 1, 1, 1), patch, torch.Generator().manual_seed(1))
     assert shown.sum((1, 2, 3)).tolist() == [75.0] * 50
     assert not image.any()
     assert len({tuple(picture[0].nonzero()[0].tolist()) for picture in shown}) > 40
-    with pytest.raises(ValueError, match="larger than the image"):
-        lesson2.pasted(patch, image)
+    with pytest.raises(ValueError, match="does not fit into images"):
+        patched(patch, image, torch.Generator())
 
 
 def test_the_patch_is_shown_beside_a_grey_one_at_the_same_places():

@@ -239,7 +239,7 @@ def test_a_class_keeps_its_colour_while_the_map_changes():
         labels = torch.cat([torch.full((count,), 30 + i) for i, count in enumerate(counts)])[None]
         return explorer._colours(regions.RegionMap(labels, labels, labels, (0, 1, 0, 1)))
 
-    free = figures.free_first(figures.REGIONS)
+    free = list(figures.with_free_colours({}, range(7)).values())
     first = colours(9, 8, 7, 6)
     assert [first[index] for index in dict.fromkeys(own)] == free[: len(set(own))]
     second = colours(9, 8, 7, 6, 5, 4, 3)
