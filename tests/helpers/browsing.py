@@ -22,6 +22,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = "no browser to test in"  # begins the reason of each test that is skipped for it
 TOKEN = "for-this-test-only"
 SECONDS = 1000  # playwright counts in milliseconds
+KERNEL_IS_THERE = "() => document.querySelector('[data-status=idle], .jp-NotebookKernelStatus')"  # cells stay as drawn
 HELPERS = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 
@@ -114,7 +115,7 @@ def open_notebook(browser, address, cells, ready=".fool:is([data-drawn], [data-b
     page.set_default_timeout(60 * SECONDS)
     page.goto(address)
     page.locator(".jp-CodeCell .cm-content").first.click()
-    page.wait_for_function("() => document.querySelector('[data-status=idle], .jp-NotebookKernelStatus')")
+    page.wait_for_function(KERNEL_IS_THERE)
     for _ in range(cells):
         page.keyboard.press("Shift+Enter")
     page.wait_for_function(f"document.querySelectorAll({ready!r}).length >= {cells}")
