@@ -22,7 +22,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = "no browser to test in"  # begins the reason of each test that is skipped for it
 TOKEN = "for-this-test-only"
 SECONDS = 1000  # playwright counts in milliseconds
-KERNEL_IS_THERE = "() => document.querySelector('[data-status=idle], .jp-NotebookKernelStatus')"  # cells stay as drawn
+# without a kernel, as at first, a notebook's status is idle, too
+KERNEL_IS_THERE = """() => document.querySelector("[data-status=idle]")
+  && document.querySelector(".jp-Toolbar-kernelName")?.textContent !== "No Kernel"
+"""
 HELPERS = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 
