@@ -35,6 +35,7 @@ FLOORS = [
     ["figures", "defences"],
     ["lessons"],
     ["widgets", "checks"],
+    ["web"],
     ["lecture", "data.make", "data.drawings"],
 ]
 ROOT_FILES = 14

@@ -1,0 +1,5 @@
+"""python -m fooling_utils.web OUT"""
+
+from . import main
+
+main()
