@@ -11,7 +11,9 @@ export function answered(worker, traits, { progress = () => {} } = {}) {
   });
   worker.addEventListener("error", (event) => {
     event.preventDefault();
-    tell({ id: last.id, ask: last.ask, error: `Something went wrong in this tab: ${event.message}. Reload the page.` });
+    const error = event.message ? `Something went wrong in this tab: ${event.message}. Reload the page.`
+      : "A part of this page did not arrive. Are you offline?"; // the worker's own script
+    tell({ id: last.id, ask: last.ask, error });
   });
   return {
     get: (name) => traits[name],
