@@ -57,13 +57,14 @@ def build(out: str | Path) -> Path:
 
 
 def _write(site: Path) -> None:
-    try:
-        from . import pages
-    except ModuleNotFoundError as error:
-        raise Missing(f'{error.name} is not installed: python -m pip install -e ".[web]"') from error
     site.mkdir()
     (site / MARK).write_text(WHAT, encoding="utf-8")
-    pages.write(site, libraries())
+    try:
+        from . import pages
+
+        pages.write(site, libraries())
+    except ModuleNotFoundError as error:
+        raise Missing(f'{error.name} is not installed: python -m pip install -e ".[web]"') from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ..widgets.kit import script
 from . import HERE
+from .network import export_network
+from .player import write_player
 
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
@@ -20,3 +22,5 @@ def write(site: Path, node_modules: Path) -> None:
     (app / "runtime").mkdir()
     for name in RUNTIME:
         shutil.copy(node_modules / "onnxruntime-web" / "dist" / name, app / "runtime")
+    write_player(app)
+    export_network(app / "network.onnx")

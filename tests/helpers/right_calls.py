@@ -1031,6 +1031,7 @@ INSIDE = {
     "networks.folding.prepare_for_speed": "called by Classifier",
     "objectives.one_per_image": "the question that the checks of labels ask",
     "steps.unit_vectors": "in the loop",
+    "web": "a command and its parts",
     "widgets.kit": "what the widgets share; png is public",
     "widgets.plane_explorer.Filling": "made by PlaneExplorer",
     "widgets.plane_explorer.Whole": "made by PlaneExplorer",
