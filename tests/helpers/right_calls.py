@@ -1032,6 +1032,7 @@ INSIDE = {
     "objectives.one_per_image": "the question that the checks of labels ask",
     "steps.unit_vectors": "in the loop",
     "web": "a command and its parts",
+    "web.serve": "a command",
     "widgets.kit": "what the widgets share; png is public",
     "widgets.plane_explorer.Filling": "made by PlaneExplorer",
     "widgets.plane_explorer.Whole": "made by PlaneExplorer",
