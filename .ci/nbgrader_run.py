@@ -1,10 +1,10 @@
 """Take the solved notebooks through nbgrader once: source, release, autograde, feedback, and check every point.
 
-python -m pip install nbgrader
 python .ci/nbgrader_run.py           lesson 0
 python .ci/nbgrader_run.py 02 05     the lessons whose names begin so; "" for all of them
 
-Three students hand in: one solved everything, one solved the first exercise and has another wrong, one did nothing.
+nbgrader comes with the extra `dev`, from Python 3.11 on. Three students hand in: one solved everything,
+one solved the first exercise and has another wrong, one did nothing.
 """
 
 import argparse
@@ -76,6 +76,8 @@ def run(path, course):
     told = "\n".join(cell.source for cell in release.cells)
     if "Solution" in told.splitlines()[0]:
         problems.append(f"the release of {name} calls itself {told.splitlines()[0]!r}")
+    if ".ci" in told:
+        problems.append(f"the release of {name} speaks of the course's own scripts")
     problems += [
         f"the release of {name} does not ask for {e.function}" for e in words if f'`{e.function} = "..."`' not in told
     ]

@@ -52,15 +52,14 @@ def model_answer(parts):
     return "\n".join([*stub.splitlines()[:docstring_end], BEGIN, body, END])
 
 
-def solve(notebook, name):
-    """Return a notebook with the solved exercises of the lesson in the file `name`, and the imports they need."""
+def solve(notebook):
+    """Return a notebook with the solved exercises of a lesson, and the imports they need."""
     found = exercises(notebook)
     (number,) = {key.partition(".")[0] for key in found}
     title = re.match(r"# (.*)", notebook.cells[0].source)[1]
     intro = (  # nbgrader hands this cell out as well
         f"# Exercises of lesson {number}: {title}\n\nEach exercise asks for a function, or for an answer in words. "
-        "The cell below it says whether it is right, or what is wrong.\n\n"
-        f"<!-- Made from {name} by .ci/refresh_notebooks.py: change an exercise there, not here. -->"
+        "The cell below it says whether it is right, or what is wrong."
     )
     solved = [(parts["text"], model_answer(parts), parts) for parts in found.values()]
     answers = [code for _, code, _ in solved] + [parts["check"].source for *_, parts in solved]
@@ -122,4 +121,4 @@ def missing():
 
 def make(path):
     """Return the solved notebook that belongs at `path`, not executed yet."""
-    return solve(nbformat.read(lesson_of(path), as_version=4), path.name)
+    return solve(nbformat.read(lesson_of(path), as_version=4))
