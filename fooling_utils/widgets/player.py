@@ -14,6 +14,7 @@ from ..constraints import Constraint, linf_ball
 from ..figures import top_five, triptych
 from ..files.downloads import download
 from ..images import round_to_8bit, validate_images
+from ..lessons.lesson2 import random_changes
 from ..models import Classifier, Prediction
 from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
@@ -258,6 +259,14 @@ class FoolingPlayer(AskedWidget):
         found = {"label": self.names[top.index], "probability": top.probability}
         return {"saved": {"index": self.frame.index, "survives": survives, **found}}
 
+    def answer_random(self) -> Reply:
+        """The control: the original with random noise that has the L2 size of the change, seen as a frame."""
+        size = (self.frame.image - self.original).norm().item()
+        if not size:
+            raise ValueError("nothing has changed yet: play first, then compare with random noise of the same size")
+        noisy = self.model.clip(self.original + random_changes(self.original, size))
+        return self._shown(replace(self.frame, image=noisy, seen_logits=None))
+
     def answer_upload(self, name: str, content: bytes) -> Reply:
         """Start with the student's own picture."""
         return self.answer_start(picture=self.add(name, content))
@@ -267,15 +276,15 @@ class FoolingPlayer(AskedWidget):
         content = download(address.strip(), public_only=True)
         return self.answer_start(picture=self.add(address.rpartition("/")[2] or "picture", content))
 
-    def _probability(self) -> float:
-        return self.frame.probability(self._state.settings["target"])
+    def _probability(self, frame: Frame | None = None) -> float:
+        return (frame or self.frame).probability(self._state.settings["target"])
 
-    def _shown(self) -> Reply:
-        frame = self.frame
+    def _shown(self, frame: Frame | None = None) -> Reply:
+        frame = frame or self.frame
         facts = {
             "index": frame.index,
             "top": [one._asdict() for one in self._top(frame)],
-            "probability": self._probability(),
+            "probability": self._probability(frame),
             **change_sizes(frame.image - self.original),
         }
         return facts, [rgb(frame.image)]

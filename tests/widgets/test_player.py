@@ -18,6 +18,7 @@ from fooling_utils import (
     toward,
     unit_step,
 )
+from fooling_utils.lessons.lesson2 import random_changes
 from fooling_utils.widgets import FoolingPlayer
 from fooling_utils.widgets.player import LARGEST_UPLOAD, METHODS, PRESETS
 from nets import linear, random_images
@@ -131,6 +132,26 @@ def test_the_picture_saved_as_png_is_judged_for_itself():
     assert page.ask("saved")[0]["saved"] | {"probability": 1} == {
         "survives": True, "label": model.labels[1], "index": 3, "probability": 1,
     }  # fmt: skip
+
+
+def test_random_noise_of_the_same_size_is_the_control(three_classes):
+    player, image = player_of(three_classes)
+    page = Page(player)
+    for _ in range(5):
+        before, _ = page.ask("frame")
+    facts, (shown,) = page.ask("random")
+    noisy = three_classes.clip(image + random_changes(image, (player.frame.image - image).norm()))
+    assert shown == sent(noisy) != sent(image)
+    assert facts["index"] == 5 and facts["l2"] == pytest.approx((noisy - image).norm().item(), abs=1e-6)
+    assert 0.8 * before["l2"] < facts["l2"] <= before["l2"] + 1e-6  # clipping only takes away
+    assert facts["top"] == [one._asdict() for one in three_classes.top(noisy, 3)]
+    assert facts["probability"] == pytest.approx(three_classes.probabilities(noisy)[0, 2].item(), abs=1e-6)
+    assert facts["probability"] < before["probability"]
+    assert page.ask("frame")[0]["index"] == 6  # from the last frame, not from the noise
+
+
+def test_without_a_change_there_is_no_noise_of_its_size(page):
+    assert page.error("random").startswith("Nothing has changed yet: play first")
 
 
 # ----------------------------------------------------------------------------------------------- settings and pictures

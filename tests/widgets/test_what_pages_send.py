@@ -103,6 +103,7 @@ FAULTS = [
     (_player, "frames", {"count": 1, "wait": 1}, "1 as wait"),
     (_player, "frames", {}, "no count with frames"),
     (_player, "frame", [1], "[1] with frame"),
+    (_player, "random", {"size": 3}, "'size', which random does not take"),
     (_guess, "commit", {"guess": "a unicorn"}, "'a unicorn' as guess"),
     (_guess, "commit", {"guess": None}, "None as guess"),
     (MAKES["canvas"][0], "add", {"x": 0, "y": True, "label": 0}, "True as y"),
