@@ -22,5 +22,5 @@ def write(site: Path, node_modules: Path) -> None:
     (app / "runtime").mkdir()
     for name in RUNTIME:
         shutil.copy(node_modules / "onnxruntime-web" / "dist" / name, app / "runtime")
-    write_player(app)
     export_network(app / "network.onnx")
+    write_player(app)
