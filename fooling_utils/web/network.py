@@ -82,27 +82,25 @@ def _logits_and_gradient(model: Classifier, image: Tensor, target: Tensor, of_lo
     return logits.detach(), gradient
 
 
-def _backward(grad, image, weight, _bias, stride, padding, dilation, _transposed, _output_padding, groups, _mask):
-    """The gradient of a convolution's input as an ordinary convolution with flipped kernels."""
-    if any(one != 1 for one in dilation):
-        raise ValueError(f"a convolution with dilation {list(dilation)} cannot be exported")
+def _convolution(grad, image, weight, _bias, stride, padding, dilation, _transposed, _output_padding, groups, _mask):
+    """The gradient of a convolution's input, as what ONNX has: a convolution where that is faster, or its transpose."""
     outs, ins, *kernel = weight.shape
+    if {*stride, *dilation} != {1}:
+        covered = [(grad.shape[2 + k] - 1) * stride[k] + (kernel[k] - 1) * dilation[k] + 1 for k in (0, 1)]
+        left = [image.shape[2 + k] + 2 * padding[k] - covered[k] for k in (0, 1)]
+        return torch.conv_transpose2d(grad, weight, None, stride, padding, left, groups, dilation), None, None
     weight = weight.view(groups, outs // groups, ins, *kernel).transpose(1, 2).reshape(groups * ins, -1, *kernel)
     if kernel != [1, 1]:
         weight = weight.flip(2, 3)
-    count, channels, height, width = grad.shape
-    if list(stride) != [1, 1]:
-        between = [0, stride[1] - 1, 0, 0, 0, stride[0] - 1]
-        spread = torch.nn.functional.pad(grad.view(count, channels, height, 1, width, 1), between)
-        grad = spread.reshape(count, channels, height * stride[0], width * stride[1])
-    edges = []  # (left, right, top, bottom); what is negative is cut off
-    for side in (1, 0):
-        first = kernel[side] - 1 - padding[side]
-        edges += [first, image.shape[2 + side] + kernel[side] - 1 - first - grad.shape[2 + side]]
-    left, right, top, bottom = edges
-    if left == right >= 0 and top == bottom >= 0:
-        return torch.conv2d(grad, weight, None, 1, (top, left), 1, groups), None, None
-    return torch.conv2d(torch.nn.functional.pad(grad, edges), weight, None, 1, 0, 1, groups), None, None
+    edges = [kernel[k] - 1 - padding[k] for k in (0, 1)]
+    more = [-min(0, edge) for edge in edges]  # where the padding is wider than the kernel
+    grad = torch.conv2d(grad, weight, None, 1, [max(0, edge) for edge in edges], 1, groups)
+    return grad[:, :, more[0] : grad.shape[2] - more[0], more[1] : grad.shape[3] - more[1]], None, None
+
+
+def _clipped(grad, image, low, high):
+    """The gradient of what ReLU6 clips, in two operations."""
+    return torch.where(image == image.clamp(low, high), grad, 0.0)
 
 
 def _exported(model: Classifier) -> bytes:
@@ -111,7 +109,10 @@ def _exported(model: Classifier) -> bytes:
     model._layout = torch.contiguous_format  # pooling works in place in the other one, which ONNX does not know
     traced = make_fx(
         lambda *values: _logits_and_gradient(model, *values),
-        decomposition_table={torch.ops.aten.convolution_backward.default: _backward},
+        decomposition_table={
+            torch.ops.aten.convolution_backward.default: _convolution,
+            torch.ops.aten.hardtanh_backward.default: _clipped,
+        },
     )(*given)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _quiet():
         warnings.simplefilter("ignore")
