@@ -60,9 +60,10 @@ def _write(site: Path) -> None:
     site.mkdir()
     (site / MARK).write_text(WHAT, encoding="utf-8")
     try:
-        from . import pages
+        from . import book, pages
 
         pages.write(site, libraries())
+        book.build_book(site)
     except ModuleNotFoundError as error:
         raise Missing(f'{error.name} is not installed: python -m pip install -e ".[web]"') from error
 
