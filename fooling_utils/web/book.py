@@ -1,4 +1,4 @@
-"""The lessons as pages to read: the stored notebooks, prepared for Sphinx, and what Sphinx makes of them made strict."""
+"""The lessons as pages to read: the stored notebooks, prepared for Sphinx; its pages, made strict."""
 
 import ast
 import base64
@@ -14,14 +14,9 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import nbformat
-from docutils.nodes import SkipNode
-from latex2mathml.converter import convert
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 from PIL import Image
-from sphinx.application import Sphinx
-from sphinx.errors import SphinxError
-from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from ..widgets import FoolingPlayer, PlaneCanvas
 from . import HERE
@@ -119,7 +114,8 @@ def relinked(markdown: str, known: Callable[[str], bool], repository: str | None
 def _table(text: str) -> str:
     # pandas brings styles of its own, and empty headings, which a screen reader would announce
     text = re.sub(r"(?s)<style.*?</style>\s*", "", text)
-    text = re.sub(r"<th>\s*</th>", "<td></td>", text).replace(' border="1"', "").replace(' style="text-align: right;"', "")
+    text = re.sub(r"<th>\s*</th>", "<td></td>", text).replace(' border="1"', "")
+    text = text.replace(' style="text-align: right;"', "")
     return f'<div class="wide">{text}</div>'
 
 
@@ -187,7 +183,7 @@ def prepared(
 
 
 def lessons_of(readme: str) -> list[tuple[str, str, str, list[str]]]:
-    """Of each lesson in README's table: its file, name, claim, and minutes for the core, for more, for the exercises."""
+    """Of each lesson in README's table: its file, name, claim, and minutes: core, further, exercises."""
     rows = re.findall(r"(?m)^\| \[([^\]]+)\]\(notebooks/([^)]+)\) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", readme)
     return [(file, name, claim, minutes) for name, file, claim, *minutes in rows]
 
@@ -227,8 +223,9 @@ def first_page(readme: str, pictures: Mapping[str, tuple[str, str]], repository:
     install = relinked(section(readme, "Open the course"), lambda target: False, repository, "")
     needs = relinked(section(readme, "What it needs"), lambda target: False, repository, "")
     return (
-        f"# {TITLE}\n\nA real network is sure that a picture of a school bus is an ostrich, and you can hardly see what "
-        "was changed. In this course you find the change yourself, measure how small it is, and work out why it exists."
+        f"# {TITLE}\n\nA real network is sure that a picture of a school bus is an ostrich, and you can hardly see "
+        "what was changed. In this course you find the change yourself, measure how small it is, and work out why it "
+        "exists."
         f'\n\n## Try it now, in this tab\n\n<ul class="experiments">{cards}</ul>\n\n'
         "Both run in your browser. Nothing is installed, and no picture leaves your device.\n\n"
         f'## Read the lessons\n\n<ol class="lessons">{lessons}</ol>\n\n'
@@ -260,8 +257,10 @@ def _top(lesson: str, readme: str, repository: str | None) -> str:
 
 def mathml(formula: str, display: str = "inline") -> str:
     """A formula of LaTeX as MathML; `display` is "inline" or "block". ValueError for a command that is not known."""
+    import latex2mathml.converter
+
     spaced = re.sub(r"\\log(?=\s*[a-zA-Z\\])", r"\\log\\,", formula).replace(r"\arg", r"\operatorname{arg}\,")
-    made = convert(spaced, display=display)
+    made = latex2mathml.converter.convert(spaced, display=display)
     made = re.sub(r"<mo[^>]*>(&#x0007C;|&#x02016;|&#x0002F;)</mo>", rf"<mo {TIGHT}>\1</mo>", made)
     made = re.sub(r"(<mo>&#x0003D;</mo>)<mo>&#x02212;</mo>", rf"\1<mo {TIGHT}>&#x02212;</mo>", made)
     if "\\" in made:
@@ -269,19 +268,19 @@ def mathml(formula: str, display: str = "inline") -> str:
     return made
 
 
-def _inline_formula(self, node):
-    self.body.append(mathml(node.astext()))
-    raise SkipNode
-
-
-def _formula(self, node):
-    self.body.append(f'<div class="formula">{mathml(node.astext(), "block")}</div>\n')
-    raise SkipNode
-
-
-def setup(app: Sphinx) -> None:
+def setup(app) -> None:
     """Sphinx writes formulas as MathML, which browsers draw without a script."""
-    app.add_html_math_renderer("mathml", (_inline_formula, None), (_formula, None))
+    from docutils.nodes import SkipNode
+
+    def inline(page, node):
+        page.body.append(mathml(node.astext()))
+        raise SkipNode
+
+    def block(page, node):
+        page.body.append(f'<div class="formula">{mathml(node.astext(), "block")}</div>\n')
+        raise SkipNode
+
+    app.add_html_math_renderer("mathml", (inline, None), (block, None))
 
 
 def strict(page: str, policy: str = POLICY) -> tuple[str, dict[str, str]]:
@@ -304,9 +303,16 @@ def strict(page: str, policy: str = POLICY) -> tuple[str, dict[str, str]]:
 
 
 def _mended(page: str) -> str:
-    # myst-nb hides the words of what is folded from a screen reader, and has a style that book.css replaces
-    page = page.replace('<summary aria-label="Toggle hidden content">', "<summary>")
-    return re.sub(r'<link[^>]*/mystnb\.[^>]*>\s*', "", page)
+    # what the theme and myst-nb leave for a screen reader to stumble over; book.css replaces the style of myst-nb
+    for old, new in {
+        '<summary aria-label="Toggle hidden content">': "<summary>",
+        '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+        '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Contents and search">',
+        '<aside class="toc-drawer': '<aside aria-label="On this page" class="toc-drawer',
+    }.items():
+        page = page.replace(old, new)
+    page = re.sub(r'<th class="head[^"]*">(?:<p></p>)?</th>', "<td></td>", page)
+    return re.sub(r"<link[^>]*/mystnb\.[^>]*>\s*", "", page)
 
 
 def _settings() -> dict:
@@ -365,20 +371,23 @@ def _sources(folder: Path, notebooks: Path, readme: str, repository: str | None)
 
 
 def _sphinx(sources: Path, out: Path, states: Path) -> None:
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
     said, warned = io.StringIO(), io.StringIO()
     settings = _settings() | {"html_static_path": [str(OWN / "static"), str(sources / "static")]}
     with patch_docutils(), docutils_namespace():
         app = Sphinx(sources, None, out, states, "html", settings, said, warned, freshenv=True)
         app.build()
     if warned.getvalue().strip():
-        raise SphinxError(f"Sphinx complains about the lessons:\n{warned.getvalue()}")
+        raise RuntimeError(f"Sphinx complains about the lessons:\n{warned.getvalue()}")
 
 
 def build_book(site: Path) -> None:
     """Write the first page, the lessons as pages and their search into the folder of a site.
 
     The notebooks are read as they are stored, and not run. Raises FileNotFoundError where the package was installed
-    without the repository, and SphinxError for what Sphinx would only warn about.
+    without the repository, and RuntimeError for what Sphinx would only warn about.
     """
     notebooks = REPOSITORY / "notebooks"
     lessons = find_lessons(notebooks)

@@ -6,3 +6,14 @@ const mark = (entries) => entries.forEach(({ target }) => {
 });
 const sizes = new ResizeObserver(mark);
 wide.forEach((one) => sizes.observe(one));
+
+// An experiment is as tall as what is in it.
+for (const frame of document.querySelectorAll(".experiment iframe")) {
+  frame.addEventListener("load", () => {
+    const inside = frame.contentDocument?.body;
+    if (!inside) return;
+    const fit = () => { frame.style.height = `${Math.ceil(inside.getBoundingClientRect().height) + 4}px`; };
+    new ResizeObserver(fit).observe(inside);
+    fit();
+  });
+}
