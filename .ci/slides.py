@@ -25,6 +25,7 @@ CHARACTERS = 88  # in a line of text
 CODE_CHARACTERS = 88
 PIXELS = 38  # of a line
 WIDTH = 1200  # pixels of the slide
+CODE_ABOVE = 12  # lines of a loop, at most, above a picture: with more, the picture is too small to be seen
 
 
 def is_lesson(notebook):
@@ -62,7 +63,7 @@ def _is_table(cell):
 def shows_code(cell):
     """Tell whether a slide shows the code of a cell: above printed text and for the loop, but not above a picture."""
     if picture(cell) or _is_table(cell):
-        return _loops_over_pixels(cell.source)
+        return _loops_over_pixels(cell.source) and _lines(cell.source, CODE_CHARACTERS) <= CODE_ABOVE
     return bool(cell.outputs) or _loops_over_pixels(cell.source)
 
 
@@ -119,14 +120,16 @@ def _is_dead_widget(cell):
     return cell is not None and cell.cell_type == "code" and not cell.outputs and "widgets." in cell.source
 
 
-def _is_skipped(cell, following):
-    # Skip what shows nothing (installation, imports, preparation), a widget that needs a kernel and the text above it,
-    # and the list of sources.
+def _is_skipped(before, cell, following):
+    # Skip what shows nothing (installation, imports, preparation), a widget that needs a kernel, the text above it and
+    # an aside below it, and the list of sources.
     if cell.cell_type == "code":
         return not cell.outputs and not shows_code(cell)
     if _heading(cell):
         return _heading(cell) == "Sources"
-    return not cell.source.strip() or (_is_dead_widget(following) and not cell.source.startswith(PICTURE_TEXT))
+    aside = _is_dead_widget(before) and cell.source.startswith("*(")
+    announces = _is_dead_widget(following) and not cell.source.startswith(PICTURE_TEXT)
+    return not cell.source.strip() or aside or announces
 
 
 def _joins(cell, used, only_text):
@@ -141,11 +144,12 @@ def slide_types(notebook):
     types = []
     used, only_text, asked = ROOM, False, False  # of the slide that is being filled; it starts full
     section = ""
-    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=False):
+    cells = notebook.cells
+    for before, cell, following in zip([None, *cells], cells, [*cells[1:], None], strict=False):
         if cell.cell_type == "markdown" and (heading := re.search(r"(?m)^## (?:\d+ )?(.+)", cell.source)):
             section = heading[1]
         exercise = section == "Exercises" or PART.fullmatch(cell.get("id", ""))  # students do them themselves
-        if exercise or _is_skipped(cell, following):
+        if exercise or _is_skipped(before, cell, following):
             types.append("skip")
             continue
         if cell.cell_type == "markdown" and cell.source.startswith(PICTURE_TEXT):

@@ -3,7 +3,11 @@
 Which cell is on which slide is stored in the lessons, by .ci/slides.py.
 """
 
+import html
+import re
 from pathlib import Path
+
+import nbformat
 
 # reveal.js keeps a margin of 4 %: with this size, a pixel here is a pixel of a projector with 1280 × 720.
 WIDTH, HEIGHT = 1228, 690
@@ -32,26 +36,52 @@ STYLE = """
 .reveal .slides .jp-RenderedImage img {
   width: 1200px; max-width: 100%; max-height: 620px; object-fit: contain; margin: 0 auto; display: block;
 }
-.reveal .slides .jp-OutputArea-child + .jp-OutputArea-child img { max-height: 550px; }
+.reveal .slides .jp-RenderedImage { margin: 0; }
+.reveal .slides .jp-OutputArea-child + .jp-OutputArea-child img { max-height: 545px; }
 .reveal .slides section section:has(> .jp-MarkdownCell) .jp-RenderedImage img { max-height: 440px; }
-.reveal .slides .jp-Cell-inputWrapper + .jp-Cell-outputWrapper .jp-RenderedImage img { max-height: 230px; }
+.reveal .slides .jp-Cell-inputWrapper + .jp-Cell-outputWrapper .jp-RenderedImage img { max-height: 210px; }
 .reveal .slides > section:first-child { --jp-content-font-size1: 24px; }
 .reveal .slides > section:first-child h1 { font-size: 38px; }
 .reveal .slides > section:first-child .jp-RenderedMarkdown img {
-  display: block; margin: 0 auto; max-height: 200px; max-width: 100%;
+  display: block; margin: 30px auto 0; width: 1200px; max-width: 100%; max-height: 550px; object-fit: contain;
 }
 .reveal .controls { font-size: 6px; }
 """
 
 
-def add_style(notebook, resources):
-    """Put the style into the first cell: on the page it then comes after every other style, and wins."""
-    notebook.cells[0].source += f"\n\n<style>{STYLE}</style>"
+PICTURE_TEXT = "**In the picture:**"
+
+
+def divide_title(notebook, resources):
+    """Give the title and its picture a slide of their own, with the style, which then comes after every other."""
+    title = notebook.cells[0]
+    picture = re.search(r"(?m)^!\[.*\n", title.source)
+    if picture:
+        below = nbformat.v4.new_markdown_cell(title.source[picture.end() :].strip())
+        below.metadata["slideshow"] = {"slide_type": "subslide"}
+        title.source = title.source[: picture.end()]
+        notebook.cells.insert(1, below)
+    title.source += f"\n\n<style>{STYLE}</style>"
+    return notebook, resources
+
+
+def describe(notebook, resources):
+    """Give each picture as its alternative text what the cell below it says: nbconvert has no place for one."""
+    for cell, below in zip(notebook.cells, notebook.cells[1:], strict=False):
+        if cell.cell_type != "code" or not below.source.startswith(PICTURE_TEXT):
+            continue
+        words = below.source.removeprefix(PICTURE_TEXT).partition("\n\n")[0]
+        words = html.escape(re.sub(r"\[([^]]*)\]\([^)]*\)|[*`$]", r"\1", words).strip())
+        for output in cell.outputs:
+            for kind in ("image/png", "image/jpeg"):
+                if kind in output.get("data", {}):
+                    image = f'<img alt="{words}" src="data:{kind};base64,{output.data[kind]}">'
+                    output.data = {"text/html": f'<div class="jp-RenderedImage">{image}</div>'}
     return notebook, resources
 
 
 c = get_config()  # noqa: F821
-c.SlidesExporter.preprocessors = [add_style]
+c.SlidesExporter.preprocessors = [divide_title, describe]
 c.SlidesExporter.TagRemovePreprocessor.enabled = True
 c.SlidesExporter.TagRemovePreprocessor.remove_input_tags = {"slide-without-code"}
 c.SlidesExporter.exclude_input_prompt = True

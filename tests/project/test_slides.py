@@ -124,6 +124,8 @@ def test_a_full_slide_goes_on_below():
 
 def test_a_widget_without_a_picture_is_skipped_with_its_announcement():
     assert types(SECTION, text("Move the slider:"), code("widgets.slider(images)")) == ["slide", "skip", "skip"]
+    aside = code("widgets.slider(images)"), text("*(Without a kernel there is no slider.)*"), text("A bus.")
+    assert types(SECTION, *aside) == ["slide", "skip", "skip", "-"]
     twin = code("widgets.slider(images)", image())
     assert types(SECTION, text("Move the slider:"), twin) == ["slide", "-", "-"]
     assert types(text("## 1 Play\n\nMove it:"), code("widgets.slider(images)")) == ["slide", "skip"]
@@ -153,6 +155,8 @@ def test_tags():
 
 def test_a_loop_keeps_its_code_above_the_picture():
     assert slides.NO_CODE not in tagged(SECTION, code(LOOP + "\nshow()", image()))[1].metadata.get("tags", [])
+    long = "\n".join([LOOP, *["more()"] * 11, "show()"])
+    assert slides.NO_CODE in tagged(SECTION, code(long, image()))[1].metadata["tags"]
 
 
 def test_tags_follow_a_change_of_the_cell():
@@ -241,7 +245,15 @@ def test_the_documented_command_hides_code_and_prompts(tmp_path):
     page = convert(source, tmp_path / "made").read_text(encoding="utf-8")
     assert "secret" not in page and "print" in page and "In&nbsp;[" not in page
     assert page.count('<aside class="notes">') == 1
+    assert page.count('<img alt="a bus."') == 1
     assert "width: 1228" in page and "max-height: 440px" in page
+
+
+def test_the_title_has_its_picture_on_a_slide_of_its_own(tmp_path):
+    page = convert(LESSONS[0], tmp_path).read_text(encoding="utf-8")
+    first, below, *_ = page.split("<section>")[2:]
+    assert "<img" in first and "In this lesson" not in first
+    assert "<img" not in below and "In this lesson" in below
 
 
 FIND_REVEAL = """() => {
@@ -273,6 +285,6 @@ def test_nothing_is_cut_off(path, tmp_path):
         places = page.evaluate("() => window.Reveal.getSlides().map((slide) => window.Reveal.getIndices(slide))")
         measured = [page.evaluate(MEASURE, [place["h"], place["v"]]) for place in places]
         height = page.evaluate("() => window.Reveal.getConfig().height")
-    assert len(measured) == len(on_slides(nbformat.read(path, as_version=4)))
+    assert len(measured) == len(on_slides(nbformat.read(path, as_version=4))) + 1  # the title has its own
     wrong = [slide for slide in measured if slide["height"] > height + 1 or slide["right"] > 1280 or not slide["parts"]]
     assert wrong == [], json.dumps(wrong, indent=1)
