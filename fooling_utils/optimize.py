@@ -239,6 +239,10 @@ def each_frame(frames: Iterable[One]) -> Iterator[One]:
     return given()
 
 
+class Stopped(UserWarning):
+    """The reader stopped an optimisation before its end."""
+
+
 class Reached(NamedTuple):
     """The images (M, ...) when they reached their classes, and the indices of those frames; `None` if never."""
 
@@ -249,20 +253,28 @@ class Reached(NamedTuple):
 def run_until(frames: Iterable[Frame], labels: Label | Sequence[Label], probability: float = 0.99) -> Reached:
     """Run an optimisation until each image has reached its class with more than `probability`.
 
-    Each image is taken from the first frame where it has, or from the last frame if it never does.
+    Each image is taken from the first frame where it has, or from the last frame if it never does. When the reader
+    stops it, by Ctrl+C or the stop button, it returns what it has by then, and warns.
     """
     between(0, 1, probability=probability)
     if probability >= 1:
         raise ValueError(f"probability must be in [0, 1), got {probability}")
     image, reached = None, []
-    for frame in each_frame(frames):
-        instance(Frame, **{"each of frames": frame})
-        reached = reached or [None] * len(frame.image)
-        open_members = torch.tensor([index is None for index in reached], device=frame.image.device)
-        open_members = per_image(open_members, frame.image)
-        image = frame.image if image is None else torch.where(open_members, frame.image, image)
-        passes = torch.as_tensor(frame.probability(labels)).reshape(-1) > probability
-        reached = [frame.index if i is None and p else i for i, p in zip(reached, passes.tolist(), strict=True)]
-        if None not in reached:
-            break
+    try:
+        for frame in each_frame(frames):
+            instance(Frame, **{"each of frames": frame})
+            reached = reached or [None] * len(frame.image)
+            open_members = torch.tensor([index is None for index in reached], device=frame.image.device)
+            open_members = per_image(open_members, frame.image)
+            image = frame.image if image is None else torch.where(open_members, frame.image, image)
+            passes = torch.as_tensor(frame.probability(labels)).reshape(-1) > probability
+            reached = [frame.index if i is None and p else i for i, p in zip(reached, passes.tolist(), strict=True)]
+            if None not in reached:
+                break
+    except KeyboardInterrupt:
+        if image is None:
+            raise
+        there = sum(index is not None for index in reached)
+        when = f"stopped by hand at frame {frame.index}, when {there} of {len(reached)} images had reached their class"
+        warn(f"{when}: the result is what there was by then", Stopped)
     return Reached(image, reached)

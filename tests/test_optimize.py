@@ -26,6 +26,7 @@ from fooling_utils import (
     unit_step,
 )
 from fooling_utils.objectives import Objective
+from fooling_utils.optimize import Stopped
 from nets import NUMBERS, linear, random_images, random_linear
 
 STEPS = {"unit": unit_step(0.1), "sign": sign_step(0.01), "adam": adam_step(0.01)}
@@ -405,6 +406,20 @@ def test_run_until_stops_as_soon_as_every_image_is_there():
 
 def test_run_until_follows_one_class_per_image():
     assert run_until(frames_with([[0.1, 0.1], [0.6, 0.1]]), [1, 0], 0.5).frames == [1, 0]
+
+
+def test_run_until_returns_what_it_has_when_the_reader_stops_it():
+    def stopped(count):
+        yield from frames_with([[0.1, 0.2], [0.6, 0.2], [0.9, 0.3]][:count])
+        raise KeyboardInterrupt
+
+    with pytest.warns(Stopped, match="at frame 2, when 1 of 2 images had reached their class") as caught:
+        reached = run_until(stopped(3), 1, 0.5)
+    assert caught[0].filename == __file__
+    assert reached.frames == [1, None]
+    assert reached.image.flatten(1)[:, 0].tolist() == pytest.approx([0.1, 0.2])
+    with pytest.raises(KeyboardInterrupt):  # there is nothing yet that it could return
+        run_until(stopped(0), 1, 0.5)
 
 
 def test_run_until_costs_no_backward_pass_after_the_end():

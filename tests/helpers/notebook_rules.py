@@ -292,6 +292,13 @@ def keeps_tests_out_of_sight(notebook):
     return problems
 
 
+def ends_its_bars_well(notebook):
+    """No progress bar turns red where its loop ends before the last step, as it should: such a bar has no total."""
+    total = re.compile(r"run_until\(tqdm\([^\n]*total=")
+    early = [number for number, cell in code_cells(notebook) if total.search(cell.source)]
+    return [f"cell {number}: the bar turns red when run_until ends early: leave out its total" for number in early]
+
+
 # -------------------------------------------------------------------------------------------------------- its code
 
 
@@ -479,6 +486,7 @@ LESSON_RULES = [
     names_its_minutes,
     hides_what_was_predicted,
     keeps_tests_out_of_sight,
+    ends_its_bars_well,
     core_stands_alone,
     names_keep_their_meaning,
 ]

@@ -213,6 +213,7 @@ BAD_LESSONS = {
         rules.keeps_tests_out_of_sight,
         lambda notebook: notebook.cells[3].update(outputs=[printed("it holds: True\n")]),
     ),
+    "a bar that ends red": (rules.ends_its_bars_well, cell(3, "half = run_until(tqdm(frames, total=9), size)")),
     "a core that needs what goes further": (rules.core_stands_alone, cell(4, "print(quarter)")),
     "a function that needs it": (rules.core_stands_alone, cell(4, "def f():\n    return quarter")),
     "an exercise that needs it": (rules.core_stands_alone, cell(6, "third = quarter")),
