@@ -44,7 +44,7 @@ function blink(context) {
 
   const controls = make("div", beside, { class: "row" });
   const playButton = button(controls, "▶ start", () => play(!playing), { class: "main" });
-  const letters = ["A", "B"].map((name, k) => button(controls, name, () => choose(k), { "aria-label": `show ${name}` }));
+  const letters = ["A", "B"].map((name, k) => button(controls, name, () => choose(k), { "aria-label": `${name}, show it` }));
   const hideButton = button(controls, "hide the letter", () => hide(!hidden));
   const answerButton = button(controls, "answer", () => reveal(!revealed));
   const sliders = make("div", beside, { class: "row" });

@@ -219,7 +219,7 @@ function guess(context) {
       one.canvas.classList.toggle("coarse", width < 64);
       if (!among) return;
       one.figure.querySelector("figcaption").append(parent.querySelector(".mark"));
-      parent.setAttribute("aria-label", `picture ${choices[k]}`);
+      parent.setAttribute("aria-label", `${k + 1} ${choices[k]}, a picture`);
       buttons.push(parent);
     });
     pictures.hidden = !answer.widths.length;

@@ -39,19 +39,26 @@ const STYLE = `
 .fool .bars .own::before { background: color-mix(in srgb, var(--accent) 45%, transparent);
   border-color: var(--accent); }
 .fool .bars .target::before { background: repeating-linear-gradient(135deg,
-  color-mix(in srgb, var(--warm) 60%, transparent) 0 6px, color-mix(in srgb, var(--warm) 40%, transparent) 6px 12px);
+  color-mix(in srgb, var(--warm) 50%, transparent) 0 6px, color-mix(in srgb, var(--warm) 30%, transparent) 6px 12px);
   border-color: var(--warm); }
 .fool .bars .share { text-align: right; font-variant-numeric: tabular-nums; padding: .05em 0; }
 .fool .bars .heading { grid-column: 1 / -1; font-weight: 600; }
 .fool .problem { color: var(--warm); font-weight: 600; }
 .fool .problem:empty { display: none; }
 .fool .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.fool .search { position: relative; }
+.fool .search { position: relative; display: inline-flex; }
+.fool .search label { flex: 1; }
 .fool .search input { width: 12em; }
-.fool .search ul { position: absolute; z-index: 10; top: 100%; left: 0; margin: 2px 0 0; padding: 0; list-style: none;
-  background: var(--paper); border: 1px solid var(--line); min-width: 100%; white-space: nowrap; }
-.fool .search li { padding: .15em .6em; cursor: pointer; }
-.fool .search li[aria-selected="true"] { background: var(--accent); color: var(--paper); }`;
+.fool .search :is(ul, .none) { position: absolute; z-index: 10; top: 100%; right: 0; margin: 2px 0 0; padding: 0;
+  list-style: none; background: var(--paper); border: 1px solid var(--line); min-width: 100%; width: max-content;
+  max-width: min(24em, 90vw); }
+.fool .search :is(li, .none) { padding: .15em .6em; cursor: pointer; }
+.fool .search .none:empty { display: none; }
+.fool .search li[aria-selected="true"] { background: var(--accent); color: var(--paper); }
+@media (pointer: coarse) {
+  .fool :is(button, select, input, .search li) { min-height: 44px; min-width: 44px; }
+  .fool .search li { display: flex; align-items: center; }
+}`;
 
 const views = new Set(); // those of one widget, since each widget's page has a copy of this file
 const PATIENCE = 15000; // ms without an answer before the page says so
@@ -114,11 +121,13 @@ function begin({ model, el }, name, label, style) {
     if (under || !waiting.length) return;
     under = { ...waiting.shift(), id: `${mine} ${++count}` };
     model.send({ id: under.id, ask: under.question, with: under.values }, undefined, under.content ? [under.content] : []);
-    late = setTimeout(() => {
-      fail("No answer from Python yet: is the kernel busy, or gone? Run the cell again.");
-      toldAfter = 0;
-    }, PATIENCE);
+    late = setTimeout(tellLate, PATIENCE);
     root.dataset.busy = "1";
+  }
+  function tellLate() {
+    const words = model.get("late") ?? "No answer from Python yet: is the kernel busy, or gone? Run the cell again.";
+    if (words) [problem.textContent, toldAfter] = [words, 0];
+    else late = setTimeout(tellLate, PATIENCE); // the page itself says why
   }
   function receive(message, buffers) {
     if (!under || message.id !== under.id) { // an answer to another view of this widget, which this one follows
@@ -136,12 +145,12 @@ function begin({ model, el }, name, label, style) {
   model.on("msg:custom", receive);
 
   // The first question. If it fails, it is asked again when the reader comes back.
-  async function first(question, act) {
-    const answer = await ask(question);
+  async function first(question, act, values = {}) {
+    const answer = await ask(question, values);
     if (answer) return act(answer);
     fail(`${problem.textContent.replace(/\.?$/, ".")} Click here to try again.`);
     const waits = new AbortController();
-    const again = () => { waits.abort(); first(question, act); };
+    const again = () => { waits.abort(); first(question, act, values); };
     for (const kind of ["pointerdown", "keydown"]) root.addEventListener(kind, again, { signal: waits.signal });
     return null;
   }
@@ -267,17 +276,24 @@ function choose(parent, name, options, act) {
 
 // Type to search among many names; arrow keys and Enter, or a click, choose one.
 function search(parent, name, names, act) {
-  const label = make("label", parent, { class: "search" });
+  const box = make("div", parent, { class: "search" });
+  const label = make("label", box);
   make("span", label, {}, name);
+  const id = `fool-${Math.random().toString(36).slice(2)}`;
   const input = make("input", label, {
     type: "text", role: "combobox", "aria-label": `${name}: type to search`, "aria-autocomplete": "list",
-    "aria-expanded": "false", autocomplete: "off", spellcheck: "false",
+    "aria-expanded": "false", "aria-controls": id, autocomplete: "off", spellcheck: "false",
   });
-  const list = make("ul", label, { role: "listbox", hidden: "" });
+  const list = make("ul", box, { role: "listbox", id, "aria-label": name, hidden: "" });
+  const none = make("div", box, { class: "none", role: "status" });
   let found = [];
   let place = 0;
   let chosen = "";
-  const close = () => { list.hidden = true; input.setAttribute("aria-expanded", "false"); };
+  const close = () => {
+    [list.hidden, none.textContent] = [true, ""];
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  };
   const take = (value) => {
     [chosen, input.value] = [value, value];
     close();
@@ -296,14 +312,19 @@ function search(parent, name, names, act) {
     const part = input.value.trim().toLowerCase();
     found = names.filter((one) => rank(one, part) < 9).sort((a, b) => rank(a, part) - rank(b, part)).slice(0, 8);
     place = Math.min(place, Math.max(0, found.length - 1));
+    if (!found.length) {
+      close();
+      none.textContent = `nothing is called "${input.value}"`;
+      return;
+    }
     list.replaceChildren();
-    if (!found.length) make("li", list, { "aria-disabled": "true" }, `nothing is called "${input.value}"`);
     found.forEach((one, k) => {
-      const item = make("li", list, { role: "option", "aria-selected": String(k === place) }, one);
+      const item = make("li", list, { role: "option", id: `${id}-${k}`, "aria-selected": String(k === place) }, one);
       item.addEventListener("pointerdown", (event) => { event.preventDefault(); take(one); });
     });
-    list.hidden = false;
+    [list.hidden, none.textContent] = [false, ""];
     input.setAttribute("aria-expanded", "true");
+    input.setAttribute("aria-activedescendant", `${id}-${place}`);
   };
   input.addEventListener("focus", () => input.select());
   input.addEventListener("input", () => { place = 0; fill(); });

@@ -6,7 +6,33 @@ const PLAYER = `
 .fool.player .numbers { contain: layout style; display: grid; grid-template-columns: auto 1fr; gap: .1em .8em; }
 .fool.player .numbers b { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .fool.player .address { flex: 1 1 10em; min-width: 8em; }
-.fool.player .size { max-width: 24em; }`;
+.fool.player .size { max-width: 24em; }
+.fool.player label span { white-space: nowrap; }
+.fool.player[data-dropping] { outline: 3px dashed var(--accent); }
+@media (max-width: 600px), (max-height: 500px) and (pointer: coarse) {
+  .fool.player { display: grid; gap: .4em .5em; padding: 0; }
+  .fool.player :is(.row.top, .side) { display: contents; }
+  .fool.player figure { width: 100%; max-width: none; }
+  .fool.player :is(.row, .numbers, .bars, .problem) { grid-column: 1 / -1; }
+  .fool.player .choices { grid-area: choices; } .fool.player .bars { grid-area: bars; max-width: none; }
+  .fool.player .before { grid-area: before; } .fool.player .change { grid-area: change; }
+  .fool.player .after { grid-area: after; } .fool.player .controls { grid-area: controls; }
+  .fool.player .numbers { grid-area: numbers; align-content: start; }
+  .fool.player .bars { align-content: start; }
+  .fool.player .choices { gap: .4em .5em; }
+  .fool.player .choices > :not(button) { flex: 1 1 9em; min-width: 0; }
+  .fool.player .choices > label { flex-basis: 10.5em; }
+  .fool.player .choices :is(select, input) { flex: 1; width: 100%; min-width: 0; padding: .15em .3em; }
+}
+@media (max-width: 600px) {
+  .fool.player { grid-template-columns: minmax(0, 2fr) minmax(0, 1fr);
+    grid-template-areas: "choices choices" "after before" "after change" "bars bars" "controls controls" "numbers numbers"; }
+}
+@media (max-height: 500px) and (min-width: 601px) and (pointer: coarse) {
+  .fool.player { grid-template-columns: 9.5em 13em minmax(0, 1fr);
+    grid-template-areas: "choices choices choices" "before after bars" "change after numbers" "controls controls controls"; }
+  .fool.player :is(.before, .change) canvas { width: 5.4em; margin: 0 auto; }
+}`;
 
 const TIMES = [1, 2, 5, 10, 20, 50, 100, 200];
 const LATE = 400; // ms of computing before the page hears of it; the connection delays an answer by 40 ms or more
@@ -19,7 +45,8 @@ function player(context) {
   let playing = false;
   let runs = 0;
   let original = null;
-  let shown = null;
+  let pixels = null; // of the result
+  let control = null; // random noise in the result's place
   let state = { index: 0 };
   let settings = null;
   let times = 20;
@@ -28,50 +55,40 @@ function player(context) {
 
   const start = (change) => ui.tell("start", change).then(begun);
 
-  const choices = make("div", ui.body, { class: "row" });
+  const choices = make("div", ui.body, { class: "row choices" });
   const pictures = choose(choices, "picture", [], (name) => { play(false); start({ picture: name }); });
   const target = search(choices, "target", model.get("names"), (name) => {
     play(false);
     start({ target: name });
     ui.root.focus();
   });
-  const method = choose(choices, "method", Object.keys(methods), (name) => { play(false); start({ method: name }); });
-  const STEPS = 40;
-  const toSize = (k) => { const m = methods[method.value]; return m.smallest * (m.largest / m.smallest) ** (k / STEPS); };
-  const toStep = (size) => {
-    const m = methods[method.value];
-    return Math.round((STEPS * Math.log(size / m.smallest)) / Math.log(m.largest / m.smallest));
-  };
-  const showSize = (k) => `${toSize(k).toPrecision(2)} ${methods[method.value].unit}`;
-  const own = make("div", ui.body, { class: "row own" });
-  const size = slider(own, "step size", { min: 0, max: STEPS, step: 1, value: 20, show: showSize }, () => {});
-  size.input.parentElement.classList.add("size");
-  size.input.addEventListener("change", () => { play(false); start({ size: toSize(size.value) }); });
-
-  const file = make("input", own, { type: "file", accept: "image/*", hidden: "", "aria-label": "a picture of your own" });
-  button(own, "upload a picture", () => file.click());
-  file.addEventListener("change", async () => {
+  const file = make("input", choices, { type: "file", accept: "image/*", hidden: "", "aria-label": "a picture of your own" });
+  button(choices, "open a picture", () => file.click());
+  file.addEventListener("change", () => {
     const [one] = file.files;
+    if (one) open(one);
     file.value = "";
-    if (!one) return;
-    play(false);
-    if (one.size > model.get("largest_upload")) {
-      ui.fail(`${one.name} has ${(one.size / 1e6).toFixed(1)} MB, but the limit is ${model.get("largest_upload") / 1e6} MB: save a smaller copy.`);
-      return;
-    }
-    const name = one.name.toWellFormed ? one.name.toWellFormed() : one.name; // half a character cannot be sent back
-    begun(await ui.tell("upload", { name }, await one.arrayBuffer()));
   });
-  const address = make("input", own, {
-    type: "url", class: "address", placeholder: "or paste https://… and press Enter", "aria-label": "address of a picture",
-  });
-  address.addEventListener("keydown", async (event) => {
-    if (event.key !== "Enter" || !address.value) return;
-    play(false);
-    const answer = await ui.tell("address", { address: address.value });
-    if (answer) address.value = "";
-    begun(answer);
-  });
+
+  const view = make("div", ui.body, { class: "row top" });
+  const before = picture(view, "original");
+  const change = picture(view, "change");
+  const after = picture(view, "result");
+  Object.entries({ before, change, after }).forEach(([name, { figure }]) => figure.classList.add(name));
+  const side = make("div", view, { class: "side" });
+  const drawBars = bars(side);
+  const numbers = make("div", side, { class: "numbers" });
+  const number = (name) => { make("span", numbers, {}, name); return make("b", numbers, {}, "–"); };
+  const [frame, l2, rms, largest, png] = ["frame", "L2", "RMS", "largest", "as PNG"].map(number);
+
+  const controls = make("div", ui.body, { class: "row controls" });
+  const playButton = button(controls, "▶ play", () => play(!playing), { class: "main" });
+  button(controls, "one step", () => step());
+  button(controls, "rewind", () => rewind());
+  const noiseButton = button(controls, "random noise", () => compare(), { "aria-pressed": "false" });
+  button(controls, "save as PNG", () => save());
+  const amplify = slider(controls, "change ×", { min: 0, max: TIMES.length - 1, step: 1, value: TIMES.indexOf(times), show: (k) => TIMES[k] },
+    (k) => { times = TIMES[k]; drawChange(); });
 
   ui.presets(async ({ title, ...change }) => {
     play(false);
@@ -80,45 +97,118 @@ function player(context) {
     if (begun(await ui.tell("start", rest)) && run === runs) play(true);
   });
 
-  const view = make("div", ui.body, { class: "row top" });
-  const before = picture(view, "original");
-  const change = picture(view, "change");
-  const after = picture(view, "result");
-  const side = make("div", view, { class: "side" });
-  const drawBars = bars(side);
-  const numbers = make("div", side, { class: "numbers" });
-  const number = (name) => { make("span", numbers, {}, name); return make("b", numbers, {}, "–"); };
-  const [frame, l2, rms, largest, png] = ["frame", "L2", "RMS", "largest", "as PNG"].map(number);
+  const own = make("div", ui.body, { class: "row own" });
+  const method = choose(own, "method", Object.keys(methods), (name) => { play(false); start({ method: name }); });
+  const STEPS = 40;
+  const toSize = (k) => { const m = methods[method.value]; return m.smallest * (m.largest / m.smallest) ** (k / STEPS); };
+  const toStep = (size) => {
+    const m = methods[method.value];
+    return Math.round((STEPS * Math.log(size / m.smallest)) / Math.log(m.largest / m.smallest));
+  };
+  const showSize = (k) => `${toSize(k).toPrecision(2)} ${methods[method.value].unit}`;
+  const size = slider(own, "step size", { min: 0, max: STEPS, step: 1, value: 20, show: showSize }, () => {});
+  size.input.parentElement.classList.add("size");
+  size.input.addEventListener("change", () => { play(false); start({ size: toSize(size.value) }); });
+  if (model.get("addresses") !== false) addresses(own);
 
-  const controls = make("div", ui.body, { class: "row" });
-  const playButton = button(controls, "▶ play", () => play(!playing), { class: "main" });
-  button(controls, "one step", () => step());
-  button(controls, "rewind", () => rewind());
-  const amplify = slider(controls, "change ×", { min: 0, max: TIMES.length - 1, step: 1, value: TIMES.indexOf(times), show: (k) => TIMES[k] },
-    (k) => { times = TIMES[k]; drawChange(); });
+  function addresses(row) {
+    const address = make("input", row, {
+      type: "url", class: "address", placeholder: "or paste https://… and press Enter", "aria-label": "address of a picture",
+    });
+    address.addEventListener("keydown", async (event) => {
+      if (event.key !== "Enter" || !address.value) return;
+      play(false);
+      const answer = await ui.tell("address", { address: address.value });
+      if (answer) address.value = "";
+      begun(answer);
+    });
+  }
+
+  // A picture of one's own: chosen, dropped or pasted.
+  async function open(one) {
+    play(false);
+    const most = model.get("largest_upload");
+    if (one.size > most) {
+      ui.fail(`${one.name} has ${(one.size / 1e6).toFixed(1)} MB, but the limit is ${most / 1e6} MB: save a smaller copy.`);
+      return;
+    }
+    const name = one.name.toWellFormed ? one.name.toWellFormed() : one.name; // half a character cannot be sent back
+    const content = await one.arrayBuffer().catch(() => null);
+    if (content) begun(await ui.tell("upload", { name }, content));
+    else ui.fail(`${name} could not be read: is it still there?`);
+  }
+  const area = model.get("alone") ? document.documentElement : ui.root; // the whole page, where it has nothing else
+  const listens = new AbortController();
+  const listen = (kind, act) => area.addEventListener(kind, act, { signal: listens.signal });
+  const takes = (event, [one]) => {
+    event.preventDefault();
+    event.stopPropagation();
+    delete ui.root.dataset.dropping;
+    open(one);
+  };
+  listen("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault(); // it may be dropped here
+    event.stopPropagation();
+    ui.root.dataset.dropping = "1";
+  });
+  listen("dragleave", ({ relatedTarget }) => { if (!area.contains(relatedTarget)) delete ui.root.dataset.dropping; });
+  listen("drop", (event) => { if (event.dataTransfer.files.length) takes(event, event.dataTransfer.files); });
+  listen("paste", (event) => { if (event.clipboardData.files.length) takes(event, event.clipboardData.files); });
 
   function drawChange() {
-    if (original) change.draw(amplified(original, shown, times));
+    if (original) change.draw(amplified(original, pixels, times));
     change.title(`change × ${times}`);
   }
 
-  function draw(answer) {
-    state = answer;
-    [shown] = answer.buffers.map(asBytes);
-    after.draw(shown);
+  function show(answer) {
+    [pixels] = answer.buffers.map(asBytes);
+    after.draw(pixels);
+    after.title(control ? "random noise of the same size" : `result, toward ${settings.target}`);
     drawChange();
     drawBars(answer.top, { own: settings.own, target: settings.target });
     write(frame, answer.index);
     write(rms, `${answer.rms.toFixed(2)} grey levels`);
     write(largest, `${answer.largest.toFixed(0)} grey levels`);
     write(l2, answer.l2.toFixed(2));
-    if (answer.index === 0) [saved, checked] = [null, 0];
     showSaved();
+    noiseButton.setAttribute("aria-pressed", String(Boolean(control)));
     Object.assign(ui.root.dataset, { frame: answer.index, drawn: 1 + Number(ui.root.dataset.drawn || 0) });
   }
 
+  function draw(answer) {
+    [state, control] = [answer, null];
+    if (answer.index === 0) [saved, checked] = [null, 0];
+    show(answer);
+  }
+
+  // The control: noise that changes the original as much as the last frame does. Again, or any frame, goes back.
+  async function compare() {
+    if (control) return draw(state);
+    play(false);
+    if (!state.index) return ui.fail("Nothing has changed yet: play first, then compare with random noise of the same size.");
+    const run = ++runs;
+    const answer = await ui.ask("random");
+    if (!answer || run !== runs) return null;
+    control = answer;
+    show(answer);
+    const [{ label, probability }] = answer.top;
+    return ui.say(`random noise of the same size: ${label} ${percent(probability)}`);
+  }
+
+  async function save() {
+    if (!original) return;
+    const now = control ? "random noise" : state.top[0].label;
+    const name = `${settings.picture.replace(/\.\w{2,5}$/, "")} ${control ? "with" : "as"} ${now}`.replace(/[\p{Cc}\\/:*?"<>|]/gu, "_");
+    const href = URL.createObjectURL(await pngFile(pixels));
+    make("a", ui.root, { href, download: `${name}.png`, hidden: "" }).click();
+    ui.root.lastElementChild.remove();
+    setTimeout(() => URL.revokeObjectURL(href), 60000);
+    ui.say(`saved as ${name}.png`);
+  }
+
   function showSaved() {
-    write(png, !saved ? "–"
+    write(png, !saved || control ? "–"
       : `${saved.survives ? "✓" : "✗"} ${saved.label} ${percent(saved.probability)}${saved.index === state.index ? "" : ` (frame ${saved.index})`}`);
   }
 
@@ -140,7 +230,6 @@ function player(context) {
     original = asBytes(answer.buffers[1]);
     before.draw(original);
     before.title(`${model.get("blanks").includes(settings.picture) ? settings.picture : "original"}: ${answer.own}`);
-    after.title(`result, toward ${settings.target}`);
     draw(answer);
     return true;
   }
@@ -217,9 +306,12 @@ function player(context) {
     ["r", "rewind", rewind],
     ["ArrowUp", "amplify the change more", () => louder(1)],
     ["ArrowDown", "amplify it less", () => louder(-1)],
+    ["n c", "random noise of the same size, and back", compare, "n"], // in the lecture, c is the contents
     ["/", "choose a target", () => target.input.focus()],
+    ["o", "open a picture", () => file.click()],
+    ["s", "save as PNG", save],
   ]);
-  ui.root.player = () => ({ ...state, settings, saved, playing, times }); // for the console, and for tests
+  ui.root.player = () => ({ ...state, settings, saved, playing, times, control }); // for the console, and for tests
   const restarted = (answer) => { play(false); begun(answer); };
   ui.follow((answer) => {
     if (!settings) return;
@@ -230,9 +322,38 @@ function player(context) {
     else if (ask === "frames") draw({ ...frames[frames.length - 1], buffers: buffers.slice(-1) });
   });
   ui.pause = () => play(false);
-  ui.first("begin", begun);
-  ui.onEnd(() => { runs++; });
+  const wanted = model.get("start"); // settings, where the page's address has some
+  ui.first(wanted ? "start" : "begin", begun, wanted);
+  ui.onEnd(() => { runs++; listens.abort(); });
   return ui.end;
+}
+
+// A PNG file of a square of exactly these bytes, three per pixel. Some browsers alter what is read from a canvas.
+async function pngFile(bytes) {
+  const width = Math.round(Math.sqrt(bytes.length / 3));
+  const rows = new Uint8Array(width * (1 + 3 * width)); // each row begins with its filter, 0 for none
+  for (let y = 0; y < width; y++) rows.set(bytes.subarray(3 * width * y, 3 * width * (y + 1)), y * (1 + 3 * width) + 1);
+  const packing = new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate"));
+  const header = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 0, 0]); // 8 bit, RGB
+  [0, 4].forEach((place) => new DataView(header.buffer).setUint32(place, width));
+  const parts = [["IHDR", header], ["IDAT", new Uint8Array(await new Response(packing).arrayBuffer())], ["IEND", []]];
+  const signature = new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]);
+  return new Blob([signature, ...parts.map(([name, data]) => chunk(name, data))], { type: "image/png" });
+}
+
+function chunk(name, data) {
+  const all = new Uint8Array(12 + data.length);
+  const view = new DataView(all.buffer);
+  view.setUint32(0, data.length);
+  all.set(new TextEncoder().encode(name), 4);
+  all.set(data, 8);
+  let rest = -1; // CRC-32
+  for (const byte of all.subarray(4, -4)) {
+    rest ^= byte;
+    for (let bit = 0; bit < 8; bit++) rest = (rest >>> 1) ^ (rest & 1 && 0xedb88320);
+  }
+  view.setUint32(8 + data.length, ~rest);
+  return all;
 }
 
 export default { render: player };

@@ -68,6 +68,8 @@ def test_a_lecturer_needs_no_mouse(browser, served):
     assert page.get_by_role("heading").all_inner_texts()[0] == "The player"
     keys.press("1")  # nobody has clicked anywhere
     player.until("!s.playing && s.probability > 0.99 && s.settings.picture === 'coffee' && s.saved")
+    keys.press("n")
+    player.until("s.control")
     keys.press("r")
     player.until("s.index === 0")
     keys.press("PageDown")

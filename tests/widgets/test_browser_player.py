@@ -1,9 +1,14 @@
 """The fooling player in a real browser: mouse, keyboard, typing, upload; what is drawn is what Python has."""
 
+import base64
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from browsing import LECTURE_THEMES, fits, lecture, readable
 from driving import PLAYER, Player
+from pixels import as_file
 
 CELLS = [PLAYER]
 
@@ -64,7 +69,7 @@ def test_a_target_is_found_by_any_part_of_its_name(player):
     player.until("s.settings.target === 'green frog'")
     box = player.root.get_by_role("combobox", name="target")
     box.fill("no such name")
-    assert "nothing is called" in player.root.get_by_role("listbox").inner_text()
+    assert player.root.locator(".search .none").inner_text() == 'nothing is called "no such name"'
     box.press("Escape")
     assert box.input_value() == "green frog"
 
@@ -82,6 +87,57 @@ def test_a_picture_is_uploaded(player):
     player.until("s.settings.picture === 'red.png' && s.settings.own === 'red robin'")
     assert player.pixel(0) == [255, 0, 0]
     assert player.says() == ""
+
+
+DROP = """(root, [kind, content]) => {
+  const data = new DataTransfer();
+  const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));
+  data.items.add(new File([bytes], `${kind}.png`, {type: "image/png"}));
+  const values = {dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true};
+  return root.dispatchEvent(kind === "paste" ? new ClipboardEvent(kind, values) : new DragEvent(kind, values));
+}"""
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_a_picture_is_dropped_or_pasted(player, kind):
+    content = base64.b64encode(as_file(Image.new("RGB", (40, 40), (0, 0, 255)))).decode()
+    assert player.root.evaluate(DROP, [kind, content]) is False  # Jupyter leaves it alone
+    player.until(f"s.settings.picture === '{kind}.png' && s.settings.own === 'blue whale'")
+    assert player.pixel(0) == [0, 0, 255]
+
+
+def test_noise_of_the_same_size_comes_and_goes(player):
+    player.press("n")
+    assert "Nothing has changed yet" in player.problem()
+    player.press("ArrowRight", "ArrowRight")
+    player.until("s.index === 2 && s.saved && s.saved.index === 2")
+    shown = player.pixel(2)
+    player.press("n")
+    state = player.until("s.control")
+    assert player.caption(2) == "random noise of the same size"
+    assert abs(state["control"]["l2"] - state["l2"]) < 0.01
+    assert player.pixel(2) != shown
+    player.press("n")
+    player.until("!s.control")
+    assert player.pixel(2) == shown and player.caption(2) == "result, toward blue whale"
+    assert player.says() == ""
+
+
+def test_the_result_is_saved_to_the_last_bit_and_opens_again(player, tmp_path):
+    player.press("ArrowRight", "ArrowRight")
+    player.until("s.index === 2")
+    with player.page.expect_download() as download:
+        player.press("s")
+    path = tmp_path / download.value.suggested_filename
+    assert path.name == f"grey as {player.state()['top'][0]['label']}.png"
+    download.value.save_as(path)
+    pixels = np.asarray(Image.open(path))
+    assert pixels.shape == (16, 16, 3)
+    for x, y in ((0, 0), (15, 0), (3, 9)):
+        assert pixels[y, x].tolist() == player.pixel(2, x, y)
+    player.upload(path.name, path.read_bytes())
+    player.until(f"s.settings.picture === {path.name!r}")
+    assert player.pixel(0, 3, 9) == pixels[9, 3].tolist()
 
 
 @pytest.mark.parametrize(

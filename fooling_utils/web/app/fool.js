@@ -1,5 +1,6 @@
 // Fool it yourself: the player of lesson 2 in this tab. Its picture is there at once; the network takes 33 MB.
 import { answered } from "./asking.js";
+import { keysOf } from "./keys.js";
 import widget from "./player.js";
 
 const LOADS = 33; // MB, the network and what runs it
@@ -39,22 +40,24 @@ function show({ text = "", action = "", act = null, progress = "", share = null 
 }
 
 const inMB = (bytes) => Math.round(bytes / 1e6);
-const amount = ({ what, loaded, total }) => ({
-  progress: `Loading ${what}: ${inMB(loaded)} of ${inMB(total)} MB`, share: Math.min(1, loaded / total),
+const amount = ({ part, loaded, total }) => ({
+  progress: `Loading the ${part}: ${inMB(loaded)} of ${inMB(total)} MB`, share: Math.min(1, loaded / total),
 });
 
 // What the address asks for, as in ?picture=noise&target=robin&size=1; what there is none of is left out.
-function asked({ pictures, names, methods }) {
+function asked({ pictures, traits: { names, methods } }) {
   const found = {};
-  for (const [name, known] of Object.entries({ picture: pictures, target: names, method: Object.keys(methods) })) {
+  const knows = { picture: Object.keys(pictures), target: names, method: Object.keys(methods) };
+  for (const [name, known] of Object.entries(knows)) {
     if (known.includes(query.get(name))) found[name] = query.get(name);
   }
   const { smallest, largest } = methods[found.method || Object.keys(methods)[0]];
   const size = Number(query.get("size"));
-  return size >= smallest && size <= largest ? { ...found, size } : found;
+  if (size >= smallest && size <= largest) found.size = size;
+  return Object.keys(found).length ? found : undefined;
 }
 
-async function traitsOf() {
+async function contents() {
   const answer = await fetch(here("player.json"));
   if (!answer.ok) throw new Error(answer.status);
   return answer.json();
@@ -65,16 +68,16 @@ async function open() {
   place.replaceChildren();
   place.before(poster);
   show({ progress: "Loading the network" });
-  let traits;
+  let content;
   try {
-    traits = await traitsOf();
+    content = await contents();
   } catch {
     failed("This page could not be loaded completely. Are you offline?");
     return;
   }
   const worker = new Worker(here("player_worker.js"), { type: "module" });
+  const traits = { ...content.traits, addresses: false, alone: true, start: asked(content), late: "" };
   const model = answered(worker, traits, { progress: (now) => show(amount(now)) });
-  Object.assign(traits, { addresses: false, start: asked(traits), late: "" }); // while it loads, it says how far it is
   const end = widget.render({ model, el: place });
   model.on("msg:custom", function first({ error }) {
     model.off("msg:custom", first);
@@ -87,6 +90,7 @@ async function open() {
     traits.late = LATE;
     poster.remove();
     place.hidden = false;
+    keysOf(place.querySelector(".fool"), place);
   });
 }
 
