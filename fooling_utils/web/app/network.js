@@ -20,16 +20,16 @@ export async function fetched(name) {
   return answer;
 }
 
-// The bytes of a file; tell({part, loaded, total}) hears how it goes.
+// The bytes of a file, which has `total`; tell({part, loaded, total}) hears how it goes.
 async function bytesOf(name, total, part, tell) {
-  const answer = await fetched(name);
-  const parts = [];
+  const { body } = await fetched(name);
+  const found = new Uint8Array(total);
   let loaded = 0;
   try {
-    for (const reader = answer.body.getReader(); ;) {
+    for (const reader = body.getReader(); ;) {
       const { done, value } = await reader.read();
       if (done) break;
-      parts.push(value);
+      if (loaded + value.length <= total) found.set(value, loaded);
       loaded += value.length;
       tell({ part, loaded, total });
     }
@@ -37,12 +37,6 @@ async function bytesOf(name, total, part, tell) {
     throw new Error(`${name} stopped in the middle: are you offline? Connect, and try again`);
   }
   if (loaded !== total) throw new Error(`${name} is not complete (${loaded} of ${total} bytes): reload the page`);
-  const found = new Uint8Array(loaded);
-  loaded = 0;
-  for (const one of parts) {
-    found.set(one, loaded);
-    loaded += one.length;
-  }
   return found;
 }
 

@@ -69,24 +69,28 @@ function whatItIs(name, bytes) {
   return `${name} is not a picture that this browser can read: save it as JPEG or PNG first`;
 }
 
-// The middle square of a picture on white, scaled by bicubic interpolation over all pixels that a new one covers.
+// The middle square of a picture on white, scaled by bicubic interpolation over all pixels that a new one covers, also
+// those beside the square, as Pillow does it.
 function square(bitmap, size) {
   const side = Math.min(bitmap.width, bitmap.height);
-  const left = Math.floor((bitmap.width - side) / 2);
-  const top = Math.floor((bitmap.height - side) / 2);
-  const weights = weightsOf(side, size);
-  const narrow = new Uint8ClampedArray(3 * side * size); // scaled to its width, not yet to its height
-  const { context } = canvasOf(side, Math.min(ROWS, side));
-  for (let first = 0; first < side; first += ROWS) {
-    const rows = Math.min(ROWS, side - first);
+  const [across, down] = [bitmap.width, bitmap.height].map((length) => weightsOf(length, side, size));
+  const [left, right] = reach(across);
+  const [top, bottom] = reach(down);
+  const narrow = new Uint8ClampedArray(3 * (bottom - top) * size); // scaled to its width, not yet to its height
+  const { context } = canvasOf(right - left, ROWS);
+  for (let first = top; first < bottom; first += ROWS) {
+    const rows = Math.min(ROWS, bottom - first);
+    const place = [left, first, right - left, rows];
     context.fillStyle = "#fff";
-    context.fillRect(0, 0, side, rows);
-    context.drawImage(bitmap, left, top + first, side, rows, 0, 0, side, rows);
-    const { data } = context.getImageData(0, 0, side, rows);
-    for (let row = 0; row < rows; row++) scaled(data, 4 * row * side, 4, narrow, 3 * (first + row) * size, 3, weights);
+    context.fillRect(0, 0, right - left, rows);
+    context.drawImage(bitmap, ...place, 0, 0, right - left, rows);
+    const { data } = context.getImageData(0, 0, right - left, rows);
+    for (let row = 0; row < rows; row++) {
+      scaled(data, 4 * (row * (right - left) - left), 4, narrow, 3 * (first - top + row) * size, 3, across);
+    }
   }
   const levels = new Uint8ClampedArray(3 * size * size);
-  for (let column = 0; column < size; column++) scaled(narrow, 3 * column, 3 * size, levels, 3 * column, 3 * size, weights);
+  for (let k = 0; k < size; k++) scaled(narrow, 3 * (k - top * size), 3 * size, levels, 3 * k, 3 * size, down);
   return new Uint8Array(levels.buffer);
 }
 
@@ -105,18 +109,20 @@ function scaled(from, start, step, into, place, stride, weights) {
   }
 }
 
-// For each new pixel, the first old one that it covers and the weights from there. Source: Keys 1981, with a = -0.5.
-function weightsOf(side, size) {
-  if (side === size) return Array.from({ length: size }, (_, first) => ({ first, values: [1] }));
+// For each new pixel along one side of a picture, the first old one that it covers and the weights from there.
+// Source: Keys 1981, with a = -0.5.
+function weightsOf(length, side, size) {
   const scale = side / size;
   const width = Math.max(1, scale);
   const cubic = (x) => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0);
   return Array.from({ length: size }, (_, place) => {
-    const centre = (place + 0.5) * scale;
+    const centre = Math.floor((length - side) / 2) + (place + 0.5) * scale;
     const first = Math.max(0, Math.floor(centre - 2 * width + 0.5));
-    const end = Math.min(side, Math.floor(centre + 2 * width + 0.5));
+    const end = Math.min(length, Math.floor(centre + 2 * width + 0.5));
     const values = Array.from({ length: end - first }, (_, k) => cubic(Math.abs(first + k + 0.5 - centre) / width));
     const sum = values.reduce((a, b) => a + b);
     return { first, values: Float64Array.from(values, (one) => one / sum) };
   });
 }
+
+const reach = (weights) => [weights[0].first, Math.max(...weights.map(({ first, values }) => first + values.length))];

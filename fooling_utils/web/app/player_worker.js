@@ -167,7 +167,9 @@ answer({
   },
   async random() {
     await going();
-    const image = withNoise(state.original, changeSizes(state.image, state.original).l2);
+    const { l2 } = changeSizes(state.image, state.original);
+    if (!l2) throw new Error("Nothing has changed yet: play first, then compare with random noise of the same size");
+    const image = withNoise(state.original, l2);
     const { logits } = await answered(image, state.target);
     return { facts: read(image, logits), buffers: [bufferOf(image)] };
   },
