@@ -93,7 +93,9 @@ def empty_places(count: int, edge: float, taken: Tensor, gap: float, generator: 
     """At most `count` random places (N, 2) in the square from -edge to edge, each at least `gap` from those taken."""
     whole(0, 10_000, count=count)
     between(0, 1000, edge=edge, gap=gap)
-    tensors(taken=taken)
+    instance(Tensor, taken=taken)
+    if taken.numel():
+        tensors(taken=taken)
     if taken.ndim != 2 or taken.shape[1] != 2:
         raise ValueError(f"taken must be places (N, 2), got {tuple(taken.shape)}")
     instance(torch.Generator, generator=generator)

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..widgets.kit import script
 from . import HERE
 from .network import export_network
+from .plane import write_plane
 from .player import write_player
 
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -19,6 +20,7 @@ def write(site: Path, node_modules: Path) -> None:
         shutil.copy(path, site if path.suffix == ".html" else app)
     for name in ("player", "plane_canvas"):
         (app / f"{name}.js").write_text(script(name), encoding="utf-8")
+    write_plane(app)
     (app / "runtime").mkdir()
     for name in RUNTIME:
         shutil.copy(node_modules / "onnxruntime-web" / "dist" / name, app / "runtime")

@@ -32,6 +32,7 @@ from ..regions import RegionMap, boundary_distance, region_map
 from ..steps import unit_step
 from .kit import AskedWidget, Reply, script
 
+START_PRESET, START_EDGE = "blobs", 1.25  # a little more than the data's box
 SIZE = 100  # cells along each side of the picture
 EDGE = 20.0  # as far out as one can look, and put a point
 MOST_POINTS = 1000
@@ -40,6 +41,7 @@ STEPS_PER_PICTURE = 10
 PICTURE_SECONDS = 0.012  # a slow machine or a large network takes fewer steps, so that the picture keeps moving
 FOOLING_STEPS, SURE = 300, 0.99
 DIRECTIONS = 720
+LOOKED = ((0.01, 2, 200), (2, 60, 300))  # from, to, how many places: near first, and farther where nothing is near
 CLASSES = POINTS.labels
 NOTHING = len(CLASSES)  # the label of the points that say: here is none of the classes
 NAMES, COLOURS = (*CLASSES, "nothing"), (*REGIONS[: len(CLASSES)], NOTHING_COLOUR)
@@ -97,7 +99,7 @@ class PlaneCanvas(AskedWidget):
 
     def __init__(
         self,
-        preset: str = "blobs",
+        preset: str = START_PRESET,
         *,
         classes: int = 3,
         hidden: int = 32,
@@ -111,7 +113,7 @@ class PlaneCanvas(AskedWidget):
         )
         whole(0, 2**31, seed=seed)
         self._seed = seed
-        self._edge = 1.25  # a little more than the data's box
+        self._edge = START_EDGE
         self._answering = False
         self._nothing = False
         self._load(preset)
@@ -157,8 +159,8 @@ class PlaneCanvas(AskedWidget):
             return (
                 f"All points are of one class, {NAMES[present[0]]}. Add points of a second class, or choose a preset."
             )
-        labelled = torch.cat([1000 * self._points.places, self._points.labels[:, None]], 1).round().unique(dim=0)
-        places, classes = labelled[:, :2].unique(dim=0, return_counts=True)
+        labelled = torch.cat([1000 * self._points.places, self._points.labels[:, None]], 1).round() + 0.0  # no -0
+        places, classes = labelled.unique(dim=0)[:, :2].unique(dim=0, return_counts=True)
         shared = (places[classes > 1] / 1000).tolist()
         if shared:
             x, y = shared[0]
@@ -352,8 +354,8 @@ class PlaneCanvas(AskedWidget):
         place, own = self._points.places[index : index + 1], NAMES[self._points.labels[index]]
         angles = torch.arange(DIRECTIONS) * (2 * torch.pi / DIRECTIONS)
         directions = torch.stack([angles.cos(), angles.sin()], 1)
-        for distances in (torch.linspace(0.01, 2, 200), torch.linspace(2, 60, 300)):
-            found = boundary_distance(model, place, directions, distances)
+        for looked in LOOKED:
+            found = boundary_distance(model, place, directions, torch.linspace(*looked))
             if found.isfinite().any():
                 break
         nearest = found.argmin()
