@@ -11,14 +11,18 @@ const PLANE = `
   box-shadow: inset 0 0 0 1px var(--line); }
 .fool.plane .row { gap: 6px; }
 .fool.plane .row > button { flex: 1 1 auto; }
-.fool.plane :is(button, select) { min-height: 34px; }
+@media not (pointer: coarse) {
+  .fool.plane :is(button, select) { min-height: 34px; }
+  .fool.plane input[type=range] { min-height: 0; }
+}
 .fool.plane button[aria-pressed=true] { background: var(--soft); border-color: var(--line); color: var(--ink);
   box-shadow: inset 0 0 0 2px var(--accent); font-weight: 600; }
 .fool.plane button svg { width: 1em; height: 1em; vertical-align: -.14em; margin-right: .3em; stroke: white; stroke-width: .15; }
 .fool.plane .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 7px 12px; }
 .fool.plane :is(label, .here) { display: flex; flex: none; gap: 8px; align-items: center; justify-content: space-between; }
+.fool.plane label > span { white-space: nowrap; }
 .fool.plane select { min-width: 0; }
-.fool.plane input[type=range] { min-width: 60px; min-height: 0; }
+.fool.plane input[type=range] { min-width: 60px; }
 .fool.plane output { white-space: nowrap; text-align: right; }
 .fool.plane .under { margin-top: 4px; font-variant-numeric: tabular-nums; min-height: 22px; }
 .fool.plane .hint { opacity: .85; min-height: 43px; }
@@ -42,7 +46,7 @@ const ZOOMS = [1, 1.25, 1.6, 2, 3, 5, 8, 12, 20];
 const DECAYS = [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1];
 const UNITS = Array.from({ length: 64 }, (_, k) => k + 1);
 const DOUBLED = [1, 2, 4, 8, 16, 32, 64]; // units that the key goes through
-const NEAR = 14; // pixels
+const NEAR = { mouse: 14, touch: 24 }; // pixels
 const PER_ANSWER = 2; // pictures: Jupyter's server often holds an answer back for 40 ms (Nagle's algorithm)
 const FORMS = ["M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z", "M-.9-.9H.9V.9H-.9Z", "M0-1.2L1.15.85H-1.15Z",
   "M-1-.5-.5-1 0-.5 .5-1 1-.5 .5 0 1 .5 .5 1 0 .5-.5 1-1 .5-.5 0Z"]; // not by colour alone
@@ -67,7 +71,7 @@ function plane(context) {
   let playing = false;
   let runs = 0;
   let label = 0;
-  let fooling = false;
+  let tool = "edit"; // or "remove" or "fool"
   let cross = [0, 0];
   let byKeys = false;
   let pointer = null;
@@ -170,8 +174,10 @@ function plane(context) {
   button(training, "Step", () => change("step"), { title: "one step of training" });
   button(training, "Reset", () => change("reset"), { title: "a new network" });
   const tools = row("what a click does");
-  const editTool = button(tools, "Edit points", () => { fooling = false; show(); });
-  const foolTool = button(tools, "Fool", () => { fooling = true; show(); });
+  const toolButtons = { edit: "Edit points", remove: "Remove", fool: "Fool" };
+  for (const [name, title] of Object.entries(toolButtons)) {
+    toolButtons[name] = button(tools, title, () => { tool = name; show(); });
+  }
   const classRow = row("class");
   const classButtons = names.map((name, kind) => {
     const one = button(classRow, "", () => pick(kind));
@@ -208,15 +214,19 @@ function plane(context) {
 
   function show(marks = true) {
     write(playButton, playing ? "Pause" : "Play");
-    press(editTool, !fooling);
-    press(foolTool, fooling);
+    for (const [name, one] of Object.entries(toolButtons)) press(one, name === tool);
     classButtons.forEach((one, kind) => {
       press(one, kind === label);
       one.hidden = !state.labels.includes(kind);
     });
-    write(hint, fooling
-      ? `Click a free place: walk to ${names[label]}. Click a point: the shortest way out.`
-      : `Click: add ${label === names.length - 1 ? "" : "a "}${names[label]}. Drag: move. Shift + click: remove.`);
+    const kind = `${label === names.length - 1 ? "" : "a "}${names[label]}`;
+    const byTouch = window.matchMedia("(hover: none)").matches;
+    const click = byTouch ? "Tap" : "Click";
+    write(hint, {
+      edit: `${click}: add ${kind}. Drag: move.${byTouch ? "" : " Shift + click: remove."}`,
+      remove: `${click} a point to remove it.`,
+      fool: `${click} a free place: walk to ${names[label]}. ${click} a point: the shortest way out.`,
+    }[tool]);
     if ("steps" in state) showState();
     redraw(marks);
   }
@@ -233,7 +243,7 @@ function plane(context) {
     if (playing && performance.now() - told < 200) return; // faster than one can read
     told = performance.now();
     const loss = state.loss === null ? "" : ` · loss ${state.loss.toFixed(3)}`;
-    const share = state.right === null ? "" : ` · ${Math.round(100 * state.right)} % of points right`;
+    const share = state.right === null ? "" : ` · ${Math.round(100 * state.right)} % right`;
     write(status, `Step ${state.steps}${loss}${share}`);
   }
 
@@ -405,19 +415,20 @@ function plane(context) {
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return;
     event.preventDefault();
     ui.root.focus({ preventScroll: true });
     const place = placeOf(event);
-    const hit = nearest(place, NEAR);
-    [cross, byKeys] = [place, false];
-    if (fooling) return hit >= 0 ? shortest(hit) : fool(place);
-    if (event.shiftKey) return remove(hit);
+    const hit = nearest(place, NEAR[event.pointerType] || NEAR.mouse);
+    [cross, pointer, byKeys] = [place, place, false];
+    if (tool === "fool") return hit >= 0 ? shortest(hit) : fool(place);
+    if (tool === "remove" || event.shiftKey) return remove(hit);
     if (hit < 0) return add(place);
     dragged = hit;
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!event.isPrimary) return;
     look(placeOf(event), false);
     if (dragged >= 0) move(dragged, pointer);
   });
@@ -427,7 +438,7 @@ function plane(context) {
     redraw();
   };
   for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, drop);
-  canvas.addEventListener("pointerleave", () => look(null, byKeys));
+  canvas.addEventListener("pointerleave", ({ pointerType }) => look(pointerType === "mouse" ? null : pointer, byKeys));
   ui.root.addEventListener("focus", () => look(pointer, ui.root.matches(":focus-visible")));
   ui.root.addEventListener("focusout", () => look(pointer, false));
 

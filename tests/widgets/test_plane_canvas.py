@@ -526,3 +526,9 @@ def test_training_works_inside_no_grad(canvas):
     with torch.no_grad():
         canvas.step(2)
     assert canvas.steps_taken == 2
+
+
+def test_nothing_fills_an_empty_plane():
+    canvas = PlaneCanvas("empty")
+    canvas.add_nothing(5)
+    assert canvas.points.labels.tolist() == [3] * 5
