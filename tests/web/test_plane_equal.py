@@ -225,7 +225,7 @@ def test_every_answer_is_pythons(plane, monkeypatch):
         "The network is untrained.",
         "Zoom out to see the end.",
         f"After {FOOLING_STEPS} steps only",
-        "already, 9",
+        "already, ",
         "100 points of nothing, up to ±5.",
         "The network takes this",
         "There are no points.",
