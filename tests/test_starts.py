@@ -190,8 +190,11 @@ def cut(kind: str) -> bytes:
             "the content \\(31 bytes\\) is not a picture that can be read: save it as PNG or JPEG",
         ),
         (b"", "the content \\(0 bytes\\) is not a picture that can be read"),
-        (cut("PNG"), "damaged or cut short .*save it again as PNG or JPEG"),
-        (cut("JPEG"), "damaged or cut short .*save it again as PNG or JPEG"),
+        (
+            cut("PNG"),
+            f"the content \\({len(cut('PNG'))} bytes\\) is damaged or cut short .*save it again as PNG or JPEG",
+        ),
+        (cut("JPEG"), f"the content \\({len(cut('JPEG'))} bytes\\) is damaged or cut short .*save it again as PNG"),
     ],
     ids=["heic", "text", "empty", "half a PNG", "half a JPEG"],
 )

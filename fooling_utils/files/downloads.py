@@ -3,11 +3,13 @@
 import ipaddress
 import queue
 import socket
+import ssl
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from ..arguments import flag, instance, shown
@@ -47,7 +49,7 @@ def download(url: str, *, public_only: bool = False) -> bytes:
         _hang_up(lines)
     if isinstance(content, (OSError, HTTPException, UnicodeError)):
         raise ConnectionError(
-            f"{url} cannot be read ({content}): save the picture to a file and load that"
+            f"{url} cannot be read ({_why(content)}): save the picture to a file and load that"
         ) from content
     if isinstance(content, Exception):
         raise content
@@ -59,6 +61,17 @@ def _scheme(url: str) -> str:
         return urlsplit(url).scheme
     except ValueError:  # such as a bracket that is not closed
         return ""
+
+
+def _why(error: Exception) -> str:
+    reason = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
+    if isinstance(reason, socket.gaierror):
+        return "there is no such host, or no way to the internet"
+    if isinstance(reason, ConnectionRefusedError):
+        return "nobody answers there"
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {reason.verify_message}"
+    return str(reason)
 
 
 def _too_slow() -> TimeoutError:

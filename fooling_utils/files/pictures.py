@@ -57,7 +57,7 @@ def from_file(file: BinaryIO, name: str, size: int) -> Image.Image:
             picture = Image.open(file, formats=_formats())
         except Image.DecompressionBombError as error:
             raise Unreadable(
-                f"the picture is too large to open safely ({str(error).partition(',')[0]}): make it smaller first"
+                f"{name} is too large to open safely ({str(error).partition(',')[0]}): make it smaller first"
             ) from error
         except Exception as error:  # Pillow raises many kinds
             raise Unreadable(_what_it_is(file, name, error)) from error
@@ -65,12 +65,15 @@ def from_file(file: BinaryIO, name: str, size: int) -> Image.Image:
         most = FEWER_PIXELS.get(kind, MOST_PIXELS)
         if picture.width * picture.height > most:
             raise Unreadable(
-                f"the picture is too large: it has {picture.width} x {picture.height} pixels, and the limit is "
+                f"{name} is too large: it has {picture.width} x {picture.height} pixels, and the limit is "
                 f"{most / 1e6:.0f} million ({kind}): make it smaller first"
             )
         if picture.width * picture.height > LARGE:
             picture.draft(picture.mode, (_room(size),) * 2)  # a JPEG can be decoded at half its size, or less
-        return square(picture, size)
+        try:
+            return square(picture, size)
+        except Unreadable as error:
+            raise Unreadable(str(error).replace("the picture", name, 1)) from error
 
 
 def square(picture: Image.Image, size: int) -> Image.Image:
@@ -193,7 +196,7 @@ def _what_it_is(file: BinaryIO, name: str, error: Exception) -> str:
         head = b""
     if head.startswith(KNOWN) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         reason = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
-        return f"the picture is damaged or cut short{reason}: save it again as PNG or JPEG"
+        return f"{name} is damaged or cut short{reason}: save it again as PNG or JPEG"
     if head[4:8] == b"ftyp":
         kind = (
             "an AVIF picture, which this Pillow cannot read"

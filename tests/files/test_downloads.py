@@ -132,9 +132,16 @@ def test_a_download_has_a_limit_of_time(server, monkeypatch, path, reason):
 def test_an_address_where_nobody_answers_says_what_to_do(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(
-        ConnectionError, match=r"http://127\.0\.0\.1:9/x\.png cannot be read .*save the picture to a file"
+        ConnectionError,
+        match=r"http://127\.0\.0\.1:9/x\.png cannot be read \(nobody answers there\): save the picture",
     ):
         load_image("http://127.0.0.1:9/x.png")
+
+
+def test_a_host_that_does_not_exist_is_said_in_words(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(ConnectionError, match=r"cannot be read \(there is no such host, or no way to the internet\)"):
+        load_image("http://no-such-host.invalid/x.png")
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.org/a.png", "data://image/png;base64,AAAA"])
