@@ -67,6 +67,10 @@ class BlinkComparator(AskedWidget):
         self._keep(model and weakref.ref(model), lambda: Kept(model=model))
         super().__init__(rate=float(rate), presets=[dict(preset) for preset in presets])
 
+    def first_questions(self) -> list[tuple[str, dict]]:
+        """Everything at once."""
+        return [("start", {})]
+
     def answer_start(self) -> Reply:
         """Everything that the page needs: both images, how far apart they are, and what the network says about them."""
         change = self.fooled - self.original

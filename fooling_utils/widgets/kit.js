@@ -62,6 +62,9 @@ const STYLE = `
 
 const views = new Set(); // those of one widget, since each widget's page has a copy of this file
 const PATIENCE = 15000; // ms without an answer before the page says so
+const BUSY = "Python is busy, perhaps with another cell, and answers when it is free. If the kernel was restarted, run this cell again.";
+const RESTARTED = "The kernel was restarted: run this cell again.";
+const foreseen = new Set(); // what Python has foreseen, and a view has used
 
 function make(tag, parent, attributes = {}, text = "") {
   const element = parent.appendChild(document.createElement(tag));
@@ -113,22 +116,52 @@ function begin({ model, el }, name, label, style) {
     if (last && last.question === question && last.about === about) waiting.pop().resolve(null);
     return enqueue({ question, values, about, stays: true });
   }
-  const enqueue = (one) => new Promise((resolve) => {
+  const enqueue = (one) => known(one) || new Promise((resolve) => {
     waiting.push({ ...one, resolve, number: ++put });
     send();
   });
+  // The answer to a question that every page begins with, which came with the widget: Python may be busy for minutes.
+  function known({ question, values }) {
+    const { id, answers = [] } = model.get("opening") || {};
+    const place = answers.findIndex((one) => one.ask === question && JSON.stringify(one.with) === JSON.stringify(values));
+    const name = `${id} ${place}`;
+    if (put || place < 0 || foreseen.has(name)) return null;
+    foreseen.add(name);
+    const { facts, buffers } = answers[place];
+    return Promise.resolve({ ...facts, ask: question, buffers });
+  }
   function send() {
     if (under || !waiting.length) return;
     under = { ...waiting.shift(), id: `${mine} ${++count}` };
-    model.send({ id: under.id, ask: under.question, with: under.values }, undefined, under.content ? [under.content] : []);
-    late = setTimeout(tellLate, PATIENCE);
     root.dataset.busy = "1";
+    late = setTimeout(tellLate, PATIENCE);
+    try {
+      model.send({ id: under.id, ask: under.question, with: under.values }, undefined, under.content ? [under.content] : []);
+    } catch {
+      restarted();
+    }
   }
   function tellLate() {
-    const words = model.get("late") ?? "No answer from Python yet: is the kernel busy, or gone? Run the cell again.";
+    const words = model.get("late") ?? BUSY;
     if (words) [problem.textContent, toldAfter] = [words, 0];
     else late = setTimeout(tellLate, PATIENCE); // the page itself says why
   }
+  function restarted() {
+    fail(RESTARTED);
+    clearTimeout(late);
+    delete root.dataset.busy;
+    const unanswered = [under, ...waiting].filter(Boolean);
+    [under, waiting] = [null, []];
+    unanswered.forEach((one) => one.resolve(null));
+  }
+  const checkConnection = () => setTimeout(() => {
+    try {
+      model.send({}); // nobody waits for an answer to this
+    } catch {
+      restarted();
+    }
+  }, 1000);
+  model.on("comm_live_update", checkConnection);
   function receive(message, buffers) {
     if (!under || message.id !== under.id) { // an answer to another view of this widget, which this one follows
       return message.error ? null : followers.forEach((act) => act({ ...message, buffers }));
@@ -227,6 +260,7 @@ function begin({ model, el }, name, label, style) {
       clearTimeout(late);
       views.delete(ui);
       model.off("msg:custom", receive);
+      model.off("comm_live_update", checkConnection);
       window.removeEventListener("keydown", beforeJupyter, true);
       waiting = [];
       endings.forEach((act) => act());

@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -212,10 +213,31 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
     """
 
     presets = traitlets.List().tag(sync=True)
+    opening = traitlets.Dict().tag(sync=True)  # what its page asks first, with the answers, until it asks anything
 
     def __init__(self, **values: object):
         super().__init__(**values)
         self.on_msg(self._receive)
+
+    def _ipython_display_(self, **options: object) -> None:
+        self.opening = self._foreseen()
+        super()._ipython_display_(**options)
+
+    def _foreseen(self) -> dict:
+        """The first questions of a page with their answers: sent along, since Python may soon be busy for minutes."""
+        answers = []
+        try:
+            for question, values in self.first_questions():
+                answer = self._answer({"ask": question, "with": values}, [])
+                facts, content = answer if isinstance(answer, tuple) else (answer or {}, [])
+                answers.append({"ask": question, "with": values, "facts": sendable(facts), "buffers": content})
+        except Exception:  # the page asks again, and hears of it
+            pass
+        return {"id": uuid4().hex, "answers": answers}
+
+    def first_questions(self) -> list[tuple[str, dict]]:
+        """What a page asks before anybody does anything, and with which values."""
+        return [("begin", {})]
 
     def _keep(self, key: Hashable, make: Callable[[], "Kept"]) -> None:
         """Continue with what the last run of this cell left behind, if its `key` was the same, or else with `make()`.
@@ -250,6 +272,8 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
 
     def _receive(self, _widget: object, question: object, buffers: object = None) -> None:
         """Give exactly one answer to every question, whatever it contains and whatever happens."""
+        if self.opening:
+            self.opening = {}  # what it says may not be true any more
         question = question if isinstance(question, dict) else {}
         head = {key: question[key] for key in ("id", "ask") if isinstance(question.get(key), (str, int))}
         try:

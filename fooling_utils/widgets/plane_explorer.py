@@ -274,6 +274,14 @@ class PlaneExplorer(AskedWidget):
 
     # ------------------------------------------------------------------------------------------ what the page asks
 
+    def first_questions(self) -> list[tuple[str, dict]]:
+        """The map, and the image at the place of last time, the first picture, or the middle."""
+        shown = [
+            (mark["x"], mark["y"]) for mark in self.marks[:1] if max(abs(mark["x"] - 0.5), abs(mark["y"] - 0.5)) <= 0.5
+        ]
+        x, y = self._state.place or next(iter(shown), (0.5, 0.5))
+        return [*super().first_questions(), ("look", {"x": x, "y": y})]
+
     def answer_begin(self) -> Reply:
         """The pictures that can be chosen, and the map as it is."""
         facts, content = self.answer_map()

@@ -42,6 +42,10 @@ class _Stops(AskedWidget):
         """The stop that is shown, from 0."""
         return self._state.place
 
+    def first_questions(self) -> list[tuple[str, dict]]:
+        """Where to begin, and the stop there."""
+        return [*super().first_questions(), ("stop", {"place": self.place})]
+
     def answer_stop(self, place: int) -> Reply:
         """Go to a stop."""
         whole(0, self._count - 1, stop=place)

@@ -136,6 +136,10 @@ class ChampionsWall(AskedWidget):
 
     # ------------------------------------------------------------------------------------------ what the page asks
 
+    def first_questions(self) -> list[tuple[str, dict]]:
+        """The counters, and the first champions."""
+        return [*super().first_questions(), ("champions", {"first": 0})]
+
     def answer_begin(self) -> dict:
         """The size of a thumbnail, and the counters; the page asks for the champions afterwards."""
         height, width = thumbnails(torch.zeros(1, *self.model.input_shape), SMALL).shape[2:]

@@ -152,3 +152,27 @@ def test_a_widget_that_was_let_go_of_says_what_to_do(fresh):
     ask = "old.send = lambda facts, *_: print(facts['error'])\nold._receive(old, {'id': 1, 'ask': 'frame'})"
     assert fresh.run(ask, "ask").endswith("run its cell again")
     assert fresh.run("print(new.frame.index)", "other") == "0"
+
+
+# ------------------------------------------------------------------------------------------ what a page asks first
+
+
+def test_a_widget_brings_the_answers_to_the_first_questions_until_it_is_asked():
+    widget = PlaneCanvas("moons")
+    widget._ipython_display_()
+    (one,) = widget.opening["answers"]
+    page = Page(widget)
+    facts, buffers = page.ask("begin")
+    assert (one["ask"], one["with"]) == ("begin", {})
+    assert (one["facts"], one["buffers"]) == (facts, buffers)
+    assert widget.opening == {}
+    widget.add(0.5, 0.5, "robin")
+    widget._ipython_display_()
+    assert len(widget.opening["answers"][0]["facts"]["points"]) == len(facts["points"]) + 1
+
+
+def test_a_widget_that_cannot_answer_yet_is_shown_all_the_same(monkeypatch):
+    widget = PlaneCanvas("moons")
+    monkeypatch.setattr(widget, "_seen", lambda: 1 / 0)
+    widget._ipython_display_()
+    assert widget.opening["answers"] == []
