@@ -5,8 +5,9 @@ import os
 import pytest
 from jupyter_client import KernelManager
 
+from asking import Page
 from browsing import HELPERS
-from fooling_utils.widgets import BlinkComparator, FoolingPlayer, GuessFirst, kit, tally
+from fooling_utils.widgets import BlinkComparator, FoolingPlayer, GuessFirst, PlaneCanvas, kit, tally
 from fooling_utils.widgets.kit import fingerprint
 from nets import random_images
 
