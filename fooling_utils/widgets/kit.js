@@ -127,6 +127,7 @@ function begin({ model, el }, name, label, style) {
     const name = `${id} ${place}`;
     if (put || place < 0 || foreseen.has(name)) return null;
     foreseen.add(name);
+    root.dataset.answers = count;
     const { facts, buffers } = answers[place];
     return Promise.resolve({ ...facts, ask: question, buffers });
   }

@@ -109,6 +109,12 @@ def test_every_list_of_lessons_names_their_minutes(lesson, name):
     assert lesson.name in row or ROOT / name == lesson
 
 
+def test_readme_leads_to_the_pages_for_a_browser_tab():
+    address = tomllib.loads(read("pyproject.toml"))["project"].get("urls", {}).get("Pages", "#in-a-browser-tab")
+    assert f"]({address})" in read("README.md").partition("\n## ")[0]
+    assert "\n## In a browser tab\n" in read("README.md")
+
+
 @pytest.mark.parametrize("name", ["README.md", "notebooks/INSTRUCTOR.md"])
 def test_the_exercises_are_counted(name):
     cells = [cell for lesson in LESSONS for cell in nbformat.read(lesson, as_version=4).cells]
