@@ -9,7 +9,8 @@ const STYLE = `
 .fool:focus-visible { outline: 2px solid var(--accent); }
 [data-lecture] .fool:focus-visible { outline: none; }
 .fool *, .fool *::before { box-sizing: border-box; }
-.fool .row { display: flex; flex-wrap: wrap; gap: .5em .8em; align-items: center; }
+.fool .row { display: flex; flex-wrap: wrap; gap: .5em .8em; align-items: center; margin: 0; }
+.fool .row::before, .fool .row::after { content: none; } /* an extension of Jupyter may bring Bootstrap's styles */
 .fool .row.top { align-items: flex-start; }
 .fool button, .fool select, .fool input { font: inherit; color: var(--ink); background: var(--soft);
   border: 1px solid var(--line); border-radius: .3em; padding: .15em .55em; margin: 0; min-height: 1.8em; }
@@ -21,10 +22,10 @@ const STYLE = `
 .fool :is(button, select, input):focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
 .fool input[type="range"] { padding: 0; min-width: 6em; flex: 1 1 8em; accent-color: var(--accent);
   border: 0; background: transparent; }
-.fool label { display: inline-flex; align-items: center; gap: .4em; }
+.fool label { margin: 0; font-weight: inherit; display: inline-flex; align-items: center; gap: .4em; }
 .fool label.wide { flex: 1 1 14em; }
 .fool ::placeholder { color: var(--ink); opacity: .65; }
-.fool output { font-variant-numeric: tabular-nums; min-width: 3.2em; }
+.fool output { padding: 0; font: inherit; color: inherit; font-variant-numeric: tabular-nums; min-width: 3.2em; }
 .fool figure { margin: 0; width: var(--picture); }
 .fool figure canvas, .fool figure img { width: 100%; aspect-ratio: 1; display: block; background: var(--soft);
   object-fit: contain; image-rendering: auto; }
@@ -62,8 +63,9 @@ const STYLE = `
 
 const views = new Set(); // those of one widget, since each widget's page has a copy of this file
 const PATIENCE = 15000; // ms without an answer before the page says so
-const BUSY = "Python is busy, perhaps with another cell, and answers when it is free. If the kernel was restarted, run this cell again.";
-const RESTARTED = "The kernel was restarted: run this cell again.";
+const AGAIN = "lecture" in document.documentElement.dataset ? "reload this page" : "run this cell again";
+const BUSY = `Python is busy, perhaps with another cell, and answers when it is free. If the kernel was restarted, ${AGAIN}.`;
+const RESTARTED = `The kernel was restarted: ${AGAIN}.`;
 const foreseen = new Set(); // what Python has foreseen, and a view has used
 
 function make(tag, parent, attributes = {}, text = "") {
