@@ -17,7 +17,8 @@ const PLAYER = `
   .fool.player .choices { grid-area: choices; } .fool.player .bars { grid-area: bars; max-width: none; }
   .fool.player .before { grid-area: before; } .fool.player .change { grid-area: change; }
   .fool.player .after { grid-area: after; } .fool.player .controls { grid-area: controls; }
-  .fool.player .numbers { grid-area: numbers; align-content: start; }
+  .fool.player .numbers { grid-area: numbers; align-content: start; } .fool.player .problem { grid-area: problem; }
+  .fool.player .presets { grid-area: presets; } .fool.player .own { grid-area: own; }
   .fool.player .bars { align-content: start; }
   .fool.player .choices { gap: .4em .5em; }
   .fool.player .choices > :not(button) { flex: 1 1 9em; min-width: 0; }
@@ -26,11 +27,13 @@ const PLAYER = `
 }
 @media (max-width: 600px) {
   .fool.player { grid-template-columns: minmax(0, 2fr) minmax(0, 1fr);
-    grid-template-areas: "choices choices" "after before" "after change" "bars bars" "controls controls" "numbers numbers"; }
+    grid-template-areas: "choices choices" "problem problem" "after before" "after change" "bars bars"
+      "controls controls" "numbers numbers" "presets presets" "own own"; }
 }
 @media (max-height: 500px) and (min-width: 601px) and (pointer: coarse) {
   .fool.player { grid-template-columns: 9.5em 13em minmax(0, 1fr);
-    grid-template-areas: "choices choices choices" "before after bars" "change after numbers" "controls controls controls"; }
+    grid-template-areas: "choices choices choices" "problem problem problem" "before after bars" "change after numbers"
+      "controls controls controls" "presets presets presets" "own own own"; }
   .fool.player :is(.before, .change) canvas { width: 5.4em; margin: 0 auto; }
 }`;
 
@@ -62,7 +65,9 @@ function player(context) {
     start({ target: name });
     ui.root.focus();
   });
-  const file = make("input", choices, { type: "file", accept: "image/*", hidden: "", "aria-label": "a picture of your own" });
+  const file = make("input", choices, {
+    type: "file", accept: "image/*", hidden: "", "aria-label": "a picture of your own",
+  });
   button(choices, "open a picture", () => file.click());
   file.addEventListener("change", () => {
     const [one] = file.files;
@@ -113,7 +118,8 @@ function player(context) {
 
   function addresses(row) {
     const address = make("input", row, {
-      type: "url", class: "address", placeholder: "or paste https://… and press Enter", "aria-label": "address of a picture",
+      type: "url", class: "address", placeholder: "or paste https://… and press Enter",
+      "aria-label": "address of a picture",
     });
     address.addEventListener("keydown", async (event) => {
       if (event.key !== "Enter" || !address.value) return;
@@ -186,7 +192,9 @@ function player(context) {
   async function compare() {
     if (control) return draw(state);
     play(false);
-    if (!state.index) return ui.fail("Nothing has changed yet: play first, then compare with random noise of the same size.");
+    if (!state.index) {
+      return ui.fail("Nothing has changed yet: play first, then compare with random noise of the same size.");
+    }
     const run = ++runs;
     const answer = await ui.ask("random");
     if (!answer || run !== runs) return null;
@@ -197,14 +205,16 @@ function player(context) {
   }
 
   async function save() {
-    if (!original) return;
-    const now = control ? "random noise" : state.top[0].label;
-    const name = `${settings.picture.replace(/\.\w{2,5}$/, "")} ${control ? "with" : "as"} ${now}`.replace(/[\p{Cc}\\/:*?"<>|]/gu, "_");
+    if (!window.CompressionStream) {
+      return ui.fail("This browser is too old to write a PNG file: update it, or use another one.");
+    }
+    const now = control ? "with random noise" : `as ${state.top[0].label}`;
+    const name = `${settings.picture.replace(/\.\w{2,5}$/, "")} ${now}`.replace(/[\p{Cc}\\/:*?"<>|]/gu, "_");
     const href = URL.createObjectURL(await pngFile(pixels));
     make("a", ui.root, { href, download: `${name}.png`, hidden: "" }).click();
     ui.root.lastElementChild.remove();
     setTimeout(() => URL.revokeObjectURL(href), 60000);
-    ui.say(`saved as ${name}.png`);
+    return ui.say(`saved as ${name}.png`);
   }
 
   function showSaved() {

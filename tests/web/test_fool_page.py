@@ -114,6 +114,13 @@ def test_random_noise_of_the_same_size_changes_nothing(fool):
     fool.until("!s.control && s.index > 0")
 
 
+def test_grey_is_a_start_one_key_away(fool):
+    fool.press("6")
+    state = fool.until("s.settings.picture === 'grey' && !s.playing && s.saved && s.saved.index === s.index && s.index")
+    assert state["top"][0]["label"] == "goldfish" and state["saved"]["survives"]
+    assert fool.pixel(0) == [128, 128, 128]
+
+
 def test_the_saved_noise_is_called_noise(fool, tmp_path):
     fool.focus().press("ArrowRight")
     fool.until("s.index === 1")
@@ -157,6 +164,7 @@ def test_a_file_that_is_no_picture_gets_a_sentence_and_loses_nothing(fool, name,
     fool.until("s.index === 1")
     fool.upload(name, content)
     assert words in fool.problem()
+    assert fool.root.locator(".problem").bounding_box()["y"] < 400
     fool.focus().press("ArrowRight")
     fool.until("s.index === 2")
     assert fool.state()["settings"]["picture"] == "school_bus"
@@ -345,12 +353,15 @@ def test_it_shows_the_picture_at_once_and_says_how_far_it_has_loaded(contexts):
     waiting = []
     context.route("**/ort-wasm-simd-threaded.wasm", lambda route: waiting.append(route))
     page = context.new_page()
+    page.clock.install()
     page.goto("fool.html")
     image = page.locator(".poster img")
     wait(page, "() => document.querySelector('.poster img').naturalWidth === 224")
     assert image.is_visible() and page.locator(".poster progress").is_visible()
     assert page.locator(".loading").inner_text().startswith("Loading the ")
     assert page.evaluate(MISPLACED) == [] and page.evaluate(SMALL_TEXT) == []
+    page.clock.fast_forward(60 * SECONDS)
+    assert page.locator(".fool .problem").text_content() == ""  # it does load, only slowly
     seen = page.evaluate_handle("""() => {
       const seen = [];
       new MutationObserver(() => seen.push(document.querySelector(".loading")?.textContent))

@@ -5,6 +5,7 @@ import widget from "./player.js";
 
 const LOADS = 33; // MB, the network and what runs it
 const LATE = "No answer yet. This device may be busy, or short of memory: close other tabs, or reload this one.";
+const GREY = { title: "grey → goldfish", picture: "grey", target: "goldfish", size: 1 };
 const here = (name) => new URL(name, import.meta.url);
 const query = new URLSearchParams(location.search);
 const place = document.querySelector("#player");
@@ -76,7 +77,8 @@ async function open() {
     return;
   }
   const worker = new Worker(here("player_worker.js"), { type: "module" });
-  const traits = { ...content.traits, addresses: false, alone: true, start: asked(content), late: "" };
+  const presets = [...content.traits.presets, GREY];
+  const traits = { ...content.traits, presets, addresses: false, alone: true, start: asked(content), late: "" };
   const model = answered(worker, traits, { progress: (now) => show(amount(now)) });
   const end = widget.render({ model, el: place });
   model.on("msg:custom", function first({ error }) {

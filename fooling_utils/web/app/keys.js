@@ -3,10 +3,10 @@ const SIGNS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: 
 
 export function keysOf(root, after) {
   const box = document.createElement("details");
-  const add = (tag, parent, text = "") => Object.assign(parent.appendChild(document.createElement(tag)), { textContent: text });
+  const add = (tag, parent, textContent) => Object.assign(parent.appendChild(document.createElement(tag)), { textContent });
   box.className = "keys";
   add("summary", box, "Keys");
-  const list = add("dl", box);
+  const list = add("dl", box, "");
   for (const [key, what] of JSON.parse(root.dataset.keys)) {
     add("dt", list, SIGNS[key] || key);
     add("dd", list, what);
