@@ -394,6 +394,21 @@ def test_embedded_it_loads_the_network_only_after_a_click(contexts):
     assert page.evaluate(MISPLACED) == []
 
 
+def test_nobody_asks_the_network_while_nothing_happens(contexts):
+    context = contexts(**PHONE)
+    context.add_init_script("""(() => {
+      const post = Worker.prototype.postMessage;
+      window.asked = 0;
+      Worker.prototype.postMessage = function (...given) { window.asked++; return post.apply(this, given); };
+    })()""")
+    fool = opened(context.new_page())
+    fool.focus().press("ArrowRight")
+    fool.until("s.saved && s.saved.index === 1")
+    asked = fool.page.evaluate("window.asked")
+    fool.page.wait_for_timeout(3 * SECONDS)
+    assert fool.page.evaluate("window.asked") == asked == 3  # begin, frame, saved
+
+
 def test_an_address_that_asks_for_what_there_is_not_gets_the_bus(contexts):
     fool = opened(contexts(**DESKTOP).new_page(), f"fool.html?picture={NASTY}&target=unicorn&size=-1&method=magic")
     settings = fool.state()["settings"]

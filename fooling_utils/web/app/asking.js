@@ -1,4 +1,5 @@
 // A widget's other half in this tab: what Python is in a notebook, a worker is here. A widget gets this as its `model`.
+const ANSWER = "msg:custom"; // a worker has no connection that could break, of which a widget hears otherwise
 
 // traits: what the widget's `get` knows. worker: answers each question with {facts, buffers}, and may tell {progress}.
 export function answered(worker, traits, { progress = () => {} } = {}) {
@@ -17,8 +18,8 @@ export function answered(worker, traits, { progress = () => {} } = {}) {
   });
   return {
     get: (name) => traits[name],
-    on: (_, act) => handlers.add(act),
-    off: (_, act) => handlers.delete(act),
+    on: (event, act) => event === ANSWER && handlers.add(act),
+    off: (event, act) => event === ANSWER && handlers.delete(act),
     send: (question, _, buffers = []) => {
       last = question;
       worker.postMessage({ question, buffers }, buffers);
