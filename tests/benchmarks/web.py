@@ -78,7 +78,7 @@ def loaded(page, address: str) -> tuple[int, int, int]:
 
 def move(page) -> None:
     page.locator(".fool.player").get_by_role("button", name="▶ play").click()
-    page.wait_for_function("Number(document.querySelector('.fool.player').dataset.frame) > 0")
+    page.locator(".fool.player:not([data-frame='0'])").wait_for()
 
 
 def opening(page, address: str) -> float:
