@@ -18,7 +18,7 @@ const PLAYER = `
   .fool.player .before { grid-area: before; } .fool.player .change { grid-area: change; }
   .fool.player .after { grid-area: after; } .fool.player .controls { grid-area: controls; }
   .fool.player .numbers { grid-area: numbers; align-content: start; } .fool.player .problem { grid-area: problem; }
-  .fool.player .presets { grid-area: presets; } .fool.player .own { grid-area: own; }
+  .fool.player .presets { grid-area: presets; } .fool.player .row.own { grid-area: own; }
   .fool.player .bars { align-content: start; }
   .fool.player .choices { gap: .4em .5em; }
   .fool.player .choices > :not(button) { flex: 1 1 9em; min-width: 0; }

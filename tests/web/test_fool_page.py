@@ -188,6 +188,9 @@ def test_everything_has_its_place(fool, screen):
     try:
         assert fool.page.evaluate(MISPLACED) == []
         assert fool.page.evaluate(SMALL_TEXT) == []
+        names, shares = (fool.root.locator(f".bars .{part}").all() for part in ("name", "share"))
+        tops = [[one.bounding_box()["y"] for one in part] for part in (names, shares)]
+        assert tops[0] == tops[1] == sorted({*tops[0]})
         fool.root.get_by_role("combobox", name="target").fill("a")
         assert fool.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert fool.page.evaluate(SMALL_TARGETS) == []
