@@ -306,7 +306,7 @@ function plane(context) {
       pen.fillRect(0, y - 0.75, 7, 1.5);
       if (Math.abs(k * step) < 0.93 * state.zoom) {
         name(text, x, width() - 10, "center", "bottom");
-        name(text, 11, y, "left", "middle");
+        if (y < width() - 2 * letters()) name(text, 11, y, "left", "middle"); // clear of the names below
       }
     }
     if (state.zoom > 1) {
@@ -476,7 +476,7 @@ function plane(context) {
     ["k", "two or three classes", () => turn("classes", [2, 3], 1, true)],
   ];
   ui.keys(rows.map(([key, what, act, name]) => [key, what, (event) => { act(event); look(pointer, true); }, name]));
-  const help = make("details", right);
+  const help = make("details", right, { class: "keys" });
   make("summary", help, {}, "Keys, when the canvas has the focus");
   const list = make("dl", help);
   JSON.parse(ui.root.dataset.keys).forEach((pair) => pair.forEach((text, k) => make(k ? "dd" : "dt", list, {}, text)));

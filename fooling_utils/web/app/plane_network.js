@@ -64,7 +64,7 @@ function forward(net, places) {
     const last = k === net.layers.length - 1;
     for (let to = 0; to < outputs; to++) {
       sums.fill(bias.value[to]);
-      for (let from = 0; from < inputs; from++) addTimes(sums, weight.value[to * inputs + from], before, from * count);
+      addProducts(sums, weight.value, to * inputs, 1, inputs, before);
       const at = to * count;
       if (last) for (let n = 0; n < count; n++) after[at + n] = sums[n];
       else if (net.tanh) for (let n = 0; n < count; n++) after[at + n] = Math.tanh(fround(sums[n]));
@@ -75,8 +75,25 @@ function forward(net, places) {
   return found;
 }
 
-function addTimes(sums, factor, values, at) {
-  for (let n = 0; n < sums.length; n++) sums[n] += factor * values[at + n];
+// A row of weights, which begins at `at` and takes every `stride`-th, times a matrix (terms, count). Four columns at
+// once take half the time of one after the other.
+function addProducts(sums, weights, at, stride, terms, values) {
+  const count = sums.length;
+  let n = 0;
+  for (; n + 4 <= count; n += 4) {
+    let [a, b, c, d] = [sums[n], sums[n + 1], sums[n + 2], sums[n + 3]];
+    for (let k = 0, w = at, v = n; k < terms; k++, w += stride, v += count) {
+      const weight = weights[w];
+      a += weight * values[v];
+      b += weight * values[v + 1];
+      c += weight * values[v + 2];
+      d += weight * values[v + 3];
+    }
+    [sums[n], sums[n + 1], sums[n + 2], sums[n + 3]] = [a, b, c, d];
+  }
+  for (; n < count; n++) {
+    for (let k = 0; k < terms; k++) sums[n] += weights[at + k * stride] * values[k * count + n];
+  }
 }
 
 // The slopes of the weights, from those of the logits (classes, count); returns those of the places (2, count).
@@ -99,7 +116,7 @@ function backward(net, found, slopes) {
     const sums = new Float64Array(count);
     for (let from = 0; from < inputs; from++) {
       sums.fill(0);
-      for (let to = 0; to < outputs; to++) addTimes(sums, weight.value[to * inputs + from], slopes, to * count);
+      addProducts(sums, weight.value, from, inputs, outputs, slopes);
       for (let n = 0, at = from * count; n < count; n++, at++) {
         if (k === 0) next[at] = sums[n];
         else if (net.tanh) next[at] = fround(sums[n]) * fround(1 - fround(before[at] * before[at]));
