@@ -247,8 +247,8 @@ def _top(lesson: str, readme: str, repository: str | None) -> str:
     sentence = re.search(r"(?m)^\*\*Google Colab\*\*: (.+)$", readme)
     return (
         f'<div class="open">\n\n{" · ".join(links)}\n\n<details><summary>How to run it</summary>\n\n'
-        "**In Jupyter**: [install the course](../index.md#install-the-course). The lesson is in its folder: `jupyter "
-        f"lab notebooks/{lesson}`.\n\n**In Google Colab**: {sentence[1] if sentence else ''}\n\n</details>\n</div>\n"
+        "**In Jupyter**: [install the course](../index.md#install-the-course), and run `jupyter lab "
+        f"notebooks/{lesson}` in its folder.\n\n**In Google Colab**: {sentence[1] if sentence else ''}\n\n</details>\n</div>\n"
     )
 
 
