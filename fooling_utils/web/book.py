@@ -245,10 +245,11 @@ def _top(lesson: str, readme: str, repository: str | None) -> str:
         colab = f"https://colab.research.google.com/github/{place}/blob/main/notebooks/{quote(lesson)}"
         links.append(f'<a href="{colab}">Open it in Colab</a>')
     sentence = re.search(r"(?m)^\*\*Google Colab\*\*: (.+)$", readme)
+    in_colab = f"**In Google Colab**: {sentence[1]}\n\n" if sentence else ""
     return (
         f'<div class="open">\n\n{" · ".join(links)}\n\n<details><summary>How to run it</summary>\n\n'
         "**In Jupyter**: [install the course](../index.md#install-the-course), and run `jupyter lab "
-        f"notebooks/{lesson}` in its folder.\n\n**In Google Colab**: {sentence[1] if sentence else ''}\n\n</details>\n</div>\n"
+        f"notebooks/{lesson}` in its folder.\n\n{in_colab}</details>\n</div>\n"
     )
 
 
