@@ -1,17 +1,18 @@
 """The lecture pages, served by Voila: python -m fooling_utils.lecture
 
 It serves a contents page and the pages in notebooks/lecture, nothing else. Code is neither shown to viewers nor
-accepted from them.
+accepted from them. With --phones, it also serves the two experiments as files, to everybody in the network.
 """
 
 import argparse
+import contextlib
 import html
 import json
 import secrets
 import socket
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -52,10 +53,10 @@ def find_pages(folder: Path) -> list[Page]:
     return pages
 
 
-def contents(pages: Sequence[Page], base_url: str) -> str:
-    """The contents page, as HTML."""
+def contents(pages: Sequence[Page], base_url: str, phones: str = "") -> str:
+    """The contents page, as HTML; with the QR code for phones, if there is an address for them."""
     several(pages=pages)
-    instance(str, base_url=base_url)
+    instance(str, base_url=base_url, phones=phones)
     for page in pages:
         instance(Page, **{"each of pages": page})
     rows = "".join(
@@ -64,12 +65,17 @@ def contents(pages: Sequence[Page], base_url: str) -> str:
         for page in pages
     )
     style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("lecture.css", "lecture.js"))
+    shown = html.escape(phones.removeprefix("http://").removeprefix("https://").rstrip("/"))
+    code = (
+        f'<figure class="phones"><img src="{base_url}phones/code.svg" alt="QR code: the address below">'
+        f"<figcaption>Fool it on your phone<b>{shown}</b></figcaption></figure>"
+    )
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Fooling networks: contents</title>'
         f'<link rel="icon" href="data:;base64,="><style>{style}</style></head>'
         f'<body class="contents"><h1>Fooling deep convolutional networks</h1><ol start="0">{rows}</ol>'
         "<p>Number keys open a page. In a page, ? lists the keys.</p>"
-        f"<script>{script}</script></body></html>"
+        f"{code if phones else ''}<script>{script}</script></body></html>"
     )
 
 
@@ -130,6 +136,17 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--grace", type=float, default=30, help="seconds before the kernel of a closed page is stopped")
     parser.add_argument("--token", help="the secret in the address; random unless given")
     parser.add_argument("--no-token", action="store_true", help="let in everyone who can reach this address")
+    parser.add_argument(
+        "--phones", nargs="?", type=Path, const=Path(), metavar="FOLDER",
+        help="serve the two experiments to phones as well: what python -m fooling_utils.web has built in this folder, "
+        "or builds there now; without a folder, in one that is kept",
+    )  # fmt: skip
+    parser.add_argument(
+        "--phones-address", metavar="ADDRESS",
+        help="this machine's address as phones see it, if the one found is wrong; or the whole address of the pages, "
+        "if another server has them",
+    )  # fmt: skip
+    parser.add_argument("--phones-port", type=int, default=8080)
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser.parse_args(arguments)
 
@@ -155,10 +172,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def ready() -> None:
         print(f"All {len(pages)} pages are warm.", flush=True)
 
-    print(f"The lecture: {address}\nCtrl-C stops it. Warming up ...", flush=True)
-    if not chosen.no_browser:
-        webbrowser.open(address)
-    serve(
-        chosen.folder.resolve(), pages, ip=chosen.ip, port=port, token=token, viewers=chosen.viewers,
-        idle_minutes=chosen.idle_minutes, grace=chosen.grace, ready=ready,
-    )  # fmt: skip
+    with contextlib.ExitStack() as beside:
+        try:
+            wanted = chosen.phones is not None or chosen.phones_address
+            phones = beside.enter_context(phones_for(chosen)) if wanted else ""
+        except (OSError, ValueError, RuntimeError) as error:
+            sys.exit(str(error))
+        print(f"The lecture: {address}\nCtrl-C stops it. Warming up ...", flush=True)
+        if not chosen.no_browser:
+            webbrowser.open(address)
+        serve(
+            chosen.folder.resolve(), pages, ip=chosen.ip, port=port, token=token, viewers=chosen.viewers,
+            idle_minutes=chosen.idle_minutes, grace=chosen.grace, ready=ready, phones=phones,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def phones_for(chosen: argparse.Namespace) -> Iterator[str]:
+    """The address for phones, whose pages are served meanwhile."""
+    from . import phones
+
+    if phones.is_whole(chosen.phones_address):
+        phones.needs_segno()
+        yield phones.address_for(chosen.phones_address, 0)
+        return
+    try:
+        port = free_port("0.0.0.0", chosen.phones_port)
+    except (OSError, ValueError) as error:
+        raise OSError(str(error).replace("--port", "--phones-port")) from error
+    address = phones.address_for(chosen.phones_address, port)
+    folder = None if chosen.phones in (None, Path()) else chosen.phones
+    with phones.served(phones.site(folder), port):
+        print(f"For phones: {address}", flush=True)
+        for line in phones.doubts(chosen.phones_address):
+            print(line, flush=True)
+        yield address

@@ -12,9 +12,10 @@ from traitlets import Float
 from traitlets.config import Config
 from voila.app import Voila
 
-from . import HERE, Page, contents
+from . import HERE, Page, contents, phones
 
 CULL_EVERY = 60  # seconds
+LONGEST = 100  # characters of a setting
 # what a page fetches: Voila's script, and the widget manager, which is a JupyterLab extension
 OPEN = (
     r"/voila/static/",
@@ -61,13 +62,28 @@ class Kernels(AsyncMappingKernelManager):
 class Contents(JupyterHandler):
     """The page at the root."""
 
-    def initialize(self, pages: Sequence[Page]) -> None:
-        self.pages = pages
+    def initialize(self, pages: Sequence[Page], phones: str) -> None:
+        self.pages, self.phones = pages, phones
 
     @web.authenticated
     def get(self) -> None:
         self.set_header("Cache-Control", "no-store")
-        self.finish(contents(self.pages, self.base_url))
+        self.finish(contents(self.pages, self.base_url, self.phones))
+
+
+class Code(JupyterHandler):
+    """The QR code of a page for phones, as the scene that asks for it is now."""
+
+    def initialize(self, phones: str) -> None:
+        self.phones = phones
+
+    @web.authenticated
+    def get(self) -> None:
+        asked = {name: self.get_query_argument(name, "") for name in ("page", "picture", "target", "method", "size")}
+        if max(map(len, asked.values())) > LONGEST or asked["page"] not in phones.PAGES:
+            raise web.HTTPError(404)
+        self.set_header("Content-Type", "image/svg+xml")
+        self.finish(phones.code(phones.link(self.phones, **asked)))
 
 
 class Lecture(Voila):
@@ -75,12 +91,16 @@ class Lecture(Voila):
 
     name = "voila"
     pages: Sequence[Page] = ()
+    phones: str = ""
     when_ready: Callable[[], None] = staticmethod(lambda: None)
     config_file_paths: Sequence[str] = ()  # somebody's own voila.json must not open what is closed here
 
     def init_handlers(self) -> list:
         asyncio.get_event_loop().create_task(self._tell_when_ready())
-        kept = [(f"{self.server_url.rstrip('/')}/", Contents, {"pages": self.pages})]
+        root = self.server_url.rstrip("/")
+        kept = [(f"{root}/", Contents, {"pages": self.pages, "phones": self.phones})]
+        if self.phones:
+            kept.append((f"{root}/phones/code.svg", Code, {"phones": self.phones}))
         names = "|".join(page.file.replace(".", r"\.") for page in self.pages)
         for pattern, *rest in super().init_handlers():
             if any(part in pattern for part in (KERNELS, *OPEN)) or pattern.endswith(LOGIN):
@@ -120,13 +140,16 @@ def settings(
     )  # fmt: skip
 
 
-def serve(folder: Path, pages: Sequence[Page], *, ready: Callable[[], None], **choices) -> None:
-    """Serve the pages in a folder until Ctrl-C."""
+def serve(folder: Path, pages: Sequence[Page], *, ready: Callable[[], None], phones: str = "", **choices) -> None:
+    """Serve the pages in a folder until Ctrl-C. phones: the address that their QR codes lead to, if any."""
     # Voila looks for templates on Jupyter's path; kernels inherit these settings.
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("JUPYTER_PATH")]))
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work leave the cores to the browser
     os.environ["FOOLING_NO_TWINS"] = "1"  # nobody sees the widgets' static pictures in a lecture
-    app = Lecture(config=settings(folder, **choices), log_level="ERROR")
-    app.pages, app.when_ready = pages, ready
+    config = settings(folder, **choices)
+    if phones:
+        config.VoilaConfiguration.page_config_hook = lambda current, **_: {**current, "phones": phones}
+    app = Lecture(config=config, log_level="ERROR")
+    app.pages, app.when_ready, app.phones = pages, ready, phones
     app.initialize([])
     app.start()

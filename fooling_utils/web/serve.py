@@ -28,6 +28,7 @@ QUEUE = 1 << 18  # bytes that the system keeps for a phone that is slow
 STALLED, IDLE = 120, 60  # seconds
 CONNECTIONS = 8192
 WORTH = 0.95  # what is packed to more than this part of its size is sent as it is
+SECURE = {"localhost", "127.0.0.1", "[::1]", "::1"}
 # Python's own table depends on the machine
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -109,6 +110,9 @@ class File(web.RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cache-Control", "no-cache")  # kept, and asked for again: 304 costs a line
+        if self.request.host_name in SECURE:  # elsewhere, without https, browsers ignore these and complain
+            self.set_header("Cross-Origin-Opener-Policy", "same-origin")  # the two let the network have threads
+            self.set_header("Cross-Origin-Embedder-Policy", "require-corp")
 
     def compute_etag(self) -> None:
         """It is known already."""

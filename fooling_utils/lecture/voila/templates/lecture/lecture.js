@@ -12,6 +12,7 @@
     ["Page Down, Page Up", "next scene, the one before"], ["f", "full screen"], ["t", "dark or light"], ["c", "contents"],
     ["?", "these keys"],
   ];
+  const PHONE_KEYS = [["q", "the QR code for phones, and away"], ["Q", "as large as the screen"]];
   const typing = (target) => target.matches?.("input:not([type=range]), select, textarea");
   let scenes = [];
   let now = 0;
@@ -34,6 +35,41 @@
   // The widget of a scene, which takes the keys.
   const widget = () => (scenes[now]?.cells || []).map((cell) => cell.querySelector(".fool")).find(Boolean);
 
+  const settings = () => JSON.parse(document.getElementById("jupyter-config-data").textContent);
+
+  // The page for phones that does what this scene does, as the query of its QR code.
+  function forPhones() {
+    const one = widget();
+    if (!settings().phones || !one || one.closest(".no-phones")) return "";
+    if (one.matches(".plane")) return "page=plane.html";
+    if (!one.matches(".player")) return "";
+    const { picture, target, method, size } = one.player().settings || {};
+    return new URLSearchParams({ page: "fool.html", ...picture && { picture, target, method, size } }).toString();
+  }
+
+  function phones(size) {
+    const shown = root.dataset.phones === size ? "" : size; // the same key again puts it away
+    if (shown && forPhones()) root.dataset.phones = shown;
+    else delete root.dataset.phones;
+    drawPhones();
+    window.dispatchEvent(new Event("resize"));
+  }
+
+  function drawPhones() {
+    const query = forPhones();
+    document.querySelector("#open-phones")?.toggleAttribute("hidden", !query);
+    if (!query) delete root.dataset.phones;
+    if (!root.dataset.phones) return document.querySelector("#phones")?.remove();
+    const box = isShown("phones") || document.body.appendChild(Object.assign(document.createElement("figure"), { id: "phones" }));
+    const address = `${base()}phones/code.svg?${query}`;
+    if (box.querySelector("img")?.getAttribute("src") === address) return;
+    const image = Object.assign(document.createElement("img"), { src: address, alt: "QR code: this experiment, for phones" });
+    const words = Object.assign(document.createElement("figcaption"), { textContent: "Fool it on your phone" });
+    const host = settings().phones.replace(/^https?:\/\//, "").replace(/\/$/, "");
+    words.append(Object.assign(document.createElement("b"), { textContent: host }));
+    box.replaceChildren(image, words);
+  }
+
   const isShown = (id) => document.getElementById(id);
 
   function show(next) {
@@ -46,6 +82,7 @@
     document.querySelector("#after").disabled = now === scenes.length - 1;
     document.querySelector(".said").textContent = `${scenes[now].title}, ${now + 1} of ${scenes.length}`;
     root.dataset.scene = now + 1;
+    drawPhones();
     if (left !== widget()) left?.dispatchEvent(new Event("fool-pause"));
     widget()?.focus({ preventScroll: true });
     window.dispatchEvent(new Event("resize"));
@@ -59,7 +96,8 @@
     box.setAttribute("role", "dialog");
     box.setAttribute("aria-label", "keys");
     const list = document.createElement("dl");
-    for (const [key, what] of [...JSON.parse(widget()?.dataset.keys || "[]"), ...KEYS]) {
+    const more = forPhones() ? PHONE_KEYS : [];
+    for (const [key, what] of [...JSON.parse(widget()?.dataset.keys || "[]"), ...more, ...KEYS]) {
       list.append(Object.assign(document.createElement("dt"), { textContent: key }));
       list.append(Object.assign(document.createElement("dd"), { textContent: what }));
     }
@@ -67,7 +105,8 @@
     document.body.append(box);
   }
 
-  const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), f: fullScreen, t: theme, c: contents, "?": help };
+  const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), f: fullScreen, t: theme, c: contents, "?": help,
+    q: () => phones("small"), Q: () => phones("large") };
 
   window.addEventListener("keydown", (event) => {
     if (!event.isTrusted || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -80,6 +119,7 @@
       return;
     }
     if (!scenes.length) return;
+    if (event.key === "Escape" && root.dataset.phones === "large") phones("large");
     if (isShown("keys")) { // nothing moves behind the list
       if (["Escape", "?"].includes(event.key)) help();
       event.preventDefault();
@@ -107,6 +147,7 @@
       one.setAttribute("aria-label", label);
       box.append(one);
     };
+    button("open-phones", "QR", "the QR code for phones", () => phones("small"));
     button("help", "?", "keys", help);
     button("theme", "◐", "dark or light", theme);
     button("home", "☰", "contents", contents);
@@ -120,7 +161,7 @@
 
   // A server that has stopped, or was started again, cannot answer: say so before somebody presses a key in vain.
   async function watchServer() {
-    const { kernelId } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
+    const { kernelId } = settings();
     const problem = async () => {
       try {
         const answer = await fetch(`${base()}api/kernels/${kernelId}`, { redirect: "manual", cache: "no-store" });
@@ -158,6 +199,8 @@
       clearInterval(wait);
       root.dataset.ready = "1";
       root.dataset.readyMs = Math.round(performance.now());
+      if (settings().phones) setInterval(drawPhones, LOOK_EVERY);
+      drawPhones();
       widget()?.focus({ preventScroll: true });
     }, 50);
   }
