@@ -29,9 +29,9 @@ class Server:
         connection.connect(("127.0.0.1", self.port))
         return connection
 
-    def ask(self, path, *headers, method="GET", body=b""):
+    def ask(self, path, *headers, method="GET", body=b"", host="x"):
         """Status, headers (with names in lower case) and body of an answer; nothing in the path is changed."""
-        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", *headers]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
         with self.connect() as connection:
             connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
             answer = b""

@@ -107,6 +107,16 @@ def test_head_tells_the_length_and_sends_nothing(server):
     assert (status, int(headers["content-length"]), body) == (200, LARGE, b"")
 
 
+@pytest.mark.parametrize(
+    ("host", "isolated"),
+    [("localhost:8080", True), ("127.0.0.1:8080", True), ("192.168.0.2:8080", False), ("x", False)],
+)
+def test_a_tab_on_this_machine_may_have_threads(server, host, isolated):
+    _, headers, _ = server.ask("/index.html", host=host)
+    assert (headers.get("cross-origin-opener-policy") == "same-origin") == isolated
+    assert (headers.get("cross-origin-embedder-policy") == "require-corp") == isolated
+
+
 @pytest.mark.parametrize("path", ["/", "/lessons/", "/index.html?picture=noise&target=robin", "/%69ndex.html"])
 def test_ways_to_name_a_page(server, path):
     assert server.ask(path)[0] == 200
