@@ -1,5 +1,7 @@
 """What a reader sees of a widget in a browser, and does with it."""
 
+import base64
+
 from PIL import Image
 
 from pixels import as_file
@@ -7,6 +9,20 @@ from pixels import as_file
 # what a widget tells the browser's console of itself, each kind under a name of its own
 STATE = "(root.player || root.explorer || root.wall || root.guess || root.blink || root.stops || root.plane)()"
 PIXEL = "(figure, [x, y]) => [...figure.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
+
+
+GIVE = """(element, [kind, name, content]) => {
+  const data = new DataTransfer();
+  const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));
+  data.items.add(new File([bytes], name, {type: "image/png"}));
+  const values = {dataTransfer: data, clipboardData: data, bubbles: true, cancelable: true};
+  return !element.dispatchEvent(kind === "paste" ? new ClipboardEvent(kind, values) : new DragEvent(kind, values));
+}"""
+
+
+def give(element, kind, name, content):
+    """Drag a file over an element, drop it or paste it there; whether the page takes it, and the browser does not."""
+    return element.evaluate(GIVE, [kind, name, base64.b64encode(content).decode()])
 
 
 class Widget:

@@ -1,6 +1,5 @@
 """fool.html as its readers have it: on a phone and a desk, by touch, keys and a screen reader, online and offline."""
 
-import base64
 import html.parser
 
 import numpy as np
@@ -8,21 +7,13 @@ import pytest
 from PIL import Image
 
 from browsing import SECONDS, contrast
+from driving import give
 from fooling_utils import load_image
 from fooling_utils.web import libraries
 from pixels import as_file, levels
 from tabbing import DESKTOP, LYING, MISPLACED, PHONE, SMALL_TARGETS, SMALL_TEXT, TABLET, Fool, opened, wait
 
 NASTY = "<img src=x onerror=document.title=1>.png"
-DROP = """(root, [kind, name, content]) => {
-  const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));
-  const data = new DataTransfer();
-  data.items.add(new File([bytes], name, {type: "image/png"}));
-  const target = kind === "paste" ? document.body : document.querySelector("main p");
-  const event = kind === "paste" ? new ClipboardEvent(kind, {clipboardData: data, bubbles: true, cancelable: true})
-    : new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true});
-  return !target.dispatchEvent(event);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +122,10 @@ def test_the_saved_noise_is_called_noise(fool, tmp_path):
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_a_picture_is_dropped_or_pasted_anywhere_on_the_page(fool, kind):
-    red = base64.b64encode(as_file(Image.new("RGB", (30, 30), (255, 0, 0)))).decode()
-    assert fool.root.evaluate(DROP, ["dragover", "red.png", red])
+    red, place = as_file(Image.new("RGB", (30, 30), (255, 0, 0))), fool.page.locator("main p").first
+    assert give(place, "dragover", "red.png", red)
     assert fool.root.get_attribute("data-dropping")
-    assert fool.root.evaluate(DROP, [kind, f"red {kind}.png", red])
+    assert give(place, kind, f"red {kind}.png", red)
     fool.until(f"s.settings.picture === 'red {kind}.png'")
     assert fool.pixel(0) == [255, 0, 0]
     fool.root.evaluate("root => delete root.dataset.dropping")
