@@ -24,6 +24,14 @@ CUT_OFF = """() => [...document.querySelectorAll('.now :is(button, canvas, img, 
     .filter(([, b]) => b.width && (b.bottom > innerHeight + 1 || b.right > innerWidth + 1))
     .map(([e, b]) => `${e.tagName} ${e.textContent.slice(0, 30)} ${Math.round(b.right)} ${Math.round(b.bottom)}`)"""
 
+UNDER_THE_BAR = """() => {
+  const boxes = [...document.querySelectorAll('#bar > *')].map(e => e.getBoundingClientRect());
+  const meet = (a, b) => a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top;
+  return [...document.querySelectorAll('.now :is(button, input, select, output, canvas)')]
+    .filter(e => e.checkVisibility() && !e.closest('.heard')).map(e => [e, e.getBoundingClientRect()])
+    .filter(([, a]) => a.width && boxes.some(b => meet(a, b)))
+    .map(([e]) => e.outerHTML.slice(0, 90)); }"""
+
 
 # projectors and screens: the one the pages are drawn for, old, with the browser's bars, full HD, a tablet upright
 SCREENS = [(1280, 720), (1024, 768), (1280, 577), (1920, 1080), (820, 1180)]
@@ -263,6 +271,7 @@ def test_every_scene_fits_the_projector_and_can_be_read_from_the_last_row(browse
                 page.set_viewport_size({"width": width, "height": height})
                 page.wait_for_timeout(100)
                 assert page.evaluate(CUT_OFF) == [], f"at {width} x {height}"
+                assert page.evaluate(UNDER_THE_BAR) == [], f"scene {number} at {width} x {height}"
             page.set_viewport_size({"width": 1280, "height": 720})
             page.keyboard.press("PageDown")
         for _ in range(count):
