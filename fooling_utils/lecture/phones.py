@@ -21,7 +21,6 @@ from .. import web
 from ..starts import PICTURES
 from ..widgets.player import METHODS, STARTS
 
-MINUTES = 3  # to build the pages, on two cores
 COURSE = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fooling-utils" / "web"
 KEY = ".built-from"  # a hidden file, which is never served
@@ -62,7 +61,7 @@ def site(folder: Path | None) -> Path:
 
 
 def _build(out: Path) -> None:
-    print(f"Building the pages for phones in {out}. This takes about {MINUTES} minutes, once ...", flush=True)
+    print(f"Building the pages for phones in {out}. This takes about a minute, once ...", flush=True)
     began = time.monotonic()
     command = [sys.executable, "-m", "fooling_utils.web", str(out)]  # what it takes of memory goes with it
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
