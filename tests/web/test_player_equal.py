@@ -34,10 +34,10 @@ DRIVER = """async () => {
     const [facts, buffers] = await new Promise((resolve) => {
       const act = (...answer) => {
         if (answer[0].id !== id) return;
-        model.off("", act);
+        model.off("msg:custom", act);
         resolve(answer);
       };
-      model.on("", act);
+      model.on("msg:custom", act);
       model.send({ id, ask, with: values }, undefined, content ? [content.buffer] : []);
     });
     return { ...facts, buffers: await Promise.all(buffers.map(text)) };
@@ -329,7 +329,7 @@ def test_a_picture_is_read_as_in_python(page, content, mean, most):
             "x.png is a HEIC photograph or a film, which this browser cannot read: save",
         ),
         (file_of(photograph(50, 50))[:200], "x.png cannot be opened: it is damaged, or too large for this browser."),
-        (file_of(photograph(20, 3)), "x.png has only 20 x 3 pixels: choose a picture with at least 16 x 16"),
+        (file_of(photograph(20, 3)), "x.png has only 20 x 3 pixels: choose one with at least 16 x 16"),
     ],
     ids=["empty", "text", "page", "svg", "heic", "cut", "tiny"],
 )
@@ -394,7 +394,7 @@ def miscounted(text):
         (
             "network.js",
             lambda text: text.replace("WebAssembly.validate(", "!("),
-            "This browser cannot run the network, because it is too old for WebAssembly SIMD: update it",
+            "This browser is too old for the network (it lacks WebAssembly SIMD): update it, or use another",
         ),
         (
             "network.js",
@@ -420,3 +420,18 @@ def test_what_a_browser_cannot_do_gets_a_sentence(fresh, file, change, sentence)
     fresh.reload()
     fresh.evaluate(DRIVER)
     assert ask(fresh, "begin")["error"].startswith(sentence)
+
+
+def test_with_threads_it_answers_the_same(fresh, page):
+    isolated = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+    fresh.context.route(
+        "**/app/**",
+        lambda route: route.fulfill(response=(answer := route.fetch()), headers={**answer.headers, **isolated}),
+    )
+    fresh.reload()
+    fresh.evaluate(DRIVER)
+    assert fresh.evaluate("crossOriginIsolated")
+    settings = {"picture": "robin", "target": "ostrich", "method": "unit step", "size": 0.3}
+    one, other = ask(fresh, "start", **settings), ask(page, "start", **settings)
+    alike(one, other)
+    assert ask(fresh, "frames", count=2)["frames"][1]["index"] == 2

@@ -6,7 +6,8 @@ const NETWORK = "network.onnx";
 const here = (name) => new URL(name, import.meta.url);
 
 // A function with one vector instruction, which old browsers refuse.
-const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
+  11];
 const NO_MEMORY = "There is no memory left for the network, which needs about 300 MB: close other tabs, and try again";
 
 export async function fetched(name) {
@@ -16,8 +17,8 @@ export async function fetched(name) {
   } catch {
     throw new Error(`${name} did not arrive: are you offline? Connect, and try again`);
   }
-  if (!answer.ok) throw new Error(`${name} is missing on this server (${answer.status}): tell whoever put the page there`);
-  return answer;
+  if (answer.ok) return answer;
+  throw new Error(`${name} is missing on this server (${answer.status}): tell whoever put the page there`);
 }
 
 // The bytes of a file, which has `total`; tell({part, loaded, total}) hears how it goes.
@@ -45,7 +46,7 @@ let tries = 0;
 // An object with run(image, target): {logits, gradient} of a Float32Array (3, size, size) and the index of a class.
 export async function load({ sizes, classes, size }, tell) {
   if (!WebAssembly.validate(new Uint8Array(SIMD))) {
-    throw new Error("This browser cannot run the network, because it is too old for WebAssembly SIMD: update it, or use another one");
+    throw new Error("This browser is too old for the network (it lacks WebAssembly SIMD): update it, or use another");
   }
   const again = tries++ ? `?${tries}` : ""; // what failed once is not asked for again under the same address
   const ort = await import(here(RUNTIME + again)).catch(() => {
@@ -60,7 +61,7 @@ export async function load({ sizes, classes, size }, tell) {
   ort.env.logLevel = "error";
   let session;
   try {
-    session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+    session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
   } catch (error) {
     throw failure(error);
   } finally {
@@ -92,7 +93,9 @@ export async function load({ sizes, classes, size }, tell) {
 // What the runtime throws, as a sentence. Where memory ends it is an abort, a range, or only a number.
 function failure(error) {
   const text = String(error?.message ?? error);
-  if (/memory|abort|alloc|range|^\d+$|unreachable/i.test(text) || error instanceof RangeError) return new Error(NO_MEMORY);
-  if (/fetch|import|backend/i.test(text)) return new Error(`The runtime did not arrive (${text}): are you offline? Connect, and try again`);
+  const noMemory = error instanceof RangeError || /memory|abort|alloc|range|^\d+$|unreachable/i.test(text);
+  if (noMemory) return new Error(NO_MEMORY);
+  const offline = /fetch|import|backend/i.test(text);
+  if (offline) return new Error(`The runtime did not arrive (${text}): are you offline? Connect, and try again`);
   return new Error(`The network does not run in this browser: ${text}. Reload the page, or use another browser`);
 }

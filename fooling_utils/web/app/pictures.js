@@ -20,8 +20,9 @@ export async function levelsOf(name, content, size) {
     throw new Error(whatItIs(name, bytes));
   }
   try {
-    if (Math.min(bitmap.width, bitmap.height) < LEAST) {
-      throw new Error(`${name} has only ${bitmap.width} x ${bitmap.height} pixels: choose a picture with at least ${LEAST} x ${LEAST}`);
+    const { width, height } = bitmap;
+    if (Math.min(width, height) < LEAST) {
+      throw new Error(`${name} has only ${width} x ${height} pixels: choose one with at least ${LEAST} x ${LEAST}`);
     }
     return square(bitmap, size);
   } finally {
@@ -42,7 +43,7 @@ export function png(levels, size) {
 }
 
 function canvasOf(width, height) {
-  if (!self.OffscreenCanvas) throw new Error("This browser is too old to read pictures here: update it, or use another one");
+  if (!self.OffscreenCanvas) throw new Error("This browser is too old to read pictures: update it, or use another");
   const canvas = new OffscreenCanvas(width, height);
   return { canvas, context: canvas.getContext("2d", { willReadFrequently: true, alpha: false }) };
 }

@@ -25,17 +25,21 @@ async function ready() {
   }
 }
 
+const ALTERED = "This browser alters what a page reads of a picture, as some do against tracking: "
+  + "allow it for this page, or use another browser";
+
 // The network, after it answered to a picture as it does in Python.
 async function begun() {
   const { sizes, settings, check, traits } = facts;
   const made = await load({ sizes, classes: traits.names.length, size: SIZE }, tellProgress);
   const levels = await builtIn(settings.picture);
-  if (levels.reduce((a, b) => a + b) !== check.sum) {
-    throw new Error("This browser alters what a page reads of a picture, as some do against tracking: allow it for this page, or use another browser");
-  }
+  if (levels.reduce((a, b) => a + b) !== check.sum) throw new Error(ALTERED);
   const { logits, gradient } = await made.run(fromLevels(levels), traits.names.indexOf(settings.target));
-  const off = Math.max(...logits.map((one, k) => Math.abs(one - check.logits[k])), Math.abs(norm(gradient) / check.gradient - 1));
-  if (!(off < 0.05)) throw new Error("This browser computes the network wrongly: update it, or use another one");
+  const off = [...logits].map((one, k) => Math.abs(one - check.logits[k]));
+  off.push(Math.abs(norm(gradient) / check.gradient - 1));
+  if (!(Math.max(...off) < 0.05)) {
+    throw new Error("This browser computes the network wrongly: update it, or use another one");
+  }
   return made;
 }
 
@@ -107,7 +111,8 @@ async function step() {
 
 function read(image, logits) {
   const shares = softmax(logits);
-  const top = largest(shares, 5).map((index) => ({ label: facts.traits.names[index], probability: shares[index], index }));
+  const { names } = facts.traits;
+  const top = largest(shares, 5).map((index) => ({ label: names[index], probability: shares[index], index }));
   return { index: state.index, top, probability: shares[state.target], ...changeSizes(image, state.original) };
 }
 
@@ -126,8 +131,9 @@ async function started(change = {}) {
 
 function all() {
   const { facts: frame, buffers } = shown();
-  const { settings, original } = state;
-  return { facts: { ...frame, settings, pictures: pictures(), own: state.own }, buffers: [...buffers, bufferOf(original)] };
+  const { settings, original, own: label } = state;
+  const chosen = { settings, pictures: pictures(), own: label };
+  return { facts: { ...frame, ...chosen }, buffers: [...buffers, bufferOf(original)] };
 }
 
 async function going() {
@@ -187,6 +193,6 @@ answer({
     return started({ picture });
   },
   address() {
-    throw new Error("A page in the browser may not fetch pictures from other addresses: save the picture, and open the file here");
+    throw new Error("This page fetches nothing from other addresses: save the picture, and open the file here");
   },
 });
