@@ -2,7 +2,9 @@
 const PLAYER = `
 [data-lecture] .fool.player { --picture: calc(var(--fool-picture) * .9); gap: .4em; }
 [data-lecture] .fool.player .own { flex-wrap: nowrap; padding-right: calc(335 * var(--fool-unit, 1px)); } /* its bar */
-[data-lecture] .fool.player .own > * { flex: 1 1 8em; min-width: 5em; white-space: nowrap; }
+[data-lecture] .fool.player .own > * { white-space: nowrap; }
+[data-lecture] .fool.player .size { flex: 1 0 14.5em; }
+[data-lecture] .fool.player .address { flex: 1 1 5em; min-width: 4em; }
 [data-lecture] .fool.player .own select { max-width: 8em; }
 .fool.player .side { flex: 1 1 11em; min-width: 11em; display: flex; flex-direction: column; gap: .6em; }
 .fool.player .side .bars { flex: none; max-width: none; }
