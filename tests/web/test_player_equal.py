@@ -399,7 +399,7 @@ def miscounted(text):
         (
             "network.js",
             lambda text: text.replace("await ort.InferenceSession.create(", "(() => { throw new RangeError(); })("),
-            "There is no memory left for the network, which needs about 300 MB: close other tabs, and try again",
+            "There is no memory left for the network, which needs about 400 MB: close other tabs, and try again",
         ),
         ("player.json", miscounted, "This browser computes the network wrongly: update it, or use another one"),
         (

@@ -8,7 +8,7 @@ const here = (name) => new URL(name, import.meta.url);
 // A function with one vector instruction, which old browsers refuse.
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
   11];
-const NO_MEMORY = "There is no memory left for the network, which needs about 300 MB: close other tabs, and try again";
+const NO_MEMORY = "There is no memory left for the network, which needs about 400 MB: close other tabs, and try again";
 
 export async function fetched(name) {
   let answer;
