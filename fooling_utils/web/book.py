@@ -237,7 +237,7 @@ def first_page(readme: str, pictures: Mapping[str, tuple[str, str]], repository:
     )
 
 
-def _top(lesson: str, readme: str, repository: str | None) -> str:
+def top(lesson: str, readme: str, repository: str | None) -> str:
     """The line under the heading of a lesson: how to open it where its cells run."""
     links = [f'<a href="{lesson}" download>Download this lesson</a>']
     if repository and repository.startswith("https://github.com/"):
@@ -365,7 +365,7 @@ def _sources(folder: Path, notebooks: Path, readme: str, repository: str | None)
     shutil.copytree(notebooks / "images", folder / "lessons" / "images")
     for path in lessons:
         notebook = nbformat.read(path, as_version=4)
-        made = prepared(notebook, _top(path.name, readme, repository), names.__contains__, repository)
+        made = prepared(notebook, top(path.name, readme, repository), names.__contains__, repository)
         nbformat.write(made, folder / "lessons" / path.name)
     pictures = _card_pictures(notebooks, folder / "static")
     (folder / "index.md").write_text(first_page(readme, pictures, repository), encoding="utf-8")

@@ -138,6 +138,16 @@ def test_a_page_has_one_title_and_below_it_how_to_run_it():
     assert cells[1].source == "## Part A\n\n## 1 One"
 
 
+def test_a_lesson_says_how_to_run_it_where_there_is_an_address_and_where_not():
+    readme = "**Google Colab**: you need a zip file."
+    top = book.top("01_a.ipynb", readme, "https://github.com/who/course")
+    assert "https://colab.research.google.com/github/who/course/blob/main/notebooks/01_a.ipynb" in top
+    assert '<a href="01_a.ipynb" download>' in top
+    without = book.top("01_a.ipynb", readme, None)
+    assert "colab.research" not in without
+    assert "**In Google Colab**: you need a zip file." in without
+
+
 def test_the_first_page_has_the_lessons_of_the_readme():
     pictures = {"fool.html": ("a.jpg", 'a "bus"'), "plane.html": ("b.jpg", "b")}
     page = book.first_page(README, pictures, None)
@@ -341,14 +351,14 @@ def test_answers_hints_and_solutions_unfold_on_a_click(tab):
     assert tab.locator("details[open] .highlight .k", has_text="def").count()  # code in a solution has its colours
 
 
-def test_an_experiment_grows_with_what_is_in_it(tab):
-    tab.goto("lessons/02_targeted_fooling.html")
-    frame = tab.locator("iframe")
-    frame.scroll_into_view_if_needed()
+@pytest.mark.parametrize("lesson", ["02_targeted_fooling", "04_decision_boundaries"])
+def test_an_experiment_is_as_tall_as_what_is_in_it(tab, lesson):
+    tab.goto(f"lessons/{lesson}.html")
+    tab.locator("iframe").scroll_into_view_if_needed()
     tab.wait_for_function(
         """() => { const one = document.querySelector("iframe"), inside = one.contentDocument?.documentElement;
-        return inside?.dataset.embedded === "" && inside.scrollHeight <= one.clientHeight
-          && one.clientHeight < inside.scrollHeight + 40; }"""
+        return inside?.dataset.embedded === "" && one.style.height && inside.scrollHeight <= one.clientHeight
+          && one.clientHeight < inside.querySelector("main").getBoundingClientRect().height + 60; }"""
     )
 
 
