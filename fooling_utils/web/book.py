@@ -300,7 +300,10 @@ def strict(page: str, policy: str = POLICY) -> tuple[str, dict[str, str]]:
     page = _TAG.sub(lambda tag: _HANDLER.sub("", tag[0]), _SCRIPT.sub(moved, page))
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     icon = "" if 'rel="icon"' in page else '<link rel="icon" href="data:,">'
-    return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">{meta}{icon}', 1), scripts
+    page, count = re.subn(r'<meta charset="utf-8"\s*/?>', rf"\g<0>{meta}{icon}", page, count=1)
+    if not count:
+        raise ValueError("a page of the book has no place for its policy: this version of the theme is not supported")
+    return page, scripts
 
 
 def _mended(page: str) -> str:
