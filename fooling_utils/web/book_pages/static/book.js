@@ -9,11 +9,13 @@ wide.forEach((one) => sizes.observe(one));
 
 // An experiment is as tall as what is in it.
 for (const frame of document.querySelectorAll(".experiment iframe")) {
-  frame.addEventListener("load", () => {
-    const inside = frame.contentDocument?.body;
+  const follow = () => {
+    const inside = frame.contentDocument?.querySelector("main") && frame.contentDocument.body;
     if (!inside) return;
     const fit = () => { frame.style.height = `${Math.ceil(inside.getBoundingClientRect().height) + 4}px`; };
     new ResizeObserver(fit).observe(inside);
     fit();
-  });
+  };
+  frame.addEventListener("load", follow);
+  follow(); // it may have loaded before this script
 }
