@@ -286,13 +286,13 @@ function slider(parent, name, { min, max, step, value, show = String }, act) {
   make("span", label, {}, name);
   const input = make("input", label, { type: "range", min, max, step });
   const output = make("output", label);
-  const set = (number) => {
+  const set = (number, words = show(number)) => {
     input.value = number;
-    write(output, show(Number(input.value)));
+    write(output, words);
     input.setAttribute("aria-valuetext", output.textContent);
   };
   set(value);
-  input.addEventListener("input", () => { set(input.value); act(Number(input.value)); });
+  input.addEventListener("input", () => { set(Number(input.value)); act(Number(input.value)); });
   return { set, input, get value() { return Number(input.value); } };
 }
 

@@ -61,7 +61,10 @@ function player(context) {
   let saved = null;
   let checked = 0; // the frame of the last check
 
-  const start = (change) => ui.tell("start", change).then(begun);
+  const start = (change) => {
+    if (Object.keys(change).length) presets.press(-1);
+    return ui.tell("start", change).then(begun);
+  };
 
   const choices = make("div", ui.body, { class: "row choices" });
   const pictures = choose(choices, "picture", [], (name) => { play(false); start({ picture: name }); });
@@ -100,7 +103,7 @@ function player(context) {
   const amplify = slider(controls, "change ×", { min: 0, max: TIMES.length - 1, step: 1, value: TIMES.indexOf(times), show: (k) => TIMES[k] },
     (k) => { times = TIMES[k]; drawChange(); });
 
-  ui.presets(async ({ title, ...change }) => {
+  const presets = ui.presets(async ({ title, ...change }) => {
     play(false);
     const rest = { method: Object.keys(methods)[0], size: null, ...change };
     const run = ++runs;
@@ -115,8 +118,8 @@ function player(context) {
     const m = methods[method.value];
     return Math.round((STEPS * Math.log(size / m.smallest)) / Math.log(m.largest / m.smallest));
   };
-  const showSize = (k) => `${toSize(k).toPrecision(2)} ${methods[method.value].unit}`;
-  const size = slider(own, "step size", { min: 0, max: STEPS, step: 1, value: 20, show: showSize }, () => {});
+  const inUnits = (size) => `${size.toPrecision(2)} ${methods[method.value].unit}`;
+  const size = slider(own, "step size", { min: 0, max: STEPS, step: 1, value: 20, show: (k) => inUnits(toSize(k)) }, () => {});
   size.input.parentElement.classList.add("size");
   size.input.addEventListener("change", () => { play(false); start({ size: toSize(size.value) }); });
   if (model.get("addresses") !== false) addresses(own);
@@ -129,6 +132,7 @@ function player(context) {
     address.addEventListener("keydown", async (event) => {
       if (event.key !== "Enter" || !address.value) return;
       play(false);
+      presets.press(-1);
       const answer = await ui.tell("address", { address: address.value });
       if (answer) address.value = "";
       begun(answer);
@@ -144,6 +148,7 @@ function player(context) {
       return;
     }
     const name = one.name.toWellFormed ? one.name.toWellFormed() : one.name; // half a character cannot be sent back
+    presets.press(-1);
     const content = await one.arrayBuffer().catch(() => null);
     if (content) begun(await ui.tell("upload", { name }, content));
     else ui.fail(`${name} could not be read: is it still there?`);
@@ -231,7 +236,7 @@ function player(context) {
     pictures.set(settings.picture);
     target.set(settings.target);
     method.set(settings.method);
-    size.set(toStep(settings.size));
+    size.set(toStep(settings.size), inUnits(settings.size));
   }
 
   function begun(answer) {

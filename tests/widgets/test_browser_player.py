@@ -52,11 +52,13 @@ def test_everything_works_with_the_keyboard_alone(player):
     player.until("s.index === 0")
     player.press("1")
     player.until("s.settings.picture === 'coffee' && !s.playing && s.probability > 0.99")
+    pressed = player.root.locator("button[aria-pressed=true]")
+    assert pressed.inner_text().startswith("1")
     player.press("/", "r", "o", "b", "Enter")
     player.until("s.settings.target === 'red robin' && s.index === 0")
     player.press(" ")
     player.until("s.index > 1")
-    assert player.root.locator("button[aria-pressed=true]").inner_text().startswith("1")
+    assert pressed.count() == 0
 
 
 def test_a_target_is_found_by_any_part_of_its_name(player):
@@ -73,8 +75,14 @@ def test_a_target_is_found_by_any_part_of_its_name(player):
 
 
 def test_settings_are_chosen_with_the_mouse(player):
+    step = player.root.locator("label", has_text="step size").locator("output")
+    assert step.inner_text() == "0.20 L2"  # the preset's
+    player.choose("method", "PGD within 8 grey levels")
+    player.until("s.settings.method.startsWith('PGD')")
+    assert step.inner_text() == "1.0 grey levels"
     player.choose("method", "Adam")
     player.until("s.settings.method === 'Adam' && s.index === 0")
+    assert step.inner_text() == "0.25 grey levels"
     player.choose("picture", "noise")
     player.until("s.settings.picture === 'noise'")
     assert len({tuple(player.pixel(0, x, 0)) for x in range(16)}) > 8
