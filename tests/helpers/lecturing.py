@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -53,6 +54,11 @@ class NoRedirection(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def hear_ctrl_c():
+    """In a new process: hear SIGINT, which a shell tells the programs in its background to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def lecture_of(folder, *options):
     """A lecture of the pages in a folder, once every page is warm; with a token, unless the options say otherwise."""
@@ -65,8 +71,9 @@ def lecture_of(folder, *options):
     }
     command = [sys.executable, "-m", "fooling_utils.lecture", "--folder", str(folder), "--no-browser", *options]
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder
-    )
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
+        preexec_fn=None if sys.platform == "win32" else hear_ctrl_c,
+    )  # fmt: skip
     lines = []
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()

@@ -1,7 +1,6 @@
 """The player's worker in Chromium beside the player in Python: the same answers to the same questions."""
 
 import base64
-import copy
 import io
 import json
 import math
@@ -16,6 +15,7 @@ from fooling_utils import load_image, load_model, optimize_pixels, run_until, to
 from fooling_utils.images import from_uint8, to_uint8
 from fooling_utils.widgets.kit import words
 from fooling_utils.widgets.player import FoolingPlayer
+from serving import server_of
 
 # what fool.html does, without its front end
 DRIVER = """async () => {
@@ -31,7 +31,8 @@ DRIVER = """async () => {
   let count = 0;
   window.ask = async (ask, values = {}, content = null) => {
     const id = ++count;
-    const [facts, buffers] = await new Promise((resolve) => {
+    const [facts, buffers] = await new Promise((resolve, reject) => {
+      setTimeout(() => reject(new Error(`no answer to ${ask}`)), 60000);
       const act = (...answer) => {
         if (answer[0].id !== id) return;
         model.off("msg:custom", act);
@@ -57,13 +58,6 @@ DRIVER = """async () => {
 def model():
     """The network of the course, on the CPU."""
     return load_model(device="cpu")
-
-
-def in_the_other_layout(model):
-    """The same network, for which torch adds in another order."""
-    other = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
-    other._layout = torch.contiguous_format
-    return other
 
 
 def opened(browser, address):
@@ -158,12 +152,12 @@ def test_as_many_frames_as_in_python_and_a_saved_picture_that_fools(page, model,
     start = from_uint8(ask(page, "start", picture=picture, target=target, method="unit step")["buffers"][1])
     played = page.evaluate("play()")
 
-    def apart(net):
-        frames = optimize_pixels(net, start, toward(index), step=unit_step(0.3), steps=200)
-        return abs(run_until(frames, index, 0.99).frames[0] - len(played["shares"]))
-
-    # rounding at the kinks of ReLU6 makes paths part; torch's own do in its two memory layouts, by up to 4 frames
-    assert apart(model) <= 1 or apart(in_the_other_layout(model)) <= 1
+    # rounding at the kinks of ReLU6 makes paths part: those of torch, too, from starts that differ in the last bit
+    moved = start + 1e-7 * torch.randn(3, *start.shape[1:], generator=torch.Generator().manual_seed(0))
+    starts = torch.cat([start, moved]).clamp(0, 1)
+    frames = optimize_pixels(model, starts, toward(index), step=unit_step(0.3), steps=200)
+    found = run_until(frames, index, 0.99).frames
+    assert min(found) - 1 <= len(played["shares"]) <= max(found) + 1, found
     saved = ask(page, "saved")["saved"]
     (result,) = ask(page, "frames", count=1, wait=True)["buffers"]  # past the target it is the same frame again
     (top,) = model.top(from_uint8(result), 1)
@@ -422,16 +416,11 @@ def test_what_a_browser_cannot_do_gets_a_sentence(fresh, file, change, sentence)
     assert ask(fresh, "begin")["error"].startswith(sentence)
 
 
-def test_with_threads_it_answers_the_same(fresh, page):
-    isolated = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-    fresh.context.route(
-        "**/app/**",
-        lambda route: route.fulfill(response=(answer := route.fetch()), headers={**answer.headers, **isolated}),
-    )
-    fresh.reload()
-    fresh.evaluate(DRIVER)
-    assert fresh.evaluate("crossOriginIsolated")
+def test_with_threads_it_answers_the_same(browser, page, site):
     settings = {"picture": "robin", "target": "ostrich", "method": "unit step", "size": 0.3}
-    one, other = ask(fresh, "start", **settings), ask(page, "start", **settings)
-    alike(one, other)
-    assert ask(fresh, "frames", count=2)["frames"][1]["index"] == 2
+    with server_of(site) as server:  # which isolates pages on this machine, so that they may have threads
+        isolated = opened(browser, f"http://127.0.0.1:{server.port}/")
+        assert isolated.evaluate("crossOriginIsolated")
+        alike(ask(isolated, "start", **settings), ask(page, "start", **settings))
+        assert ask(isolated, "frames", count=2)["frames"][1]["index"] == 2
+        isolated.context.close()
