@@ -17,11 +17,11 @@ const WALL = `
 .fool.wall .progress i:nth-child(3) { height: 100%; }
 .fool.wall .counts { display: flex; flex-wrap: wrap; gap: 0 1.1em; font-variant-numeric: tabular-nums; }
 .fool.wall .search input { width: 9em; }
-.fool.wall .panel { flex: 1 1 18em; min-width: 0; display: flex; flex-wrap: wrap; gap: .6em .8em; align-items: flex-start; }
-.fool.wall .panel .opinions { flex: 1 1 11em; min-width: 0; display: flex; flex-direction: column; gap: .6em; }
-.fool.wall .panel .bars { flex: none; max-width: none; min-width: 0; }
-.fool.wall .panel figcaption { font-weight: 600; overflow-wrap: anywhere; }
-.fool.wall .panel .born { font-weight: 400; }`;
+.fool.wall .beside { flex: 1 1 18em; min-width: 0; display: flex; flex-wrap: wrap; gap: .6em .8em; align-items: flex-start; }
+.fool.wall .beside .opinions { flex: 1 1 11em; min-width: 0; display: flex; flex-direction: column; gap: .6em; }
+.fool.wall .beside .bars { flex: none; max-width: none; min-width: 0; }
+.fool.wall .beside figcaption { font-weight: 600; overflow-wrap: anywhere; }
+.fool.wall .beside .born { font-weight: 400; }`;
 
 const EDGE = 1; // pixels around a thumbnail
 const SURE = 0.99; // a white frame, so that brightness is not the only sign
@@ -65,10 +65,10 @@ function wall(context) {
   const foot = make("div", frame, { class: "foot" });
   const here = make("span", foot, { class: "here" });
   make("span", foot, { class: "key" }, "bright: confident, framed: 99 %");
-  const panel = make("div", view, { class: "panel" });
-  const large = picture(panel, "");
+  const beside = make("div", view, { class: "beside" });
+  const large = picture(beside, "");
   large.title("click a champion to see it large");
-  const opinions = make("div", panel, { class: "opinions" });
+  const opinions = make("div", beside, { class: "opinions" });
 
   // ------------------------------------------------------------------------------------------------- what is drawn
 
