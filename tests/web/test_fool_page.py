@@ -344,8 +344,8 @@ def test_offline_in_the_middle_of_loading_is_told_and_can_be_tried_again(browser
 
 def test_it_shows_the_picture_at_once_and_says_how_far_it_has_loaded(contexts):
     context = contexts(**PHONE)
-    waiting = []
-    context.route("**/ort-wasm-simd-threaded.wasm", lambda route: waiting.append(route))
+    waiting, go = [], []
+    context.route("**/ort-wasm-simd-threaded.wasm", lambda route: route.continue_() if go else waiting.append(route))
     page = context.new_page()
     page.clock.install()
     page.goto("fool.html")
@@ -362,7 +362,7 @@ def test_it_shows_the_picture_at_once_and_says_how_far_it_has_loaded(contexts):
         .observe(document.querySelector(".loading"), {subtree: true, childList: true, characterData: true});
       return seen;
     }""")
-    context.unroute("**/ort-wasm-simd-threaded.wasm")
+    go.append(True)
     for route in waiting:
         route.continue_()
     page.locator(".fool.player[data-drawn]").wait_for()
