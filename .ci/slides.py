@@ -12,7 +12,8 @@ from math import ceil
 
 from PIL import Image
 
-PICTURE_TEXT = "**In the picture:**"
+from fooling_utils.web.book import PICTURE_TEXT
+
 QUESTION = "**Predict**"
 PART = re.compile(r"(text|exercise|check|solution)-(\d+)-(\d+)")  # the id of a cell of an exercise
 NO_CODE = "slide-without-code"  # a tag: on a slide only the output of this cell is shown

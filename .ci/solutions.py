@@ -14,7 +14,8 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from fooling_utils.checks.cells import needed_cells
-from slides import PART, PICTURE_TEXT
+from fooling_utils.web.book import PICTURE_TEXT
+from slides import PART
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 FOLDER = NOTEBOOKS / "solutions"

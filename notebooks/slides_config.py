@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nbformat
 
+from fooling_utils.web.book import picture_text
+
 # reveal.js keeps a margin of 4 %: with this size, a pixel here is a pixel of a projector with 1280 × 720.
 WIDTH, HEIGHT = 1228, 690
 
@@ -49,9 +51,6 @@ STYLE = """
 """
 
 
-PICTURE_TEXT = "**In the picture:**"
-
-
 def divide_title(notebook, resources):
     """Give the title and its picture a slide of their own, with the style, which then comes after every other."""
     title = notebook.cells[0]
@@ -68,14 +67,13 @@ def divide_title(notebook, resources):
 def describe(notebook, resources):
     """Give each picture as its alternative text what the cell below it says: nbconvert has no place for one."""
     for cell, below in zip(notebook.cells, notebook.cells[1:], strict=False):
-        if cell.cell_type != "code" or not below.source.startswith(PICTURE_TEXT):
+        words = below.cell_type == "markdown" and picture_text(below.source)
+        if cell.cell_type != "code" or not words:
             continue
-        words = below.source.removeprefix(PICTURE_TEXT).partition("\n\n")[0]
-        words = html.escape(re.sub(r"\[([^]]*)\]\([^)]*\)|[*`$]", r"\1", words).strip())
         for output in cell.outputs:
             for kind in ("image/png", "image/jpeg"):
                 if kind in output.get("data", {}):
-                    image = f'<img alt="{words}" src="data:{kind};base64,{output.data[kind]}">'
+                    image = f'<img alt="{html.escape(words)}" src="data:{kind};base64,{output.data[kind]}">'
                     output.data = {"text/html": f'<div class="jp-RenderedImage">{image}</div>'}
     return notebook, resources
 

@@ -228,8 +228,7 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
         answers = []
         try:
             for question, values in self.first_questions():
-                answer = self._answer({"ask": question, "with": values}, [])
-                facts, content = answer if isinstance(answer, tuple) else (answer or {}, [])
+                facts, content = _whole(self._answer({"ask": question, "with": values}, []))
                 answers.append({"ask": question, "with": values, "facts": sendable(facts), "buffers": content})
         except Exception:  # the page asks again, and hears of it
             pass
@@ -277,8 +276,7 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
         question = question if isinstance(question, dict) else {}
         head = {key: question[key] for key in ("id", "ask") if isinstance(question.get(key), (str, int))}
         try:
-            answer = self._answer(question, buffers or [])
-            body, content = answer if isinstance(answer, tuple) else (answer or {}, [])
+            body, content = _whole(self._answer(question, buffers or []))
             facts = sendable(head | body)
         except BaseException as error:  # nobody sees what a callback raises
             facts, content = sendable(head | {"error": words(error)}), []
@@ -293,6 +291,10 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
             raise _fault(f"the page sent {_shown(values)} with {name}")
         contents = {f"content{k or ''}": bytes(buffer) for k, buffer in enumerate(buffers)}
         return method(self, **taken(method, name, values, contents))
+
+
+def _whole(answer: Reply | dict | None) -> Reply:
+    return answer if isinstance(answer, tuple) else (answer or {}, [])
 
 
 # --------------------------------------------------------------------------------------------- what a page may send

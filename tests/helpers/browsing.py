@@ -40,6 +40,13 @@ def write_notebook(path, cells):
     nbformat.write(notebook, path)
 
 
+def write_notebooks(folder, cells):
+    """Several of them, by the name of their file; returns the folder."""
+    for name, its_cells in cells.items():
+        write_notebook(folder / name, its_cells)
+    return folder
+
+
 def end(process, seconds=20):
     """Ask a process to stop, and stop it."""
     process.terminate()

@@ -9,8 +9,8 @@ from statistics import median_high
 
 import nbformat
 
+from fooling_utils.web.book import PICTURE_TEXT as ALT_TEXT
 from refresh_notebooks import clean
-from slides import PICTURE_TEXT as ALT_TEXT
 from slides import QUESTION
 
 MAX_BYTES = 1_500_000

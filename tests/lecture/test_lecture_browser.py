@@ -2,7 +2,7 @@
 
 import pytest
 
-from browsing import SECONDS, TOKEN, chromium, write_notebook
+from browsing import SECONDS, TOKEN, chromium, write_notebook, write_notebooks
 from driving import PLAYER, Player, Widget
 from fooling_utils import lecture
 
@@ -63,9 +63,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lecture")
-    for name, cells in PAGES.items():
-        write_notebook(folder / name, cells)
+    folder = write_notebooks(tmp_path_factory.mktemp("lecture"), PAGES)
     with lecture_of(folder, "--port", "8900", "--grace", "0.5") as served:
         yield served
 

@@ -13,7 +13,7 @@ from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
-from browsing import write_notebook
+from browsing import write_notebooks
 from lecturing import lecture_of, websocket
 
 PAGES = {
@@ -26,9 +26,7 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lecture")
-    for name, cells in PAGES.items():
-        write_notebook(folder / name, cells)
+    folder = write_notebooks(tmp_path_factory.mktemp("lecture"), PAGES)
     (folder / "secret.txt").write_text("private text")
     (folder / "secret.png").write_text("private picture")
     (folder / "secret.py").write_text("private_code = 1")

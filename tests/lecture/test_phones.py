@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from PIL import Image
 
-from browsing import TOKEN, chromium, write_notebook
+from browsing import TOKEN, chromium, write_notebook, write_notebooks
 from driving import PLAYER, Player, Widget
 from fooling_utils import lecture, web
 from fooling_utils.lecture import phones
@@ -68,10 +68,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lecture")
-    for name, cells in PAGES.items():
-        write_notebook(folder / name, cells)
-    return folder
+    return write_notebooks(tmp_path_factory.mktemp("lecture"), PAGES)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import functools
 import os
 import threading
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -46,15 +47,35 @@ def browser():
         yield one
 
 
+@contextmanager
+def watched(browser, address, seconds=60):
+    """Makes new contexts of a browser by their options; any error or outside address in their pages fails the test."""
+    made, faults = [], []
+
+    def new(**options):
+        context = browser.new_context(base_url=address, **options)
+        context.set_default_timeout(seconds * SECONDS)
+        context.on("weberror", lambda one: faults.append(str(one.error)))
+        context.on("console", lambda line: line.type == "error" and faults.append(line.text))
+        context.on("request", lambda one: one.url.startswith((address, "blob:", "data:")) or faults.append(one.url))
+        made.append(context)
+        return context
+
+    yield new
+    for context in made:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def contexts(request, browser, address):
+    """New contexts for many tests of a module, which may wait for its PATIENCE in seconds."""
+    with watched(browser, address, getattr(request.module, "PATIENCE", 60)) as new:
+        yield new
+
+
 @pytest.fixture
 def tab(browser, address):
-    """A new tab whose every error, and every address outside of the folder, fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=address)
-    context.set_default_timeout(60 * SECONDS)
-    page, faults = context.new_page(), []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda line: line.type == "error" and faults.append(line.text))
-    page.on("request", lambda one: one.url.startswith((address, "blob:", "data:")) or faults.append(one.url))
-    yield page
-    context.close()
-    assert faults == []
+    """A new tab on a desk."""
+    with watched(browser, address) as new:
+        yield new(viewport={"width": 1280, "height": 800}).new_page()

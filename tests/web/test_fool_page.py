@@ -13,27 +13,8 @@ from fooling_utils.web import libraries
 from pixels import as_file, levels
 from tabbing import DESKTOP, LYING, MISPLACED, PHONE, SMALL_TARGETS, SMALL_TEXT, TABLET, Fool, opened, wait
 
+PATIENCE = 120  # seconds: the network has to arrive first
 NASTY = "<img src=x onerror=document.title=1>.png"
-
-
-@pytest.fixture(scope="module")
-def contexts(browser, address):
-    """New contexts of the browser by their options; everything that goes wrong in their pages fails the test."""
-    made, faults = [], []
-
-    def new(**options):
-        context = browser.new_context(base_url=address, accept_downloads=True, **options)
-        context.set_default_timeout(120 * SECONDS)
-        context.on("weberror", lambda one: faults.append(str(one.error)))
-        context.on("console", lambda line: line.type == "error" and faults.append(line.text))
-        context.on("request", lambda one: one.url.startswith((address, "blob:", "data:")) or faults.append(one.url))
-        made.append(context)
-        return context
-
-    yield new
-    for context in made:
-        context.close()
-    assert faults == []
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +305,7 @@ def test_the_policy_is_strict_and_no_script_is_inline(site):
 @pytest.mark.parametrize("missing", ["network.onnx", "player_worker.js", "player.json", "ort.wasm.min.mjs"])
 def test_offline_in_the_middle_of_loading_is_told_and_can_be_tried_again(browser, address, missing):
     context = browser.new_context(base_url=address, **PHONE)
-    context.set_default_timeout(120 * SECONDS)
+    context.set_default_timeout(PATIENCE * SECONDS)
     context.route(f"**/{missing}*", lambda route: route.abort())
     page = context.new_page()
     page.goto("fool.html")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browsing import SECONDS
 from driving import Widget
 from fooling_utils.web import libraries
 from tabbing import DESKTOP, LYING, MISPLACED, PHONE, SMALL_TARGETS, SMALL_TEXT, wait
@@ -18,26 +17,6 @@ WHOLLY_SEEN = """e => { const { left, right, top, bottom } = e.getBoundingClient
 CORNER = (
     "(c, [x, y]) => [...c.getContext('2d').getImageData(x * (c.width - 1), y * (c.height - 1), 1, 1).data].slice(0, 3)"
 )
-
-
-@pytest.fixture(scope="module")
-def contexts(browser, address):
-    """New contexts of the browser by their options; everything that goes wrong in their pages fails the test."""
-    made, faults = [], []
-
-    def new(**options):
-        context = browser.new_context(base_url=address, **options)
-        context.set_default_timeout(60 * SECONDS)
-        context.on("weberror", lambda one: faults.append(str(one.error)))
-        context.on("console", lambda line: line.type == "error" and faults.append(line.text))
-        context.on("request", lambda one: one.url.startswith((address, "blob:", "data:")) or faults.append(one.url))
-        made.append(context)
-        return context
-
-    yield new
-    for context in made:
-        context.close()
-    assert faults == []
 
 
 class Plane(Widget):

@@ -1,32 +1,9 @@
 // The network of the plane as torch has it on a CPU: the same start for a seed, the same steps, answers and walks.
 // Numbers are kept in float32 and rounded where torch rounds them; only sums are longer. A matrix (rows, count) has one
 // row per unit and one column per place.
-const { fround } = Math;
+import { generator } from "./random.js";
 
-// Torch's generator. Source: Matsumoto and Nishimura 1998, "Mersenne Twister", doi 10.1145/272991.272995.
-export function generator(seed) {
-  const [length, half] = [624, 397];
-  const state = new Uint32Array(length);
-  state[0] = seed;
-  for (let k = 1; k < length; k++) state[k] = Math.imul(1812433253, state[k - 1] ^ (state[k - 1] >>> 30)) + k;
-  let next = length;
-  function renew() {
-    for (let k = 0; k < length; k++) {
-      const bits = (state[k] & 0x80000000) | (state[(k + 1) % length] & 0x7fffffff);
-      state[k] = state[(k + half) % length] ^ (bits >>> 1) ^ (bits & 1 ? 0x9908b0df : 0);
-    }
-    next = 0;
-  }
-  return function uniform() { // from 0 to 1, with the 24 bits of a float32
-    if (next === length) renew();
-    let bits = state[next++];
-    bits ^= bits >>> 11;
-    bits ^= (bits << 7) & 0x9d2c5680;
-    bits ^= (bits << 15) & 0xefc60000;
-    bits ^= bits >>> 18;
-    return (bits & 0xffffff) / 2 ** 24;
-  };
-}
+const { fround } = Math;
 
 // Torch's linspace.
 export function between(low, high, count) {
@@ -128,23 +105,9 @@ function backward(net, found, slopes) {
   return slopes;
 }
 
-// The log-probabilities (classes, count).
-function logSoftmax(logits, classes) {
-  const count = logits.length / classes;
-  const found = new Float32Array(logits.length);
-  for (let n = 0; n < count; n++) {
-    let most = -Infinity;
-    for (let at = n; at < logits.length; at += count) most = Math.max(most, logits[at]);
-    let sum = 0;
-    for (let at = n; at < logits.length; at += count) sum = fround(sum + fround(Math.exp(fround(logits[at] - most))));
-    const whole = fround(Math.log(sum));
-    for (let at = n; at < logits.length; at += count) found[at] = fround(logits[at] - most) - whole;
-  }
-  return found;
-}
-
-// The probabilities (classes, count).
-function softmax(logits, classes) {
+// Each column of the logits (classes, count) as what `share` makes of e^(logit - most), the logit less the most, and the
+// sum of the column's powers.
+function normalised(logits, classes, share) {
   const count = logits.length / classes;
   const found = new Float32Array(logits.length);
   for (let n = 0; n < count; n++) {
@@ -155,10 +118,12 @@ function softmax(logits, classes) {
       found[at] = Math.exp(fround(logits[at] - most));
       sum = fround(sum + found[at]);
     }
-    for (let at = n; at < logits.length; at += count) found[at] /= sum;
+    for (let at = n; at < logits.length; at += count) found[at] = share(found[at], fround(logits[at] - most), sum);
   }
   return found;
 }
+const softmax = (logits, classes) => normalised(logits, classes, (power, less, sum) => power / sum);
+const logSoftmax = (logits, classes) => normalised(logits, classes, (power, less, sum) => less - fround(Math.log(sum)));
 
 // The place of the largest of column n, the first where several are; the first that is no number, as in torch.
 function largest(values, classes, n) {

@@ -1,4 +1,6 @@
 // The loop's arithmetic on images as Float32Array (3, 224, 224), in float32 as in fooling_utils/steps.py.
+import { generator } from "./random.js";
+
 const { fround } = Math;
 const LEVEL = 1 / 255;
 
@@ -72,23 +74,13 @@ export function changeSizes(image, original) {
 
 // The original with Gaussian noise of this L2, always the same: as large as a change that fools, but aimed at nothing.
 export function withNoise(original, l2) {
-  const [noise, random] = [new Float32Array(original.length), randomFrom(0)];
+  const [noise, random] = [new Float32Array(original.length), generator(0)];
   for (let k = 0; k < noise.length; k++) { // Box and Muller 1958
     noise[k] = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   }
   const by = l2 / norm(noise);
   for (let k = 0; k < noise.length; k++) noise[k] = Math.min(1, Math.max(0, original[k] + by * noise[k]));
   return noise;
-}
-
-// Numbers in [0, 1) that a seed repeats. Source: Tommy Ettinger's mulberry32.
-function randomFrom(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let bits = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 export function softmax(logits) {
