@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from accessible import NO_AXE, axe  # noqa: F401  a fixture for every test
 from browsing import NO_BROWSER
 from fooling_utils import Classifier, load_image, load_model
 from nets import ConvNorm, linear, random_linear
@@ -18,16 +19,25 @@ settings.register_profile("course", deadline=None, derandomize=True, max_example
 settings.load_profile("course")
 
 
+WANTED = {  # by the reason of a test that is skipped: what is missing, and how to get it
+    NO_BROWSER: (
+        "a browser",
+        'python -m pip install -e ".[dev]" && python -m playwright install --with-deps chromium',
+    ),
+    NO_AXE: ("axe-core", "npm, which comes with Node.js, fetches it: https://nodejs.org"),
+}
+
+
 def pytest_terminal_summary(terminalreporter):
-    """Say in one line which tests had no browser, and how to get them."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_BROWSER in str(report.longrepr)]
-    if skipped:
-        files = sorted({report.nodeid.partition("::")[0] for report in skipped})
-        terminalreporter.write_line(
-            f"{len(skipped)} tests were skipped for want of a browser ({', '.join(files)}): "
-            'python -m pip install -e ".[dev]" && python -m playwright install --with-deps chromium',
-            yellow=True,
-        )
+    """Say in one line each which tests had no browser, or no axe-core, and how to get it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason, (missing, remedy) in WANTED.items():
+        reports = [report for report in skipped if reason in str(report.longrepr)]
+        if reports:
+            files = ", ".join(sorted({report.nodeid.partition("::")[0] for report in reports}))
+            terminalreporter.write_line(
+                f"{len(reports)} tests were skipped for want of {missing} ({files}): {remedy}", yellow=True
+            )
 
 
 @pytest.fixture(scope="session")

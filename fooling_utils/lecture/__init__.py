@@ -73,9 +73,9 @@ def contents(pages: Sequence[Page], base_url: str, phones: str = "") -> str:
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Fooling networks: contents</title>'
         f'<link rel="icon" href="data:;base64,="><style>{style}</style></head>'
-        f'<body class="contents"><h1>Fooling deep convolutional networks</h1><ol start="0">{rows}</ol>'
+        f'<body class="contents"><main><h1>Fooling deep convolutional networks</h1><ol start="0">{rows}</ol>'
         "<p>Number keys open a page. In a page, ? lists the keys.</p>"
-        f"{code if phones else ''}<script>{script}</script></body></html>"
+        f"{code if phones else ''}</main><script>{script}</script></body></html>"
     )
 
 

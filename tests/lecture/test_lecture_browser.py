@@ -278,3 +278,26 @@ def test_every_scene_fits_the_projector_and_can_be_read_from_the_last_row(browse
             page.keyboard.press("t")
     assert page.locator(".problem").all_inner_texts() == [""] * page.locator(".problem").count()
     assert page.broken == []
+
+
+@pytest.mark.parametrize("file", [page.file for page in lecture.find_pages(lecture.PAGES)])
+def test_axe_finds_nothing_in_any_scene(browser, lectures, axe, file):
+    page = open_page(browser, lectures, file)
+    for number in range(1, 1 + page.evaluate("document.querySelectorAll('#rendered_cells h1').length")):
+        assert scene(page) == number
+        page.wait_for_timeout(300)
+        for _ in ("light", "dark"):
+            assert axe(page) == [], f"scene {number}"
+            page.keyboard.press("t")
+        page.keyboard.press("PageDown")
+    page.keyboard.press("?")
+    assert axe(page) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_contents_page(browser, lectures, axe, theme):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(f"{lectures.address}?token={TOKEN}")
+    page.goto(f"{lectures.address}?theme={theme}")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert axe(page) == []

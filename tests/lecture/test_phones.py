@@ -45,7 +45,7 @@ COVERED = """box => {
     const meets = a => a.width && a.left < b.right - 1 && a.right > b.left + 1 && a.top < b.bottom - 1 && a.bottom > b.top + 1;
     const marked = e => e.matches("canvas, img, svg, button, input, select, h1, figcaption, output, a")
       || [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    return [...document.querySelectorAll(".now *, #bar *, body.contents > :not(figure) *")]
+    return [...document.querySelectorAll(".now *, #bar *, body.contents main > :not(figure) *")]
       .filter(e => marked(e) && e.checkVisibility() && !e.closest(".heard, ul[role=listbox]") && meets(e.getBoundingClientRect()))
       .map(e => `${e.tagName} ${e.textContent.slice(0, 30)}`);
 }"""  # noqa: E501
@@ -216,7 +216,7 @@ def test_the_contents_page_shows_the_code_and_the_address(browser, served, theme
 )
 def test_a_scene_shows_the_code_of_its_page_and_covers_nothing(browser, served, place, query, theme):
     page = page_of(browser, served, f"voila/render/01_player.ipynb?theme={theme}#{place}", theme)
-    button = page.get_by_role("button", name="the QR code for phones")
+    button = page.get_by_role("button", name="QR code for phones")
     assert button.is_visible()
     assert page.locator("#phones").count() == 0
     for width, height in SCREENS:
@@ -269,6 +269,15 @@ def test_the_code_fills_the_screen_for_the_last_row(browser, served):
     assert page.locator("#phones").count() == 0
     page.keyboard.press("?")
     assert "the QR code for phones" in page.get_by_role("dialog").inner_text()
+
+
+def test_axe_finds_nothing_beside_a_code(browser, served, axe):
+    assert axe(page_of(browser, served, "")) == []
+    page = page_of(browser, served, "voila/render/01_player.ipynb")
+    for key in ("q", "Q"):
+        page.keyboard.press(key)
+        assert page.locator("#phones").is_visible()
+        assert axe(page) == []
 
 
 def test_a_scene_without_an_experiment_has_no_code(browser, served):

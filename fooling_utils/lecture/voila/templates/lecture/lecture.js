@@ -59,8 +59,10 @@
     const query = forPhones();
     document.querySelector("#open-phones")?.toggleAttribute("hidden", !query);
     if (!query) delete root.dataset.phones;
-    if (!root.dataset.phones) return document.querySelector("#phones")?.remove();
-    const box = isShown("phones") || document.body.appendChild(Object.assign(document.createElement("figure"), { id: "phones" }));
+    if (!root.dataset.phones) return isShown("phones")?.parentElement.remove();
+    const aside = Object.assign(document.createElement("aside"), { ariaLabel: "for phones" });
+    const figure = Object.assign(document.createElement("figure"), { id: "phones" });
+    const box = isShown("phones") || document.body.appendChild(aside).appendChild(figure);
     const address = `${base()}phones/code.svg?${query}`;
     if (box.querySelector("img")?.getAttribute("src") === address) return;
     const image = Object.assign(document.createElement("img"), { src: address, alt: "QR code: this experiment, for phones" });
@@ -90,7 +92,10 @@
 
   function help() {
     const open = isShown("keys");
-    if (open) return open.remove();
+    if (open) {
+      open.remove();
+      return widget()?.focus({ preventScroll: true });
+    }
     const box = document.createElement("div");
     box.id = "keys";
     box.setAttribute("role", "dialog");
@@ -102,7 +107,9 @@
       list.append(Object.assign(document.createElement("dd"), { textContent: what }));
     }
     box.append(list);
+    box.tabIndex = 0; // a list that is longer than the screen scrolls by its arrow keys
     document.body.append(box);
+    box.focus();
   }
 
   const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), f: fullScreen, t: theme, c: contents, "?": help,
@@ -122,7 +129,7 @@
     if (event.key === "Escape" && root.dataset.phones === "large") phones("large");
     if (isShown("keys")) { // nothing moves behind the list
       if (["Escape", "?"].includes(event.key)) help();
-      event.preventDefault();
+      if (!event.key.startsWith("Arrow")) event.preventDefault();
       event.stopPropagation();
       return;
     }
@@ -140,15 +147,16 @@
   }, true);
 
   function bar() {
-    const box = document.createElement("div");
+    const box = document.createElement("nav");
     box.id = "bar";
+    box.setAttribute("aria-label", "scenes");
     const button = (id, text, label, act) => {
       const one = Object.assign(document.createElement("button"), { id, textContent: text, type: "button", onclick: act });
       one.setAttribute("aria-label", label);
       box.append(one);
     };
-    button("open-phones", "QR", "the QR code for phones", () => phones("small"));
-    button("help", "?", "keys", help);
+    button("open-phones", "QR", "QR code for phones", () => phones("small"));
+    button("help", "?", "? lists the keys", help);
     button("theme", "◐", "dark or light", theme);
     button("home", "☰", "contents", contents);
     button("before", "‹", "the scene before", () => show(now - 1));
@@ -186,7 +194,7 @@
   function begin() {
     for (const cell of document.querySelectorAll("#rendered_cells [cell-index]")) {
       const heading = cell.querySelector("h1");
-      if (heading) scenes.push({ title: heading.textContent, cells: [] });
+      if (heading) scenes.push({ title: heading.textContent.replace("¶", ""), cells: [] });
       scenes.at(-1)?.cells.push(cell);
     }
     if (!scenes.length) return;
