@@ -12,8 +12,14 @@ from ..arguments import instance, shown, whole
 
 # What a page or a stranger may have read. Pillow knows fifty more: one of them runs PostScript.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "PPM")
-MOST_PIXELS = 80_000_000  # so that reading takes less than 500 MB; less where a decoder keeps copies of its own
-FEWER_PIXELS = {"TIFF": 55_000_000, "progressive JPEG": 55_000_000, "AVIF": 40_000_000, "WEBP": 30_000_000}
+MOST_PIXELS = 80_000_000  # so that reading takes less than 500 MB
+FEWER_PIXELS = {  # where a decoder keeps copies of its own, or takes a second for a million of them
+    "TIFF": 55_000_000,
+    "progressive JPEG": 55_000_000,
+    "AVIF": 40_000_000,
+    "WEBP": 30_000_000,
+    "PPM with 16 bits or as text": 8_000_000,
+}
 LARGE = 16_000_000  # pixels: larger pictures are reduced while they are converted
 SHARP = 2000  # pixels: the least side that is kept of them
 ORIENTATION = 0x0112  # in the EXIF data of a photograph
@@ -62,6 +68,8 @@ def from_file(file: BinaryIO, name: str, size: int) -> Image.Image:
         except Exception as error:  # Pillow raises many kinds
             raise Unreadable(_what_it_is(file, name, error)) from error
         kind = f"progressive {picture.format}" if picture.info.get("progressive") else picture.format
+        if picture.tile and picture.tile[0][0] in ("ppm", "ppm_plain"):
+            kind = "PPM with 16 bits or as text"
         most = FEWER_PIXELS.get(kind, MOST_PIXELS)
         if picture.width * picture.height > most:
             raise Unreadable(
@@ -206,5 +214,6 @@ def _what_it_is(file: BinaryIO, name: str, error: Exception) -> str:
         return f"{name} is {kind}: save it as PNG or JPEG first"
     if head.lstrip().lower().startswith(PAGES):
         return f"{name} is a web page, not a picture: take the address of the picture itself"
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     kind = next((kind for start, kind in OTHERS.items() if head.startswith(start)), "not a picture that can be read")
     return f"{name} is {kind}: save it as PNG or JPEG first"

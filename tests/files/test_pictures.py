@@ -1,6 +1,7 @@
 """Files of every kind: what is in them is seen as everybody else sees it, and what is no picture does no harm."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -48,7 +49,8 @@ HEADS = {
     b"\xff\x0a": "a JPEG XL picture",
     b"\0\0\0\x18ftypheic": "a HEIC photograph from a phone",
     b"<svg xmlns=": "an SVG drawing",
-    b"<?xml version=": "an XML file, perhaps an SVG drawing",
+    b"\n\t<svg ": "an SVG drawing",
+    b"\xef\xbb\xbf<?xml version=": "an XML file, perhaps an SVG drawing",
     b"PK\3\4": "a zip archive or an office document",
     b"id,label": "not a picture that can be read",
 }
@@ -213,9 +215,17 @@ def test_a_picture_of_many_pixels_needs_less_than_500_megabytes(tmp_path):
     assert [(name, size) for name, size in peaks if int(size) > 500_000] == []  # kilobytes
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_read():
-    head = as_file(Image.new("1", (9000, 9000)))[:200]
-    with pytest.raises(ValueError, match=r"it has 9000 x 9000 pixels, and the limit is 80 million \(PNG\): make it"):
+@pytest.mark.parametrize(
+    ("head", "limit"),
+    [
+        (as_file(Image.new("1", (9000, 9000)))[:200], "80 million (PNG)"),
+        (b"P6 9000 9000 255\n", "80 million (PPM)"),
+        (b"P6 9000 1000 65535\n", "8 million (PPM with 16 bits or as text)"),
+        (b"P3 9000 1000 255\n", "8 million (PPM with 16 bits or as text)"),
+    ],
+)
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_read(head, limit):
+    with pytest.raises(ValueError, match=rf"it has 9000 x \d+ pixels, and the limit is {re.escape(limit)}: make it"):
         load_image(head)
 
 
