@@ -62,7 +62,7 @@ def requirements():
 @pytest.mark.parametrize("line", requirement_lines())
 def test_each_requirement_has_a_lower_bound_and_a_reason(line):
     requirement, _, reason = line.partition("  # ")
-    assert ">=" in requirement
+    assert re.fullmatch(r"[\w-]+>=[\d.]+", requirement)
     assert len(reason) > 10
 
 
@@ -75,6 +75,22 @@ def test_pyproject_reads_the_requirements():
 def test_the_installed_package_asks_for_the_same_list():
     asked = [Requirement(text) for text in importlib.metadata.requires("fooling-utils")]
     assert {str(requirement) for requirement in asked if requirement.marker is None} == requirements()
+
+
+def test_a_new_python_is_no_reason_to_stop():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    assert project["requires-python"] == ">=3.10"
+    named = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    jobs = yaml.safe_load(read(".github/workflows/ci.yml"))["jobs"]
+    tested = {one["python"] for one in jobs["test"]["strategy"]["matrix"]["include"]}
+    assert {named[0], named[-1]} <= tested <= set(named)
+
+
+def test_the_first_command_of_readme_takes_the_small_build_where_no_gpu_is():
+    first = next(line for line in read("README.md").splitlines() if line.startswith("python3 -m venv"))
+    gpu, small = "nvidia-smi -L || ", "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu"
+    assert first.index(gpu) < first.index(small) < first.index("pip install -r requirements.txt")
+    assert f"({gpu}python -m {small} || true) && " in first
 
 
 def test_environment_adds_nothing():
