@@ -387,13 +387,15 @@ def checked(cell: Cell) -> set[str]:
 def answer_cells(cells: Sequence[Cell], entry: Exercise) -> list[int]:
     """The positions of the cells that hold the answer to an exercise, including one that is not valid Python."""
     name, own = entry.function, ("exercise", entry.number)
-    start = re.compile(rf"(async )?def {name}\b|{name}\s*=")
+    start = re.compile(rf"(async )?def {name}\b|\b{name}\s*=")
     found = [
         at for at, c in enumerate(cells) if name in c.gives or (c.error and (c.part == own or start.search(c.source)))
     ]
     sure = [at for at in found if cells[at].part == own or re.search(rf"\bdef {name}\b", cells[at].source)]
-    # Another lesson may use the name for something else; what uses the answer, as in f = compile(f), still counts.
-    return [at for at in found if not sure or at in sure or name in cells[at].now]
+    last = max((at for at, cell in enumerate(cells) if entry.number in checked(cell)), default=-1)
+    # Another lesson may use the name for something else. What stands above the check, or uses the answer, as in
+    # f = compile(f), still counts.
+    return [at for at in found if not sure or at in sure or sure[0] < at < last or name in cells[at].now]
 
 
 def check_cell(cells: Sequence[Cell], entry: Exercise) -> int:
@@ -415,7 +417,19 @@ def may_matter(cells: Sequence[Cell], entry: Exercise, run: set[int], failed: se
     names |= set(re.findall(r"name '(\w+)' is not defined", message))
     names -= modules | KNOWN | {entry.function}
     hidden = any(cells[at].opaque for at in answers) or failed & rests_on or NO_FILE.search(message)
-    left = [
+    return any(hidden or (names and cell.opaque) or names & cell.words for cell in _left(cells, run))
+
+
+def may_answer(cells: Sequence[Cell], entry: Exercise, run: set[int]) -> bool:
+    """Whether a cell that was not run, as `may_matter` has them, could itself give the answer to an exercise."""
+    name = entry.function
+    makers = frozenset().union(*(cells[at].gives for at in answer_cells(cells, entry))) - {name}
+    return any(
+        name in cell.gives or (cell.opaque and name in cell.words) or makers & cell.now for cell in _left(cells, run)
+    )
+
+
+def _left(cells: Sequence[Cell], run: set[int]) -> list[Cell]:
+    return [
         cell for at, cell in enumerate(cells) if at not in run and not (cell.error or cell.of_lesson or checked(cell))
     ]
-    return any(hidden or (names and cell.opaque) or names & cell.words for cell in left)

@@ -29,7 +29,7 @@ import nbformat
 from tqdm.auto import tqdm
 
 from . import Exercise
-from .cells import Cell, answer_cells, check_cell, checked, exercises_in, may_matter, needed, read_cell
+from .cells import Cell, answer_cells, check_cell, checked, exercises_in, may_answer, may_matter, needed, read_cell
 from .core import ANSWERED, NOT_ATTEMPTED, RIGHT, WRONG
 from .kernel import ABSENT, CRASHES, HANGS, LONGEST, TAMPERED, Kernel, told
 
@@ -219,8 +219,7 @@ def _grade(run: _Run, cells: Sequence[Cell], exercises: Sequence[Exercise], name
     doubtful = [
         entry.number
         for entry in exercises
-        if verdicts[entry.number]["result"] == WRONG
-        and may_matter(cells, entry, chosen, set(problems), verdicts[entry.number]["message"])
+        if _is_doubtful(cells, entry, run.answers[entry.number], verdicts[entry.number], chosen, problems)
     ]
     if doubtful:
         lost = {at for at, problem in problems.items() if problem in (HANGS, CRASHES)}
@@ -230,6 +229,7 @@ def _grade(run: _Run, cells: Sequence[Cell], exercises: Sequence[Exercise], name
         for number in doubtful:
             if again[number]["result"] in (RIGHT, WRONG, ANSWERED):
                 verdicts[number] = again[number]
+                problems = {at: problem for at, problem in problems.items() if at not in run.answers[number]}
         problems = more | problems
     problems |= {at: cell.error for at, cell in enumerate(cells) if cell.error}
     return [
@@ -240,6 +240,15 @@ def _grade(run: _Run, cells: Sequence[Cell], exercises: Sequence[Exercise], name
         )
         for entry in exercises
     ]
+
+
+def _is_doubtful(
+    cells: Sequence[Cell], entry: Exercise, own: Sequence[int], found: dict, run: set[int], problems: dict[int, str]
+) -> bool:
+    heard = " ".join([found["message"], *(problems[at] for at in own if at in problems)])
+    if found["result"] in (WRONG, ABSENT) and may_matter(cells, entry, run, set(problems), heard):
+        return True
+    return found["result"] in (WRONG, ABSENT, NOT_ATTEMPTED) and may_answer(cells, entry, run)
 
 
 def _told(
@@ -333,7 +342,8 @@ def _harmless(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "\ufffd", _clean(value).replace("\r\n", "\n").replace("\r", "\n"))
-    return f"'{text}" if text.lstrip()[:1] in tuple(DANGEROUS) or text[:1] in ("\t", "\n") else text
+    first = next((letter for letter in text if letter.isprintable() and not letter.isspace()), None)
+    return f"'{text}" if first in tuple(DANGEROUS) or text[:1] in ("\t", "\n") else text
 
 
 def _bytes_of(text: str) -> int:

@@ -61,13 +61,26 @@ def changes(then: dict) -> list[str]:
 
 
 def begin(memory: int) -> None:
-    """Limit the memory to so many bytes (0: no limit), and make `exit()` end the cell instead of the kernel."""
+    """Limit the memory to so many bytes (0: no limit), and make `exit()` end the cell instead of the kernel.
+
+    To load a module of the course again changes nothing, so that it does not look like tampering.
+    """
+    import importlib
+
     from IPython import get_ipython
+
+    load = importlib.reload
+
+    def reload(module: Any) -> Any:
+        return module if module.__name__.partition(".")[0] == "fooling_utils" else load(module)
+
+    importlib.reload = reload
 
     def leave(*code: object) -> None:
         raise SystemExit("it calls exit() or quit(), which ends the program")
 
     get_ipython().user_ns.update(exit=leave, quit=leave)
+    get_ipython().ask_exit = leave  # what they call, and what `%reset` puts back
     if memory:
         import resource
 

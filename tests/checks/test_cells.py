@@ -11,6 +11,7 @@ from fooling_utils.checks.cells import (
     answer_cells,
     check_cell,
     exercises_in,
+    may_answer,
     may_matter,
     needed,
     needed_cells,
@@ -205,7 +206,9 @@ def test_a_cell_deeper_than_we_read_is_not_lost(terms):
         ([("climb = torch.clamp", ""), ("check('1.1', climb)", "")], [0], 1),
         ([("def climb():\n    ...", ""), ("def climb():\n    ...", "")], [0, 1], 2),
         ([("x = (", "exercise-1-1"), ("def climb()\n    ...", "")], [0, 1], 2),
-        ([("x = 1", "exercise-1-1"), ("def climb2(): pass", "")], [], 2),
+        ([("x = 1", "exercise-1-1"), ("def climb2(): pass", ""), ("my_climb = (", "")], [], 3),
+        ([("def climb():\n    ...", ""), ("climb = f", ""), ("check('1.1', climb)", "")], [0, 1], 2),
+        ([("climb = []", ""), ("def climb():\n    ...", ""), ("check('1.1', climb)", "")], [1], 2),
     ],
 )
 def test_the_answer_and_its_check_are_found(cells, answers, check):
@@ -233,6 +236,31 @@ def test_a_wrong_answer_is_doubted_where_another_cell_could_matter(answer, other
     sources = ["import torch\nd = {}\ndef helper(x): ...", f"def climb(image):\n    {answer}", other]
     cells = [read_cell(source) for source in sources]
     assert may_matter(cells, EXERCISES["1.1"], {0, 1}, set(), message) is matters
+
+
+@pytest.mark.parametrize(
+    ("answer", "other", "gives"),
+    [
+        ("def climb():\n    ...", "climb = f", True),
+        ("x = 1", "globals()['climb'] = f", True),
+        ("def make():\n    global climb\n    climb = f", "make()", True),
+        ("def climb():\n    ...", "exec(q)", False),
+        ("def climb():\n    ...", "print(climb)", False),
+        ("def climb():\n    ...", "check('1.1', climb)\nclimb = f", False),
+    ],
+)
+def test_an_open_answer_is_doubted_where_another_cell_could_give_it(answer, other, gives):
+    cells = [read_cell(source) for source in (answer, "check('1.1', climb)", other)]
+    assert may_answer(cells, EXERCISES["1.1"], {0, 1}) is gives
+
+
+@pytest.mark.parametrize("ids", ["ids", "lost"])
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_no_cell_of_a_lesson_could_give_an_answer_to_it(path, ids):
+    cells = [cell._replace(id=cell.id if ids == "ids" else "") for cell in read_notebook(path)]
+    entries = exercises_in(cells)
+    run = {at for entry in entries for at in answer_cells(cells, entry)}
+    assert not any(may_answer(cells, entry, run) for entry in entries)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)

@@ -122,6 +122,30 @@ SUBMITTED = {
         ),
         [RIGHT_LEGAL, *OPEN_REST],
     ),
+    "rod/gives_the_answer_in_a_way_that_nobody_sees": (
+        [
+            *(START, "%%writefile own.py\ndef legal(image):\n    return image.clamp(0, 1)"),
+            *("from own import legal as to_legal", 'check("0.1", to_legal)'),
+            *("globals()['away_from_class'] = lambda z, c: -z.log_softmax(1).gather(1, c[:, None])[:, 0]",),
+            f"def say():\n    global answer_0_3\n    answer_0_3 = {'because nobody measured it ' * 9!r}",
+            *("say()", 'check("0.2", away_from_class)'),
+        ],
+        [RIGHT_LEGAL, ("0.2", "right", ""), ("0.3", "answered", "because nobody measured it")],
+    ),
+    "ron/leaves_the_stub": (
+        [
+            *(START, "def to_legal(image):\n    return ..."),
+            "to_legal = lambda x: x.clamp(0, 1)\nget_ipython().ask_exit()",
+            *('check("0.1", to_legal)', AWAY, 'check("0.2", away_from_class)'),
+            "away_from_class = lambda z, c: -z.log_softmax(1).gather(1, c[:, None])[:, 0]",
+            WORDS,
+        ],
+        [
+            ("0.1", "right", "ends the program; to_legal is defined twice, in line 1 of code cell 2 and line 1 of"),
+            ("0.2", "right", ""),
+            OPEN_REST[1],
+        ],
+    ),
     "rut/leaves": (
         [
             *(START, f"{LEGAL}\nexit()", 'check("0.1", to_legal)'),
@@ -152,7 +176,8 @@ SUBMITTED = {
     ),
     "sue/adds_a_method_and_changes_a_default": (
         lesson_0(
-            legal="torch.set_default_dtype(torch.float64)\ntorch.Tensor.legal = lambda x: x.clamp(0, 1)\n"
+            legal="import importlib, fooling_utils.checks.core as c\nimportlib.reload(c)\n"
+            "torch.set_default_dtype(torch.float64)\ntorch.Tensor.legal = lambda x: x.clamp(0, 1)\n"
             "def to_legal(image):\n    return image.legal()"
         ),
         [RIGHT_LEGAL, *OPEN_REST],
@@ -306,7 +331,7 @@ def test_a_damaged_source_gives_a_row_and_the_others_are_graded(tmp_path):
         ("one\r\ntwo\rthree\n", "one\ntwo\nthree\n"),
         *(
             (f"{sign}1+1", f"'{sign}1+1")
-            for sign in ["=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠", " =", "\r\n="]
+            for sign in ["=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠", " =", "\r\n=", "\ufeff="]
         ),
         ("a = 1", "a = 1"),
         ("half \ud800 and \x00", "half ? and \ufffd"),
