@@ -12,8 +12,10 @@ import reprlib
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 from uuid import uuid4
@@ -45,6 +47,38 @@ class Kept:
 
     def __init__(self, **values: object):
         self.__dict__.update(values)
+
+
+class Ahead:
+    """An iterator whose next item can be made before anybody asks for it, one and never more.
+
+    An error waits for whoever asks. What was made under other settings ends with its iterator.
+    """
+
+    def __init__(self, items: Iterator):
+        self._items, self._made, self._lock = items, None, Lock()  # a page may be answered while a cell runs
+
+    def __iter__(self) -> "Ahead":
+        return self
+
+    def __next__(self) -> object:
+        with self._lock:
+            made, self._made = self._made, None
+            item, error = made or (next(self._items), None)
+        if error is not None:
+            raise error
+        return item
+
+    def make(self) -> None:
+        """Make the next item, unless it waits already."""
+        with self._lock:
+            if self._made is not None:
+                return
+            self._made = None, KeyboardInterrupt()  # wherever this may be interrupted
+            try:
+                self._made = next(self._items), None
+            except BaseException as error:
+                self._made = None, error
 
 
 _kept: dict[Hashable, tuple[Hashable, Kept]] = {}  # the latest at each place: networks take much memory
@@ -281,6 +315,11 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
         except BaseException as error:  # nobody sees what a callback raises
             facts, content = sendable(head | {"error": words(error)}), []
         self.send(facts, content)
+        with suppress(BaseException):  # there is no question that it could answer
+            self.look_ahead(facts)
+
+    def look_ahead(self, facts: dict) -> None:
+        """Compute what this answer makes probable next, while it travels: little, since nobody has asked for it."""
 
     def _answer(self, question: dict, buffers: Sequence) -> Reply | dict | None:
         name, values = question.get("ask"), question.get("with") or {}

@@ -1,7 +1,7 @@
 """The loop, played: choose a picture, a target and a method, and watch the pixels change."""
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from ..optimize import Frame, optimize_pixels
 from ..starts import PICTURES, blank, load_image, uniform_noise
 from ..steps import Step, adam_step, sign_step, unit_step
 from .kit import (
+    Ahead,
     AskedWidget,
     Kept,
     Reply,
@@ -172,14 +173,14 @@ class FoolingPlayer(AskedWidget):
         state.frame = next(frames)
         state.frames = frames
 
-    def _loop(self, settings: Mapping, original: Tensor, image: Tensor, index: int = 0) -> Iterator[Frame]:
+    def _loop(self, settings: Mapping, original: Tensor, image: Tensor, index: int = 0) -> Ahead:
         """The loop from an image on, which is the frame with this index."""
         rule, size = METHODS[settings["method"]], settings["size"]
         frames = optimize_pixels(
             self.model, image, toward(settings["target"]),
             step=rule.rule(size), constraint=rule.constraint and rule.constraint(original), steps=ENDLESS,
         )  # fmt: skip
-        return (replace(frame, index=index + frame.index) for frame in frames) if index else frames
+        return Ahead((replace(frame, index=index + frame.index) for frame in frames) if index else frames)
 
     def rewind(self) -> None:
         """Go back to frame 0."""
@@ -251,6 +252,12 @@ class FoolingPlayer(AskedWidget):
             shown.append(self._shown())
         facts, pixels = zip(*shown or [self._shown()], strict=True)
         return {"frames": list(facts)}, [one for (one,) in pixels]
+
+    def look_ahead(self, facts: dict) -> None:
+        """The next frame, while it plays and after a step."""
+        frames, told = self._state.frames, facts.get("ask") in ("frames", "saved") and "error" not in facts
+        if frames and told and self._probability() <= self.until:
+            frames.make()
 
     def answer_saved(self) -> dict:
         """What the network says about the result after saving it as a PNG file, which rounds it to 8 bit."""

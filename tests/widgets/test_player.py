@@ -154,6 +154,109 @@ def test_without_a_change_there_is_no_noise_of_its_size(page):
     assert page.error("random").startswith("Nothing has changed yet: play first")
 
 
+# -------------------------------------------------------------------------------------------------- one frame ahead
+
+
+def passes(page):
+    return page.widget.model.net.backwards[0]
+
+
+@pytest.fixture
+def playing(three_classes):
+    """The page of a player that plays: frame 1 is shown, and frame 2 is computed."""
+    page = Page(player_of(three_classes)[0])
+    page.ask("frames", count=1)
+    return page
+
+
+def test_the_next_frame_is_computed_while_an_answer_travels_and_never_more(page):
+    sent_after, send = [], page.widget.send
+    page.widget.send = lambda *answer: (sent_after.append(passes(page)), send(*answer))
+    before = passes(page)
+    for count in (1, 4, 1):
+        page.ask("frames", count=count)
+    assert [one - before for one in sent_after] == [1, 5, 6]
+    assert passes(page) - before == 7
+    page.ask("saved")
+    page.ask("random")
+    page.ask("begin")
+    assert passes(page) - before == 7
+
+
+def test_after_a_step_the_next_frame_waits_for_the_check_of_the_saved_picture(page):
+    before = passes(page)
+    page.ask("frame")
+    assert passes(page) - before == 1
+    page.ask("saved")
+    assert passes(page) - before == 2
+
+
+def test_at_the_target_nothing_is_computed_ahead(three_classes):
+    page = Page(player_of(three_classes, until=0.5)[0])
+    before = passes(page)
+    while page.widget.frame.probability(2) <= 0.5:
+        page.ask("frames", count=1, wait=True)
+    assert passes(page) - before == page.widget.frame.index > 1
+
+
+def test_nothing_of_the_frame_ahead_is_seen_before_its_turn(playing, three_classes):
+    player, (first, second) = playing.widget, _loop(playing.widget, 2)
+    assert torch.equal(player.frame.image, first.image)
+    assert playing.ask("begin")[1][0] == sent(first.image)
+    assert playing.ask("saved")[0]["saved"]["index"] == playing.ask("random")[0]["index"] == 1
+    assert playing.ask("frame")[1] == [sent(second.image)]
+
+
+def _loop(player, count, target=2, rule=None):
+    """The frames after the first, as the loop gives them without a player."""
+    frames = optimize_pixels(player.model, player.original, toward(target), step=rule or unit_step(0.3), steps=count)
+    return list(frames)[1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "settings"),
+    [({"target": 1}, {"target": 1}), ({"method": "sign step", "size": 2.0}, {"rule": sign_step(2 / 255)}), ({}, {})],
+    ids=["target", "method", "rewound"],
+)
+def test_a_frame_ahead_ends_with_its_settings(playing, change, settings):
+    assert playing.ask("start", **change)[0]["index"] == 0
+    (facts, (shown,)), (first,) = playing.ask("frames", count=1), _loop(playing.widget, 1, **settings)
+    assert facts["frames"][0]["index"] == 1
+    assert shown == sent(first.image)
+
+
+@pytest.mark.parametrize("source", ["upload", "a cell"])
+def test_a_frame_ahead_ends_with_its_picture(playing, source):
+    if source == "upload":
+        playing.ask("upload", RED, name="red.png")
+    else:
+        playing.widget.start("grey", 2)
+    _, (shown,) = playing.ask("frame")
+    assert shown == sent(_loop(playing.widget, 1)[0].image)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the roof is on fire"), KeyboardInterrupt()])
+def test_an_error_in_the_frame_ahead_is_told_with_that_frame(page, monkeypatch, error):
+    steady = _loop(page.widget, 3)
+    forward, asked = type(page.widget.model.net).forward, []
+
+    def fails_once(net, images):
+        asked.append(images)
+        if len(asked) == 2:
+            raise error
+        return forward(net, images)
+
+    monkeypatch.setattr(type(page.widget.model.net), "forward", fails_once)
+    facts, (shown,) = page.ask("frames", count=1)
+    assert (facts["frames"][0]["index"], shown, len(asked)) == (1, sent(steady[0].image), 2)
+    assert page.ask("saved")[0]["saved"]["index"] == 1
+    words = "Interrupted." if isinstance(error, KeyboardInterrupt) else "the roof is on fire"
+    assert words in page.error("frames", count=1)
+    for expected in steady[1:]:
+        facts, (shown,) = page.ask("frames", count=1)
+        assert (facts["frames"][0]["index"], shown) == (expected.index, sent(expected.image))
+
+
 # ----------------------------------------------------------------------------------------------- settings and pictures
 
 
