@@ -215,11 +215,11 @@ function guess(context) {
       const parent = among ? choice(pictures, k, "") : pictures;
       const one = picture(parent, among ? `${k + 1}  ${choices[k]}` : "");
       one.canvas.setAttribute("aria-label", `picture ${k + 1}`);
+      one.canvas.ariaHidden = String(among); // a button is called what is written on it
       one.draw(asBytes(answer.buffers[k]), width);
       one.canvas.classList.toggle("coarse", width < 64);
       if (!among) return;
       one.figure.querySelector("figcaption").append(parent.querySelector(".mark"));
-      parent.setAttribute("aria-label", `${k + 1} ${choices[k]}, a picture`);
       buttons.push(parent);
     });
     pictures.hidden = !answer.widths.length;

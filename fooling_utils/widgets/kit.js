@@ -2,7 +2,7 @@
 const STYLE = `
 .fool { --ink: var(--fool-ink, var(--jp-ui-font-color1, #222)); --paper: var(--fool-paper, var(--jp-layout-color0, #fff));
   --soft: var(--fool-soft, var(--jp-layout-color2, #eee)); --line: var(--fool-line, var(--jp-border-color1, #bbb));
-  --accent: var(--fool-accent, var(--jp-brand-color1, #0072B2)); --warm: var(--fool-warm, #D55E00);
+  --accent: var(--fool-accent, var(--jp-brand-color1, #0072B2)); --warm: var(--fool-warm, color-mix(in srgb, #D55E00 75%, var(--ink)));
   --picture: var(--fool-picture, 200px);
   font: var(--fool-size, 15px)/1.3 system-ui, sans-serif; color: var(--ink); padding: 4px; outline-offset: 2px;
   display: flex; flex-direction: column; gap: .5em; max-width: 100%; box-sizing: border-box; }
@@ -61,6 +61,38 @@ const STYLE = `
   .fool .search li { display: flex; align-items: center; }
 }`;
 
+// After the widget's own style: for readers whose system has stronger contrasts, or colours of its own.
+const CONTRAST = `
+@media (prefers-contrast: more), (forced-colors: active) {
+  .fool { --line: var(--ink); }
+  .fool :is(button, select, input:not([type="range"])) { border-width: 2px; }
+  .fool :is(button:disabled, .hint), .fool ::placeholder { opacity: 1 !important; }
+  .fool button:disabled { border-style: dashed; }
+  .fool .bars .name::before { border-bottom-width: 5px; }
+  .fool svg .axis { stroke-width: 2 !important; }
+  .fool svg .noise .curve { stroke-width: 2.5 !important; }
+  .fool svg .near { opacity: 1 !important; fill: none !important; stroke: var(--accent); stroke-width: 2; }
+}
+@media (prefers-contrast: more) {
+  .fool { --ink: var(--fool-ink, var(--jp-ui-font-color0, #000));
+    --accent: color-mix(in srgb, var(--fool-accent, var(--jp-brand-color1, #0072B2)) 65%, var(--ink));
+    --warm: color-mix(in srgb, var(--fool-warm, #D55E00) 65%, var(--ink)); }
+  .fool .ground :is(.mark, .region) { background: #fff !important; }
+}
+@media (forced-colors: active) {
+  .fool { --ink: CanvasText; --paper: Canvas; --soft: Canvas; --accent: Highlight; --warm: CanvasText; }
+  .fool button.main { background: Canvas; color: CanvasText; border-color: CanvasText; }
+  .fool button:disabled { color: GrayText; border-color: GrayText; }
+  .fool :is(button[aria-pressed="true"], .search li[aria-selected="true"]) { forced-color-adjust: none;
+    background: Highlight !important; color: HighlightText !important; border-color: CanvasText; }
+  .fool .bars .name { padding-bottom: .45em; }
+  .fool .bars .name::before { forced-color-adjust: none; top: auto; height: .4em; border: 0; background: GrayText; }
+  .fool .bars .own::before { background: Highlight; }
+  .fool .bars .target::before { background: repeating-linear-gradient(90deg, CanvasText 0 6px, Canvas 6px 12px); }
+  .fool .progress { outline: 1px solid; }
+  .fool :is(.legend i, .ground *) { forced-color-adjust: none; }
+}`;
+
 const views = new Set(); // those of one widget, since each widget's page has a copy of this file
 const PATIENCE = 15000; // ms without an answer before the page says so
 const AGAIN = "lecture" in document.documentElement.dataset ? "reload this page" : "run this cell again";
@@ -91,7 +123,7 @@ function begin({ model, el }, name, label, style) {
   const root = make("div", el, {
     class: `fool ${name}`, tabindex: "0", role: "group", "aria-label": label,
   });
-  make("style", root).textContent = STYLE + style;
+  make("style", root).textContent = STYLE + style + CONTRAST;
   const body = make("div", root, { style: "display: contents" });
   const problem = make("div", root, { class: "problem", role: "alert" });
   const heard = make("div", root, { class: "heard", "aria-live": "polite" });
@@ -427,7 +459,8 @@ function bars(parent, heading = "") {
       name.style.setProperty("--share", `${(100 * probability).toFixed(1)}%`);
       write(share, percent(probability));
     });
-    box.setAttribute("aria-label", top.map((one) => `${one.label} ${percent(one.probability)}`).join(", "));
+    const told = top.map((one) => `${one.label} ${percent(one.probability)}`).join(", ");
+    box.setAttribute("aria-label", heading ? `${heading}: ${told}` : told);
   };
 }
 

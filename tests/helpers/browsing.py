@@ -67,9 +67,13 @@ def served(folder, cells, app="jupyterlab"):
     places = {f"JUPYTER_{name}_DIR": str(folder / name) for name in ("CONFIG", "RUNTIME")}
     places |= {f"JUPYTERLAB_{name}_DIR": str(folder / name) for name in ("SETTINGS", "WORKSPACES")}
     places["PYTHONPATH"] = HELPERS
-    news = folder / "SETTINGS/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True, exist_ok=True)
-    news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    settings = folder / "SETTINGS/@jupyterlab/apputils-extension"
+    settings.mkdir(parents=True, exist_ok=True)
+    for name, values in {
+        "notification": {"fetchNews": "false", "checkForUpdates": False},
+        "themes": {"adaptive-theme": True},  # dark where the reader's system is
+    }.items():
+        (settings / f"{name}.jupyterlab-settings").write_text(json.dumps(values))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
