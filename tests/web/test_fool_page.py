@@ -9,7 +9,6 @@ from PIL import Image
 from browsing import SECONDS, contrast
 from driving import give
 from fooling_utils import load_image
-from fooling_utils.web import libraries
 from pixels import as_file, levels
 from tabbing import DESKTOP, LYING, MISPLACED, PHONE, SMALL_TARGETS, SMALL_TEXT, TABLET, Fool, opened, wait
 
@@ -241,37 +240,23 @@ def test_keys_work_wherever_nobody_types_and_their_list_unfolds(fool):
     fool.press("Enter")
 
 
-@pytest.fixture(scope="module")
-def axe():
-    """The source of axe-core."""
-    return (libraries() / "axe-core/axe.min.js").read_text(encoding="utf-8")
-
-
-def violations(page, axe):
-    page.evaluate(axe)
-    found = page.evaluate("async () => (await axe.run()).violations")
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:300]}" for one in found for node in one["nodes"]
-    ]
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(contexts, axe, theme):
     page = contexts(**DESKTOP, bypass_csp=True, color_scheme=theme, reduced_motion="reduce").new_page()
     page.goto("fool.html?embedded")
     page.locator(".poster button").wait_for()
-    assert violations(page, axe) == []
+    assert axe(page) == []
     fool = opened(page)
     fool.focus().press("ArrowRight")
     fool.until("s.index === 1")
     page.locator(".keys summary").click()
     for screen in (DESKTOP, PHONE):
         page.set_viewport_size(screen["viewport"])
-        assert violations(page, axe) == []
+        assert axe(page) == []
         fool.root.get_by_role("combobox", name="target").fill("dog")
-        assert violations(page, axe) == []
+        assert axe(page) == []
         fool.root.get_by_role("combobox", name="target").fill("no such thing")
-        assert violations(page, axe) == []
+        assert axe(page) == []
         fool.root.get_by_role("combobox", name="target").press("Escape")
 
 
