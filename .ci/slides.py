@@ -1,7 +1,7 @@
 """Where each cell of a lesson goes when `jupyter nbconvert --to slides` turns the lesson into slides.
 
 Authors write lessons and never tag cells: `python .ci/refresh_notebooks.py` uses this module. The slides'
-style is in notebooks/slides_config.py, and the numbers here are for that style.
+style is in notebooks/export_config.py, and the numbers here are for that style.
 """
 
 import ast

@@ -19,7 +19,7 @@ from pixels import as_file
 from refresh_notebooks import NOTEBOOKS, clean
 
 LESSONS = sorted(NOTEBOOKS.glob("0*.ipynb"))
-CONFIG = NOTEBOOKS / "slides_config.py"
+CONFIG = NOTEBOOKS / "export_config.py"
 REVEAL = NOTEBOOKS / "node_modules"
 MAX_WORDS = 170  # of prose on one slide, a little more than in one cell
 LOOP = "for frame in optimize_pixels(model, bus, toward('ostrich')):\n    pass"
@@ -232,7 +232,7 @@ def convert(path, folder):
     if REVEAL.is_dir():
         (folder / "node_modules").symlink_to(REVEAL)
     nbformat.write(clean(nbformat.read(path, as_version=4)), folder / path.name)
-    command = [sys.executable, "-m", "nbconvert", "--to", "slides", "--config", "slides_config.py", path.name]
+    command = [sys.executable, "-m", "nbconvert", "--to", "slides", "--config", "export_config.py", path.name]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder / f"{path.stem}.slides.html"
 
@@ -271,7 +271,7 @@ MEASURE = """([h, v]) => {
 
 
 @pytest.mark.skipif(
-    not REVEAL.is_dir(), reason="reveal.js is not in notebooks/node_modules: see notebooks/slides_config.py"
+    not REVEAL.is_dir(), reason="reveal.js is not in notebooks/node_modules: see notebooks/export_config.py"
 )
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_nothing_is_cut_off(path, tmp_path):

@@ -1,6 +1,6 @@
-"""How the slides of a lesson look: for `jupyter nbconvert --to slides --config notebooks/slides_config.py`.
+"""How a lesson looks as a page or as slides: for `jupyter nbconvert --to html --config notebooks/export_config.py`.
 
-Which cell is on which slide is stored in the lessons, by .ci/slides.py.
+With `--to slides` for slides: which cell is on which one is stored in the lessons, by .ci/slides.py.
 """
 
 import html
@@ -51,6 +51,23 @@ STYLE = """
 """
 
 
+PAGE = """
+body { --jp-cell-prompt-not-active-opacity: 1; }
+[data-jp-theme-light="true"] { --jp-mirror-editor-comment-color: #2f6b6b; --jp-mirror-editor-operator-color: #8000d7; }
+.jp-RenderedHTMLCommon a:link { text-decoration: underline; }
+summary { padding: 4px 0; }
+"""
+
+
+def make_legible(notebook, resources):
+    """Put the style of a page below its title, after every other, and leave no heading of a table empty."""
+    notebook.cells[0].source += f"\n\n<style>{PAGE}</style>"
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if "text/html" in output.get("data", {}):
+            output.data["text/html"] = re.sub(r"<th>\s*</th>", "<td></td>", output.data["text/html"])
+    return notebook, resources
+
+
 def divide_title(notebook, resources):
     """Give the title and its picture a slide of their own, with the style, which then comes after every other."""
     title = notebook.cells[0]
@@ -79,13 +96,14 @@ def describe(notebook, resources):
 
 
 c = get_config()  # noqa: F821
+c.HTMLExporter.preprocessors = [describe, make_legible]
+c.HTMLExporter.embed_images = True
 c.SlidesExporter.preprocessors = [divide_title, describe]
 c.SlidesExporter.TagRemovePreprocessor.enabled = True
 c.SlidesExporter.TagRemovePreprocessor.remove_input_tags = {"slide-without-code"}
 c.SlidesExporter.exclude_input_prompt = True
 c.SlidesExporter.exclude_output_prompt = True
 c.SlidesExporter.exclude_anchor_links = True
-c.SlidesExporter.embed_images = True
 c.SlidesExporter.reveal_width, c.SlidesExporter.reveal_height = str(WIDTH), str(HEIGHT)
 c.SlidesExporter.reveal_transition = "none"
 c.SlidesExporter.reveal_number = "h.v"
