@@ -105,7 +105,8 @@ def inside_mask(original: Tensor, mask: Tensor) -> Constraint:
         raise ValueError(f"mask has shape {tuple(mask.shape)} and does not fit images of {tuple(original.shape)}")
     if mask.layout != torch.strided or mask.device != original.device or mask.isnan().any():
         raise ValueError(f"mask must hold 0 and 1, or false and true, and be on {original.device}, got {shown(mask)}")
-    allowed = mask.bool()
+    with torch.inference_mode(False):  # a gradient may pass by it
+        allowed = mask.bool().clone()
 
     def project(variable: Tensor) -> Tensor:
         if allowed.ndim == variable.ndim and len(allowed) not in (1, len(variable)):

@@ -1,6 +1,5 @@
 """Networks to fool: frozen, with named classes, from pixels in [0, 1] to one logit per class."""
 
-import copy
 import difflib
 import operator
 import threading
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from .arguments import (
     evaluating,
@@ -27,7 +27,7 @@ from .arguments import (
     whole,
 )
 from .images import validate_images
-from .networks.folding import prepare_for_speed
+from .networks.folding import copied, prepare_for_speed
 from .networks.pretrained import build
 from .objectives import Label, one_per_image
 
@@ -100,6 +100,11 @@ class Classifier(nn.Module):
 
     def _wrap(self, net: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None, prepare, share) -> None:
         held = [*net.parameters(), *net.buffers()]
+        if any(is_lazy(tensor) for tensor in held):
+            raise ValueError(
+                "net has lazy layers, whose weights are made at the first call: give it an image first, such as "
+                f"net(torch.zeros{(1, *self.input_shape)})"
+            )
         devices = {tensor.device for tensor in held} or {torch.get_default_device()}
         if len(devices) > 1 or next(iter(devices)).type == "meta":
             raise ValueError(
@@ -115,8 +120,7 @@ class Classifier(nn.Module):
         if share and not any(tensor.is_inference() for tensor in held):
             self.net = net
         else:
-            with torch.no_grad():  # TorchScript copies its weights with their history
-                self.net = copy.deepcopy(net)
+            self.net = copied(net)
             for parameter in self.net.parameters():
                 parameter.requires_grad_(False)
         self.training = False
@@ -149,7 +153,8 @@ class Classifier(nn.Module):
             with torch.no_grad():
                 given = two.clone()
                 found = self.net(self._scaled(given))
-                self._copies = given._version > 0  # it works in place, and must not work on the caller's image
+                # where it works in place, it must not work on the caller's image; .data leaves the version as it is
+                self._copies = given._version > 0 or not torch.equal(given, two)
                 alone = self.net(self._scaled(two[:1].clone()))
         except torch.cuda.OutOfMemoryError:
             raise
@@ -203,7 +208,15 @@ class Classifier(nn.Module):
         if not found.isfinite().any(1).all() or found.isnan().any():
             raise ValueError("net answers noise with NaN or infinite logits: its weights are damaged")
         # rounding differs with the size of a batch; a batch norm without statistics differs by much more
-        if (found[:1] - alone).abs().max() > 0.01 * (1 + found.nan_to_num(0, 0, 0).abs().max()):
+        most = 0.01 * (1 + found.nan_to_num(0, 0, 0).abs().max())
+        if (found[:1] - alone).abs().max() > most:
+            with torch.no_grad():
+                again = self.net(self._scaled(two.clone()))
+            if (found - again).abs().max() > most:
+                raise ValueError(
+                    "net answers differently each time it sees the same images, as a dropout does that is always on: "
+                    "leave out what is random, such as with F.dropout(x, training=self.training), or draw it once"
+                )
             raise ValueError(
                 "net answers differently for an image alone and in a batch, as a batch norm without statistics does "
                 "(track_running_stats=False): fold statistics into it, or give it one image at a time: "

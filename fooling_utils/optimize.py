@@ -50,6 +50,8 @@ class Frame:
         """The probability of a class, or of one class per image: a number for one image, (M,) for several."""
         indices = self.model.indices(labels, len(self.logits)).to(self.logits.device)
         chosen = self.logits.softmax(1).gather(1, indices[:, None])[:, 0]
+        if chosen.isnan().any():
+            raise FloatingPointError(f"the network's logits are NaN or infinite at frame {self.index}")
         return chosen.item() if len(chosen) == 1 else chosen
 
 
@@ -174,6 +176,9 @@ NOTHING_MOVES = (
 )
 
 
+IN_PLACE = "the view changes its images in place: return a new tensor, such as images.clamp(0, 1)"
+
+
 def _called(name: str, function: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     """The result of a caller's function for a copy of `start`, or an error that names the function."""
     given = start.detach().clone().requires_grad_() * 1
@@ -207,7 +212,15 @@ def _where_it_stops(with_view: bool, seen: Tensor, logits: Tensor) -> str:
 
 
 def _looked_at(view: View, image: Tensor, generator: torch.Generator) -> Tensor:
-    seen = view(image, generator)
+    version = image._version
+    try:
+        seen = view(image, generator)
+    except RuntimeError as error:
+        if "in-place" not in str(error):
+            raise
+        raise ValueError(f"{IN_PLACE} ({error})") from error
+    if image._version != version:
+        raise ValueError(IN_PLACE)
     if not isinstance(seen, Tensor) or not seen.ndim or (seen.dtype, seen.device) != (image.dtype, image.device):
         raise TypeError(f"the view must return images of {image.dtype} on {image.device}, got {shown(seen)}")
     if len(seen) == 0 or len(seen) % len(image):

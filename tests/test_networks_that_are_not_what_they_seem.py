@@ -1,6 +1,7 @@
 """Networks of all kinds, given to every function that takes one: each works, or is refused with the code that helps."""
 
 import copy
+import math
 import threading
 import warnings
 
@@ -19,6 +20,7 @@ from fooling_utils import (
     fgsm,
     fourier_decode,
     fourier_start,
+    inside_mask,
     l2_ball,
     last,
     layered_genome,
@@ -46,6 +48,8 @@ from fooling_utils.defences.robustness import (
 from fooling_utils.defences.smoothing import Smoothed, TooFewDraws, certify, nearest_overturned, votes
 from fooling_utils.defences.transforms import behind, probabilities_behind
 from fooling_utils.evolution.evolve import direct
+from fooling_utils.lessons.lesson5 import way_to_runner_up
+from fooling_utils.lessons.lesson6 import Behind, compare_methods, one_for_two
 from fooling_utils.models import LooksLikeProbabilities
 from fooling_utils.networks.small import fit, frozen
 from fooling_utils.objectives import Objective
@@ -56,6 +60,7 @@ from nets import random_images
 
 SHAPE = (3, 8, 8)
 TWO = random_images(2, 8)
+LABELS = torch.tensor([0, 1])
 GENOME = layered_genome(3, 1)
 
 
@@ -111,6 +116,7 @@ TAKE_A_NETWORK = {
     "certify": lambda net: certify(net, TWO, 0.1, draws=20),
     "Smoothed": lambda net: Smoothed(net, 0.1, SHAPE, draws=4)(TWO),
     "nearest_overturned": lambda net: nearest_overturned(net, TWO, torch.tensor([0, 1]), 0.1, steps=2, draws=20),
+    "Behind": lambda net: Behind(plain(), net, 1)(TWO),
 }
 # those that take a Classifier, which shares its network with the user here
 TAKE_A_CLASSIFIER = {
@@ -153,6 +159,8 @@ TAKE_A_CLASSIFIER = {
     "a plane": lambda net: region_map(
         on_plane(wrapped(net), plane_through(TWO[:1], TWO[1:], TWO[:1].flip(3))), (-1, 1, -1, 1), 3
     ),
+    "compare_methods": lambda net: list(compare_methods(wrapped(net), TWO[:1], other(net))),
+    "way_to_runner_up": lambda net: way_to_runner_up(wrapped(net), TWO, both_labels(net)),
     "frozen": lambda net: frozen(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))),
 }
 EVERYTHING = TAKE_A_NETWORK | TAKE_A_CLASSIFIER
@@ -200,7 +208,7 @@ def test_a_network_with_a_part_in_training_mode_is_refused_and_left_as_it_is(nam
     net = plain()
     net.get_submodule(part).train()
     before = state(net)
-    with pytest.raises(ValueError, match=r"is in training mode.*call (net|model)\.eval\(\) first"):
+    with pytest.raises(ValueError, match=r"is in training mode.*call (net|model|second)\.eval\(\) first"):
         TAKE_A_NETWORK[name](net)
     assert same(before, state(net))
 
@@ -210,6 +218,13 @@ def test_a_network_with_a_part_in_training_mode_is_refused_and_left_as_it_is(nam
 def test_everything_works_without_gradients_and_in_inference_mode(name, mode):
     with mode():
         EVERYTHING[name](plain())
+
+
+def test_a_mask_made_inside_inference_mode_serves_outside():
+    with torch.inference_mode():
+        mask = torch.ones(1, 1, 8, 8)
+    found = last(optimize_pixels(wrapped(), TWO, toward(0), constraint=inside_mask(TWO, mask), steps=2)).image
+    assert torch.equal(found, last(optimize_pixels(wrapped(), TWO, toward(0), steps=2)).image)
 
 
 def test_what_is_begun_inside_inference_mode_goes_on_outside_and_gives_the_same():
@@ -270,6 +285,14 @@ def test_an_image_that_requires_a_gradient_gives_what_it_gives_without(name):
             lambda: nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False), plain()).eval(),
             r"answers differently for an image alone and in a batch.*track_running_stats=False",
         ),
+        (
+            lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)).eval(),
+            r"net has lazy layers.*net\(torch\.zeros\(1, 3, 8, 8\)\)",
+        ),
+        (
+            lambda: Changed(lambda net, x: net(nn.functional.dropout(x))),
+            r"answers differently each time it sees the same.*training=self\.training",
+        ),
     ],
 )
 @pytest.mark.parametrize("name", ["Classifier", "smallest_change", "right", "certify"])
@@ -298,12 +321,13 @@ def test_probabilities_in_place_of_logits_are_warned_of_once_and_the_code_undoes
     [
         lambda: nn.Sequential(nn.ReLU(inplace=True), plain()).eval(),
         lambda: Changed(lambda net, x: net(x.sub_(0.1).add_(0.1))),
+        lambda: Changed(lambda net, x: (x.data.sub_(0.1), net(x + 0.1))[1]),
         lambda: torch.compile(plain()),
         lambda: torch.jit.trace(plain(), TWO),
         lambda: torch.jit.script(plain()),
         lambda: torch.jit.freeze(torch.jit.script(plain())),
     ],
-    ids=["a ReLU in place", "sub_", "compiled", "traced", "scripted", "frozen"],
+    ids=["a ReLU in place", "sub_", "data.sub_", "compiled", "traced", "scripted", "frozen"],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_these_work_and_leave_the_image_as_it_is(make):
@@ -316,6 +340,33 @@ def test_these_work_and_leave_the_image_as_it_is(make):
     assert torch.allclose(right(make(), images, [0, 1]), right(plain(), images, [0, 1]))
     smallest_change(make(), images[:1], None, steps=2)
     assert torch.equal(images, TWO)
+
+
+class Remembers(nn.Module):
+    """`plain()` that keeps something which cannot be copied, once it has answered."""
+
+    def __init__(self, something):
+        super().__init__()
+        self.net, self.something, self.kept = plain(), something, None
+
+    def forward(self, images):
+        answer = self.net(images)
+        self.kept = self.something(answer)
+        return answer
+
+
+@pytest.mark.parametrize("something", [lambda answer: answer, lambda answer: threading.Lock()], ids=["answer", "lock"])
+def test_a_network_that_cannot_be_copied_is_told_how_to_be_used_without(something):
+    net = Remembers(something).eval()
+    net(TWO)
+    message = r"cannot be copied.*use Classifier\(net, \.\.\., prepare=False, share=True"
+    for copy_it in (lambda: Classifier(net, None, SHAPE), lambda: frozen(net), lambda: next(fit(net, TWO, LABELS))):
+        net.kept = something(net.net(TWO))
+        with pytest.raises(ValueError, match=message):
+            copy_it()
+    shared = Classifier(net, None, SHAPE, prepare=False, share=True)
+    assert torch.equal(shared.probabilities(TWO), wrapped().probabilities(TWO))
+    assert torch.equal(smallest_change(net, TWO[:1], None, steps=3), smallest_change(plain(), TWO[:1], None, steps=3))
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
@@ -392,9 +443,21 @@ def test_images_and_answers_of_nan_are_refused():
             call()
     sometimes = Changed(lambda net, x: torch.where(x.mean((1, 2, 3))[:, None] > 0.9, torch.nan, net(x)))
     white = torch.ones(1, *SHAPE)
-    for call in (lambda: certify(sometimes, white, 0.01), lambda: wrapped(sometimes).probabilities(white)):
+    frame = next(optimize_pixels(wrapped(sometimes), white, -distance_to(TWO[:1])))
+    for call in (
+        lambda: certify(sometimes, white, 0.01),
+        lambda: wrapped(sometimes).probabilities(white),
+        lambda: frame.probability(0),
+    ):
         with pytest.raises(FloatingPointError, match="NaN"):
             call()
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_an_answer_of_infinity_is_no_vote(value):
+    sometimes = Changed(lambda net, x: torch.where(x.mean((1, 2, 3))[:, None] > 0.9, value, net(x)))
+    with pytest.raises(FloatingPointError, match=r"infinity to image 1 with noise of sigma 0\.01"):
+        certify(sometimes, torch.stack([TWO[0], torch.ones(SHAPE)]), 0.01)
 
 
 @pytest.mark.parametrize(("draws", "warns"), [(9, True), (11, False)])
@@ -459,12 +522,24 @@ SURE = Changed(lambda net, x: 1e4 * nn.functional.one_hot(torch.zeros(len(x), dt
         lambda: last(optimize_pixels(wrapped(SURE), TWO, toward(0), step=unit_step(1), steps=3)),
         lambda: fgsm(wrapped(SURE), TWO, 0.1),
         lambda: pgd(wrapped(SURE), TWO, 0.1, steps=3),
+        lambda: ddn(wrapped(SURE), TWO[:1], 1, steps=3),
+        lambda: last(lbfgs_frames(wrapped(SURE), TWO[:1], 1, rounds=1)),
     ],
 )
 def test_a_zero_gradient_at_the_start_is_said_once_where_the_user_called(call):
     with pytest.warns(ZeroGradient, match="the gradient is zero for every image at the start") as caught:
         call()
     assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_network_that_nothing_moves_is_compared_all_the_same():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rows = list(compare_methods(wrapped(SURE), TWO[:1], 1))
+        with pytest.raises(ValueError, match="no change to target 1 was found for first: choose another target"):
+            one_for_two(wrapped(SURE), wrapped(SURE), TWO[:1], 1)
+    assert [row["L2"] for row in rows] == [0] * len(rows)
+    assert not any(row["fools"] for row in rows)
 
 
 def test_one_image_that_can_move_is_enough_to_say_nothing():

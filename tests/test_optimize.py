@@ -485,6 +485,13 @@ def test_last_of_nothing_says_so():
         last(iter(()))
 
 
+@pytest.mark.parametrize("decode", [None, lambda x: x.clamp(0.1, 0.9)], ids=["pixels", "decoded"])
+def test_a_view_that_works_in_place_says_what_it_must_give(three_classes, decode):
+    view = {"view": lambda images, _: images.mul_(0.5), "decode": decode}
+    with pytest.raises(ValueError, match=r"the view changes its images in place: return a new tensor"):
+        next(optimize_pixels(three_classes, random_images(2), toward(0), **view))
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_view_that_loses_images_says_what_it_must_give(three_classes, count):
     frames = optimize_pixels(

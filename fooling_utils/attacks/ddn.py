@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..arguments import between, instance, positive, whole
+from ..arguments import between, instance, positive, warn, whole
 from ..images import round_to_8bit
 from ..models import NO_GRADIENT, Classifier
 from ..objectives import Label
+from ..optimize import NOTHING_MOVES, ZeroGradient
 
 
 def ddn(
@@ -38,6 +39,8 @@ def ddn(
             if not log_probabilities.requires_grad:
                 raise ValueError(NO_GRADIENT)
             (gradient,) = torch.autograd.grad(log_probabilities[goal], leaf)
+        if i == 0 and not gradient.any():
+            warn(NOTHING_MOVES, ZeroGradient)
         fooled = log_probabilities.argmax().item() == goal
         if fooled and (smallest is None or (tried - image).norm() < (smallest - image).norm()):
             smallest = tried

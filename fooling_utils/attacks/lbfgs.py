@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arguments import instance, whole
+from ..arguments import instance, warn, whole
 from ..models import NO_GRADIENT, Classifier
 from ..objectives import Label
+from ..optimize import NOTHING_MOVES, ZeroGradient
 from .minimum_norm import Found
 
 
@@ -43,10 +44,10 @@ def lbfgs_frames(
 
     def found() -> Iterator[Found]:
         best, best_size, best_logits = image.clone(), math.inf, None
-        lowest, fools, gradients = math.inf, False, 0
+        lowest, fools, gradients, still = math.inf, False, 0, False
 
         def loss(values: np.ndarray, c: float) -> tuple[float, np.ndarray]:
-            nonlocal best, best_size, best_logits, lowest, fools, gradients
+            nonlocal best, best_size, best_logits, lowest, fools, gradients, still
             gradients += 1
             with torch.inference_mode(False):  # also inside a caller's no_grad()
                 leaf = torch.from_numpy(values.astype(np.float32)).view_as(image).to(image.device).requires_grad_()
@@ -55,6 +56,8 @@ def lbfgs_frames(
                 if not log_probability.requires_grad:
                     raise ValueError(NO_GRADIENT)
                 (gradient,) = torch.autograd.grad(log_probability, leaf)
+            if gradients == 1:
+                still = not gradient.any()
             change = values - origin
             size = float(np.linalg.norm(change))
             hit = logits.argmax().item() == goal
@@ -71,6 +74,9 @@ def lbfgs_frames(
             lowest, fools = math.inf, False
             with threadpool_limits(1, user_api="blas"):  # SciPy's threads and torch's get in each other's way
                 minimize(loss, origin, (c,), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+            if still:
+                warn(NOTHING_MOVES, ZeroGradient)
+                still = False
             low, high = (c, high) if fools else (low, c)
             c = c * 4 if high is None else c / 4 if low is None else math.sqrt(low * high)
             yield Found(gradients, best.clone(), best.clone(), image.new_tensor([best_size]), best_logits.clone())

@@ -50,8 +50,10 @@ def votes(net: nn.Module, images: Tensor, sigma: float, draws: int, *, seed: int
             parts = [min(AT_ONCE, draws - begin) for begin in range(0, draws, AT_ONCE)]
             noise = (torch.randn(part, *image.shape, generator=generator) for part in parts)
             scores = [net(image + sigma * part.to(image)) for part in noise]
-            if any(score.isnan().any() for score in scores):
-                raise FloatingPointError(f"net answers NaN to image {len(counts)} with noise of sigma {sigma:g}")
+            if not all(score.amax(1).isfinite().all() for score in scores):
+                raise FloatingPointError(
+                    f"net answers NaN or infinity to image {len(counts)} with noise of sigma {sigma:g}"
+                )
             counts.append(sum(score.argmax(1).bincount(minlength=score.shape[1]) for score in scores))
     return torch.stack(counts)
 

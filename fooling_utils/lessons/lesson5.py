@@ -86,11 +86,12 @@ def way_to_runner_up(model: Classifier, images: Tensor, labels: Tensor) -> tuple
     """
     _check_images(model, images, "images")
     labels = each_label(model, images, labels)
-    leaf = images.detach().clone().requires_grad_()
-    logits = model(leaf)
-    runner_up = logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
-    lead = logits.gather(1, runner_up[:, None]) - logits.gather(1, labels[:, None])
-    (gradient,) = torch.autograd.grad(lead.sum(), leaf)
+    with torch.inference_mode(False):  # also inside a caller's no_grad()
+        leaf = images.detach().clone().requires_grad_()
+        logits = model(leaf)
+        runner_up = logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
+        lead = logits.gather(1, runner_up[:, None]) - logits.gather(1, labels[:, None])
+        (gradient,) = torch.autograd.grad(lead.sum(), leaf)
     return gradient, runner_up
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor, nn
 
-from ..arguments import by_name, finite, flag, instance, numbers, several, tensors, whole
+from ..arguments import by_name, evaluating, finite, flag, instance, numbers, several, shown, tensors, whole
 from ..attacks.ddn import ddn
 from ..attacks.gradient import fgsm, pgd
 from ..attacks.lbfgs import lbfgs_frames
@@ -67,16 +67,25 @@ def _by_hand(model: Classifier, image: Tensor, target: Label) -> tuple[Tensor, i
     goal, steps, size = model.index(target), 50, 1.0
     tried, best = image, None
     for i in range(steps):
-        leaf = tried.clone().requires_grad_()
-        logits = model(leaf)
-        (gradient,) = torch.autograd.grad(logits.log_softmax(1)[0, goal], leaf)
+        with torch.inference_mode(False):  # also inside a caller's no_grad()
+            leaf = tried.clone().requires_grad_()
+            logits = model(leaf)
+            (gradient,) = torch.autograd.grad(logits.log_softmax(1)[0, goal], leaf)
         fools, share = logits.argmax(1).item() == goal, 1 - i / steps
         if fools and (best is None or (tried - image).norm() < (best - image).norm()):
             best = tried
         size *= 1 - 0.1 * share if fools else 1 + 0.1 * share
-        way = tried - image + 0.5 * share * gradient / gradient.norm()
-        tried = (image + size * way / way.norm()).clamp(0, 1)
+        way = tried - image + 0.5 * share * gradient / gradient.norm().clamp_min(1e-30)
+        tried = (image + size * way / way.norm().clamp_min(1e-30)).clamp(0, 1)
     return image if best is None else best, steps
+
+
+def _smallest(eight_bit: bool) -> Method:
+    def method(model: Classifier, image: Tensor, target: Label) -> tuple[Tensor, int]:
+        found = smallest_change(model, image, target, steps=50, eight_bit=eight_bit)
+        return (image if found.isnan().any() else found), 50
+
+    return method
 
 
 def _lbfgs(evaluations: int) -> Method:
@@ -95,8 +104,8 @@ METHODS: dict[str, Method] = {
     "L-BFGS, longer": _lbfgs(30),
     "by hand": _by_hand,
     "DDN, rounded": lambda model, image, target: (ddn(model, image, target), 50),
-    "fractions": lambda model, image, target: (smallest_change(model, image, target, steps=50, eight_bit=False), 50),
-    "whole levels": lambda model, image, target: (smallest_change(model, image, target, steps=50), 50),
+    "fractions": _smallest(eight_bit=False),
+    "whole levels": _smallest(eight_bit=True),
 }
 
 
@@ -170,19 +179,21 @@ def beside_each_other(image: Tensor, changed: Mapping[str, Tensor], times: float
     """The changes of one image (1, 3, H, W), all magnified `times` times, each under its name and perhaps its L2."""
     flag(sizes=sizes)
     validate_images(image)
+    tensors(image=image)
     by_name(Tensor, changed=changed)
     for name, other in changed.items():
         validate_images(other, name=f"changed[{name!r}]")
+        tensors(**{f"changed[{name!r}]": other})
         if other.shape != image.shape or len(image) != 1:
             raise ValueError(
                 f"changed[{name!r}] and image must be one image each, (1, 3, H, W), got {tuple(other.shape)} and "
                 f"{tuple(image.shape)}"
             )
-    shown = {"the bus\nas it is": image}
+    pictures = {"the bus\nas it is": image}
     for name, other in changed.items():
         size = f"L2 {(other - image).norm().item():.2f}, " if sizes else ""
-        shown[f"{name}\n{size}shown × {times:g}"] = amplify(other - image, times)
-    return grid_of_images(list(shown.values()), list(shown), columns=len(shown))
+        pictures[f"{name}\n{size}shown × {times:g}"] = amplify(other - image, times)
+    return grid_of_images(list(pictures.values()), list(pictures), columns=len(pictures))
 
 
 def smallest_so_far(sizes: Sequence[float], fools: Sequence[bool]) -> tuple[list[int], list[float]]:
@@ -194,6 +205,10 @@ def smallest_so_far(sizes: Sequence[float], fools: Sequence[bool]) -> tuple[list
     several(fools=fools)
     if len(sizes) != len(fools):
         raise ValueError(f"sizes and fools must be equally long, got {len(sizes)} and {len(fools)}")
+    try:
+        fools = list(map(bool, fools))
+    except (ValueError, RuntimeError) as error:  # an array or a tensor of several
+        raise ValueError(f"each of fools must be true or false, got {shown(fools)}") from error
     smallest = list(accumulate((s if f else math.inf for s, f in zip(sizes, fools, strict=True)), min))
     found = [i for i, size in enumerate(smallest) if size < math.inf]
     return found, [smallest[i] for i in found]
@@ -207,10 +222,10 @@ class Behind(nn.Module):
 
     def __init__(self, first: nn.Module, second: nn.Module, target: int):
         super().__init__()
-        instance(nn.Module, first=first, second=second)
+        evaluating(first=first, second=second)
         whole(0, target=target)
         self.first, self.second, self.target = first, second, int(target)
-        self.eval()
+        self.training = False
 
     def forward(self, images: Tensor) -> Tensor:
         """From images (N, 3, H, W) to how far each class is ahead, (N, classes)."""
@@ -239,6 +254,9 @@ def one_for_two(first: Classifier, second: Classifier, image: Tensor, target: La
     goal = first.index(target)
     networks = (first, second, Behind(first, second, goal))
     changes = [smallest_change(network, image, goal, steps=50) - image for network in networks]
+    for where, change in zip(("first", "second", "both"), changes, strict=True):
+        if change.isnan().any():
+            raise ValueError(f"no change to target {target!r} was found for {where}: choose another target")
     sizes = [change.norm().item() for change in changes]
     added = (image + changes[0] + changes[1]).clamp(0, 1)
     return {

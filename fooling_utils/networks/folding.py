@@ -7,18 +7,30 @@ import torch
 from torch import Tensor, nn
 
 
+def copied(net: nn.Module) -> nn.Module:
+    """A copy of a network with weights of its own; ValueError for one that holds what cannot be copied."""
+    try:
+        with torch.no_grad():  # TorchScript copies its weights with their history
+            return copy.deepcopy(net)
+    except Exception as error:  # as many kinds as there are things that cannot be copied
+        raise ValueError(
+            f"net cannot be copied, since it holds something that cannot, such as a lock or a result of an earlier "
+            f"call ({error}): remove it, or use Classifier(net, ..., prepare=False, share=True)"
+        ) from error
+
+
 def prepare_for_speed(net: nn.Module, example: Tensor) -> nn.Module:
     """A faster copy of a frozen network with the same layers and, to 1e-4, the same logits; or `net` if that fails.
 
     Batch norms are folded into the convolutions before them, and tensors are laid out channels last.
     """
-    fast = copy.deepcopy(net).to(memory_format=torch.channels_last)
+    fast = copied(net).to(memory_format=torch.channels_last)
     try:
         for convolution, norm in _foldable_pairs(fast):
             _fold(fast, convolution, norm)
     except Exception as error:  # torch.fx raises many kinds of error for control flow that depends on the input
         warnings.warn(f"batch norms were not folded, so the network is slower: {error}", stacklevel=3)
-        fast = copy.deepcopy(net).to(memory_format=torch.channels_last)
+        fast = copied(net).to(memory_format=torch.channels_last)
     with torch.no_grad():
         expected, found = net(example), fast(example)
     if not torch.allclose(expected, found, rtol=1e-4, atol=1e-4):

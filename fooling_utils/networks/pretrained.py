@@ -40,7 +40,8 @@ BUNDLED = {
 def build(name: str) -> tuple[nn.Module, dict]:
     """A trained network by name, and the arguments for its `Classifier`. Raises what `load_model` raises."""
     instance(str, name=name)
-    return (_bundled if name in BUNDLED else _from_torchvision)(name)
+    with torch.random.fork_rng(devices=[]):  # weights are drawn at random before they are read
+        return (_bundled if name in BUNDLED else _from_torchvision)(name)
 
 
 def _bundled(name: str) -> tuple[nn.Module, dict]:

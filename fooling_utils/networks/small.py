@@ -3,7 +3,6 @@
 `fit` trains all of them, on images that are clean, attacked or noisy. To attack the result, make a `frozen` copy.
 """
 
-import copy
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -37,6 +36,7 @@ from ..models import Classifier
 from ..objectives import away_from
 from ..optimize import last, optimize_pixels
 from ..steps import unit_step
+from .folding import copied
 
 PRESETS = ("blobs", "moons", "rings", "spiral")
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -263,9 +263,10 @@ def frozen(net: nn.Module, kind: Kind = DIGITS) -> Classifier:
 
 def _answer(net: nn.Module, images: Tensor) -> Tensor:
     """The logits (N, classes) of a copy of `net`; ValueError if it cannot take such images, or returns no logits."""
+    fixed = _fixed(net)
     try:
         with torch.no_grad():
-            found = _fixed(net)(images)
+            found = fixed(images)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(f"net cannot take images of shape {tuple(images.shape)}: {error}") from error
     if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
@@ -274,7 +275,7 @@ def _answer(net: nn.Module, images: Tensor) -> Tensor:
 
 
 def _fixed(net: nn.Module) -> nn.Module:
-    return copy.deepcopy(net).eval().requires_grad_(False)
+    return copied(net).eval().requires_grad_(False)
 
 
 def trained(points: Points, *args, steps: int = 500, weight_decay: float = 0.0, **kwargs) -> Classifier:
@@ -330,9 +331,10 @@ def _probe() -> Tensor:
 def save_weights(net: nn.Module, path: str | os.PathLike) -> None:
     """Write the weights of a `digit_net` as plain arrays (.npz), with its logits for four images of noise."""
     instance(nn.Module, net=net)
+    fixed = _fixed(net)
     try:
         with torch.no_grad():
-            answers = _fixed(net)(_probe()).numpy()
+            answers = fixed(_probe()).numpy()
     except RuntimeError as error:
         raise ValueError(f"net must be a digit_net, but it cannot take images of digits: {error}") from error
     weights = {name: value.numpy() for name, value in net.state_dict().items()}
