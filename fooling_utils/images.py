@@ -46,10 +46,14 @@ def validate_images(
 def _way_back(low: float, high: float, bounds: tuple[float, float], name: str) -> str:
     """What values outside the legal range probably are, and how they come back into it."""
     over = max(bounds[0] - low, high - bounds[1]) / (bounds[1] - bounds[0])
-    if bounds != (0, 1) or over <= 0.05:
+    if over <= 0.05 or (bounds != (0, 1) and over <= 0.5):
         return f"use {name}.clamp({bounds[0]:g}, {bounds[1]:g})"
+    if bounds != (0, 1):
+        return f"scale it to the bounds, from {bounds[0]:g} for black to {bounds[1]:g} for white"
     if low >= 0 and 2 < high <= 255:
         return f"these are grey levels from 0 to 255, so use {name} / 255"
+    if low >= 0 and 4096 <= high <= 65535:
+        return f"these are grey levels from 0 to 65535, so use {name} / 65535"
     if low >= -1 and high <= 1:
         return f"these are values from -1 to 1, so use ({name} + 1) / 2"
     if -3 <= low < 0 and high <= 3:
@@ -57,7 +61,9 @@ def _way_back(low: float, high: float, bounds: tuple[float, float], name: str) -
             "these look normalised with a mean and a standard deviation, which the networks of the course do by "
             f"themselves: leave it out, or use {name} * std + mean"
         )
-    return f"use {name}.clamp({bounds[0]:g}, {bounds[1]:g}) to cut off the rest, or scale it"
+    if over > 0.5:
+        return "scale it, so that 0 is black and 1 is white"
+    return f"use {name}.clamp(0, 1) to cut off the rest, or scale it"
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -103,6 +109,8 @@ def save_png(image: Tensor, path: str | os.PathLike | BinaryIO) -> None:
     path: of the file, or an open binary file. `load_image(path, size=H)` returns what `round_to_8bit` does.
     """
     picture = to_pil(image)
+    if isinstance(path, io.TextIOBase):
+        raise TypeError(f"path must be of a file, or an open binary file, got {shown(path)}: use open(..., 'wb')")
     if hasattr(path, "write"):
         return picture.save(path, format="PNG")
     with replacing(path) as file:

@@ -152,8 +152,8 @@ def _square(source, size: int) -> Image.Image:
 def _file(source: str | os.PathLike) -> str:
     """The file that is meant. FileNotFoundError suggests similar names, ValueError says why it cannot be read."""
     name = os.fsdecode(source)
-    bare = name.strip().strip("'\"").strip()  # as it is copied from a terminal or a file manager
-    for path in (name, bare, os.path.expanduser(bare)):
+    bare = name.strip().strip("'\"`“”‘’").strip()  # as it is copied from a terminal, a file manager or a text
+    for path in (name, bare, bare.replace("\\ ", " "), os.path.expanduser(bare)):
         if os.path.isfile(path):
             return path
     if os.path.exists(os.path.expanduser(bare)):
@@ -165,6 +165,9 @@ def _file(source: str | os.PathLike) -> str:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
+    if np.ma.is_masked(array):
+        raise ValueError("an array must have no masked values: fill them first, such as with array.filled(1) for white")
+    array = np.asarray(array)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or 0 in array.shape:
         way = ": use array.transpose(1, 2, 0)" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
         raise ValueError(

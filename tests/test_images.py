@@ -63,7 +63,17 @@ def test_only_one_image_fits_into_a_file(tmp_path):
         (torch.full((1, 3, 4, 4), 200.0), ValueError, "grey levels from 0 to 255, so use image / 255"),
         (torch.tensor([-1.0, 0.9]).expand(1, 3, 4, 2), ValueError, r"from -1 to 1, so use \(image \+ 1\) / 2"),
         (torch.tensor([-2.1, 2.6]).expand(1, 3, 4, 2), ValueError, "normalised .* leave it out, or use image .* std"),
-        (torch.tensor([-70.0, 500]).expand(1, 3, 4, 2), ValueError, "to cut off the rest, or scale it"),
+        (
+            torch.tensor([0.0, 60_000]).expand(1, 3, 4, 2),
+            ValueError,
+            "grey levels from 0 to 65535, so use image / 65535",
+        ),
+        (
+            torch.tensor([-70.0, 500]).expand(1, 3, 4, 2),
+            ValueError,
+            "500: scale it, so that 0 is black and 1 is white",
+        ),
+        (torch.full((1, 3, 4, 4), 1.7), ValueError, "1.7: scale it, so that 0 is black"),  # clamp would make it white
         (torch.rand(1, 3, 4, 4).to_sparse(), TypeError, r"sparse tensor: use image\.to_dense"),
         (torch.rand(1, 3, 4, 4).to(torch.complex64), TypeError, r"got torch\.complex64"),
         (

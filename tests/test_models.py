@@ -193,6 +193,16 @@ def with_nan(images):
     return images
 
 
+def test_a_network_of_another_range_is_given_advice_that_keeps_the_picture():
+    model = linear(torch.eye(48)[:3], bounds=(-1.0, 1.0))
+    for image, way in (
+        (1.3, r"use image\.clamp\(-1, 1\)"),
+        (255.0, "scale it to the bounds, from -1 for black to 1 for white"),
+    ):
+        with pytest.raises(ValueError, match=way):
+            model.probabilities(torch.full((1, 3, 4, 4), image))
+
+
 @pytest.mark.parametrize(
     ("spoil", "kind", "message"),
     [

@@ -60,7 +60,7 @@ def test_arrays_of_every_kind_of_number_are_read(dtype, shape):
     assert (levels(load_image(array[:, 2:], 2)) == 255).all()
 
 
-@pytest.mark.parametrize("written", ["{}", " {} \n", '"{}"', "'{}'\n", "~/{}"])
+@pytest.mark.parametrize("written", ["{}", " {} \n", '"{}"', "'{}'\n", "~/{}", "“{}”", "`{}`"])
 def test_a_path_is_found_as_it_is_copied_from_elsewhere(written, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -255,6 +255,7 @@ def test_a_folder_is_no_picture(tmp_path):
         (np.full((8, 8), -0.5), r"in \[0, 1\], got -0.5 to -0.5"),
         (np.full((8, 8), np.nan), "values that are NaN or infinite"),
         (np.array([[0.5, np.inf]] * 2), "values that are NaN or infinite"),
+        (np.ma.masked_greater(np.full((8, 8), 0.5), 0.4), r"no masked values: .* array\.filled\(1\)"),
     ],
 )
 def test_an_array_that_is_no_picture_is_refused(array, message):

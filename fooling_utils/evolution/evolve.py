@@ -179,9 +179,11 @@ def load_archive(path: str | os.PathLike) -> Archive:
 
 def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
     count = stored["labels"].size
-    kinds = {"labels": "U", "indices": "i", "which": "i", "confidence": "f", "born": "i"}
-    for name, kind in kinds.items():
-        if stored[name].dtype.kind != kind or stored[name].shape != (count,):
+    per_class = {"labels": "U", "indices": "i", "which": "i", "confidence": "f", "born": "i"}
+    single = {"generations": "i", "evaluations": "i", "encoding": "U"}
+    for name, kind in (per_class | single).items():
+        shape = (count,) if name in per_class else ()
+        if stored[name].dtype.kind != kind or stored[name].shape != shape:
             raise ValueError(f"{name} is {stored[name].dtype} of shape {stored[name].shape}, for {count} classes")
     genomes = torch.from_numpy(stored["genomes"])
     for name in ("genomes", "confidence", "fingerprint"):

@@ -21,11 +21,11 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     file_path(path=path)
     place = Path(os.path.realpath(path))  # so that a link stays a link
     beside = place.with_name(f".{place.name[:100]}.{secrets.token_hex(8)}")  # another one in every process
-    if place.exists() and not (place.is_file() or place.is_dir()):
-        with place.open("wb") as file:
-            yield file
-        return
     try:
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            with place.open("wb") as file:
+                yield file
+            return
         with beside.open("xb") as file:
             yield file
         if place.exists():

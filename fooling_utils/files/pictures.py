@@ -162,6 +162,10 @@ def _to_rgb(picture: Image.Image, white: float | None) -> Image.Image:
         picture = picture.convert("LA")
     if not picture.has_transparency_data:
         return _in_srgb(picture)
+    value = picture.info.get("transparency")
+    if isinstance(value, tuple) and max(value) > 255:  # of 16 bits, of which Pillow has kept the upper 8 in the picture
+        picture = picture.copy()
+        picture.info["transparency"] = tuple(one >> 8 for one in value)
     clear = picture.convert("RGBA")
     colours = _in_srgb(picture.convert("L") if picture.mode == "LA" else clear.convert("RGB"))
     colours.putalpha(clear.getchannel("A"))

@@ -2,8 +2,10 @@
 
 import io
 import re
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -116,6 +118,21 @@ def test_a_transparent_value_of_16_bits_is_laid_on_white():
     assert levels(load_image(content, 4))[0, :, 0].tolist() == [0, 255, 200, 255]
 
 
+def test_a_transparent_colour_of_16_bits_is_laid_on_white():
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    row = b"\0" + struct.pack(">12H", *(257 * value for value in (0, 0, 0, 100, 50, 25, 200, 200, 200, 255, 255, 255)))
+    content = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(">3H", 257 * 100, 257 * 50, 257 * 25))
+        + chunk(b"IDAT", zlib.compress(row * 4))
+        + chunk(b"IEND", b"")
+    )
+    assert levels(load_image(content, 4))[0].tolist() == [[0] * 3, [255] * 3, [200] * 3, [255] * 3]
+
+
 @pytest.mark.parametrize(
     "mode", ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"]
 )
@@ -181,6 +198,7 @@ def test_a_profile_that_says_nothing_new_or_does_not_fit_changes_nothing(given):
 
 MEMORY = """
 import sys
+import zlib
 from fooling_utils import load_image
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

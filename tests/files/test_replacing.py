@@ -104,6 +104,17 @@ def test_a_pipe_stays_a_pipe(tmp_path):
     assert os.listdir(tmp_path) == ["pipe"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_device_that_is_full_is_named():
+    with pytest.raises(OSError, match="No space left on device: nothing was written: '/dev/full'"):
+        save_png(uniform_noise(size=64), "/dev/full")
+
+
+def test_a_text_file_is_no_place_for_a_picture(tmp_path):
+    with open(tmp_path / "file", "w") as file, pytest.raises(TypeError, match=r"open binary file, got .*'wb'"):
+        save_png(uniform_noise(size=4), file)
+
+
 def test_what_fails_half_way_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "file") as file:
         file.write(b"half")
