@@ -27,7 +27,8 @@ PRESETS = (
 class BlinkComparator(AskedWidget):
     """An original A and a fooled image B in turn, next to their difference, magnified 1 to 200 times.
 
-    original, fooled: (1, 3, H, W), compared after rounding to 8 bit. rate: images per second, from 0.25 to 3.
+    original, fooled: (1, 3, H, W), or (1, 1, H, W) in grey, compared after rounding to 8 bit.
+    rate: images per second, from 0.25 to 3.
     model: a network, whose answers can then be revealed. Without one, a reader can reveal which image is which.
     presets: dictionaries with a title and any of times, 1 to 200, and rate.
     It starts paused. For readers who prefer reduced motion, an image stays for at least 2 seconds, and only the start
@@ -55,9 +56,9 @@ class BlinkComparator(AskedWidget):
             validate_images(image, name=name)
             if model:
                 model.validate(image, name)
-        if original.shape != fooled.shape or original.shape[:2] != (1, 3):
+        if original.shape != fooled.shape or original.shape[:2] not in ((1, 3), (1, 1)):
             raise ValueError(
-                "original and fooled must be single images of the same shape (1, 3, H, W), got "
+                "original and fooled must be single images of the same shape (1, 3 or 1, H, W), got "
                 f"{tuple(original.shape)} and {tuple(fooled.shape)}"
             )
         for settings in [{"rate": rate}, *presets]:

@@ -60,7 +60,7 @@ class _Stops(AskedWidget):
 class EpsilonExplorer(_Stops):
     """What a change does as it grows: the network's output for each size, compared with random noise of the same size.
 
-    image: (1, 3, H, W). change: (1, 3, H, W), a direction to be scaled. target: a class.
+    image: (1, 3, H, W), or (1, 1, H, W) in grey. change: of the same shape, a direction to be scaled. target: a class.
     own: a class, by default the network's top class for `image`. seed: for the Gaussian noise.
     sizes: increasing L2 sizes of the change; by default 25, from 0 to 3 times that of `change` itself, which is the
         thirteenth. They are denser near 0, and include 1 and 8 grey levels RMS if in range.
@@ -93,9 +93,9 @@ class EpsilonExplorer(_Stops):
         model.validate(image)
         validate_images(change, bounds=None, name="change")
         tensors(change=change)
-        if image.shape != change.shape or image.shape[:2] != (1, 3):
+        if image.shape != change.shape or image.shape[:2] not in ((1, 3), (1, 1)):
             raise ValueError(
-                "image and change must be single images of the same shape (1, 3, H, W), got "
+                "image and change must be single images of the same shape (1, 3 or 1, H, W), got "
                 f"{tuple(image.shape)} and {tuple(change.shape)}"
             )
         if not change.any():

@@ -45,6 +45,15 @@ def test_the_images_need_not_be_square():
     assert len(buffers[0]) == 3 * 5 * 9
 
 
+def test_grey_images_of_a_network_for_grey_are_drawn_in_grey():
+    original, fooled = random_images(2).mean(1, keepdim=True).split(1)
+    model = linear(torch.randn(2, 16, generator=torch.Generator().manual_seed(0)), shape=(1, 4, 4))
+    widget = BlinkComparator(original, fooled, model=model)
+    assert Page(widget).ask("start")[1] == [sent(original), sent(fooled)]
+    assert twin(widget).shape[2] == 3
+    assert (twin(BlinkComparator(original, fooled)).std(axis=2) == 0).all()
+
+
 def test_the_page_is_told_the_rate_and_the_presets():
     widget = BlinkComparator(*random_images(2).split(1), rate=2)
     assert widget.rate == 2.0
@@ -57,7 +66,7 @@ def test_the_page_is_told_the_rate_and_the_presets():
     [
         ({"fooled": torch.zeros(1, 3, 4, 5)}, "got (1, 3, 4, 4) and (1, 3, 4, 5)"),
         ({"original": torch.zeros(2, 3, 4, 4), "fooled": torch.zeros(2, 3, 4, 4)}, "got (2, 3, 4, 4)"),
-        ({"original": torch.zeros(1, 1, 4, 4), "fooled": torch.zeros(1, 1, 4, 4)}, "got (1, 1, 4, 4)"),
+        ({"original": torch.zeros(1, 2, 4, 4), "fooled": torch.zeros(1, 2, 4, 4)}, "got (1, 2, 4, 4)"),
         ({"fooled": torch.full((1, 3, 4, 4), 1.5)}, "fooled must be in [0, 1]"),
         ({"rate": 3.1}, "rate must be a number from 0.25 to 3, got 3.1"),
         ({"rate": 0}, "got 0"),

@@ -47,6 +47,15 @@ def test_the_probability_along_the_gradient_is_the_known_one():
         assert row["change"]["index"] == int(expected > 0.5)
 
 
+def test_a_grey_image_is_changed_and_drawn_in_grey():
+    grey, signs = GREY[:, :1], SIGNS[:, :1]
+    model = linear(torch.stack([0 * signs.flatten(), signs.flatten()]), shape=(1, 4, 4))
+    size = 10 * LEVEL * math.sqrt(1 / 3)
+    explorer = EpsilonExplorer(model, grey, signs, own=0, target=1, sizes=[0.0, size])
+    _, (changed, _noise) = Page(explorer).ask("stop", place=1)
+    assert changed == sent(grey + 10 / 255 * signs)
+
+
 def test_noise_has_the_same_size_and_moves_the_logit_by_its_share_of_the_direction():
     model = two_classes()
     explorer = EpsilonExplorer(model, GREY, SIGNS, target=1, sizes=[0.0, 10 * LEVEL, 30 * LEVEL], seed=3)
