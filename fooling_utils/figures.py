@@ -301,6 +301,8 @@ def with_free_colours(colours: Mapping[int, str], indices: Sequence[int]) -> dic
     """The colours {index: colour}, and for the other indices those that are left, with those of `CHARACTERS` last."""
     instance(Mapping, colours=colours)
     several(indices=indices)
+    for one in indices:
+        whole(0, **{"each of indices": one})
     free = [colour for colour in REGIONS if colour not in colours.values()]
     free.sort(key=lambda colour: colour in CHARACTERS.values())
     return dict(colours) | dict(zip((k for k in indices if k not in colours), free, strict=False))

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from ..arguments import finite, instance, positive, seeded, tensors, whole
+from ..arguments import affordable, finite, instance, positive, seeded, tensors, whole
 from ..attacks.universal import patched
 from ..figures import GREY, ORANGE, grid_of_images, new_figure
 from ..images import per_image, round_to_8bit, validate_images
@@ -17,9 +17,10 @@ SOME = 24  # values whose gains are drawn one by one
 
 def random_changes(image: Tensor, size: float, count: int = 1, *, seed: int = 0) -> Tensor:
     """Gaussian noise in the shape of one image (1, 3, H, W), `count` times, each of L2 norm `size` (pixel units)."""
-    tensors(image=image)
+    validate_images(image, None)
     positive(size=size)
     whole(count=count)
+    affordable(int(count) * image[0].numel(), f"count = {count} random changes")
     noise = torch.randn(int(count), *image.shape[1:], generator=seeded(seed)).to(image)
     return float(size) * noise / per_image(noise.flatten(1).norm(dim=1), noise)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from .. import data
 from ..arguments import affordable, between, by_name, instance, numbers, one_of, seeded, several, usable_device, whole
 from ..figures import BLUE, GREY, ORANGE, draw_image, new_figure
+from ..files import replacing
 from ..images import grey_levels
 from ..models import CHUNK, Classifier
 from ..networks.small import POINTS, Points, empty_places, fit_points, frozen, plane_net
@@ -135,7 +136,7 @@ def crossing(d: int, count: int = 400, seed: int = 0) -> dict[str, float]:
     """
     whole(1, 1_000_000, d=d)
     whole(1, 100_000, count=count)
-    generator = seeded(seed)
+    d, count, generator = int(d), int(count), seeded(seed)
     w = (2.0 * torch.randint(2, (d,), generator=generator) - 1) / d**0.5
     parts = []
     for part in torch.arange(count).split(max(1, 2_000_000 // d)):
@@ -163,6 +164,7 @@ def rung(size: int) -> tuple[Tensor, Tensor, float]:
     noise, and the change of each value in grey levels.
     """
     whole(1, 224, size=size)
+    size = int(size)
     bus = torch.nn.functional.adaptive_avg_pool2d(load_image("school_bus", device="cpu"), size)
     bus = 0.15 + 0.7 * bus  # room for the pattern
     signs = 2.0 * torch.randint(2, bus.shape, generator=seeded(size)) - 1
@@ -243,7 +245,8 @@ def save_maps(maps: dict[str, RegionMap]) -> None:
         arrays[f"{name}/labels"] = found.labels.numpy().astype(np.uint16)
         arrays[f"{name}/confidence"] = found.confidence.numpy().astype(np.float16)
         arrays[f"{name}/extent"] = np.array(found.extent)
-    np.savez_compressed(data.FOLDER / "maps.npz", **arrays)
+    with replacing(data.FOLDER / "maps.npz") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def stored_maps() -> dict[str, RegionMap]:

@@ -48,11 +48,16 @@ def check_network(content: bytes, model: Classifier) -> None:
     A ReLU whose input is within rounding of its kink may be on either side of it. This moves gradients by up to 1 %,
     torch's own in another memory layout, too; so all must be within 2 %, and the best ones within 0.001 %.
     """
+    instance(bytes, content=content)
+    instance(Classifier, model=model)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has kinds of its own
+        raise ValueError(f"content is not an ONNX file that can be run: {error}") from error
     off = {name: [] for name in OUTPUTS}
     for given in _examples(model):
         expected = _logits_and_gradient(model, *given)

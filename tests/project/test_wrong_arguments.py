@@ -9,16 +9,17 @@ import math
 import sys
 import types
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wrong_arguments as harness
-from fooling_utils import fourier, last
+from fooling_utils import figures, fourier, last
 from fooling_utils.arguments import whole
 from fooling_utils.evolution import painters
-from fooling_utils.lessons import lesson4, shared
+from fooling_utils.lessons import lesson2, lesson4, lesson6, shared
 from fooling_utils.networks import small
 from right_calls import INSIDE, ROWS, public, takes_something
 from wrong_arguments import ODD, ROUNDS, Right, fault, kind_of, limits
@@ -42,6 +43,7 @@ def test_a_wrong_argument_gets_an_error_of_ours(name):
     right = ROWS[name]
     with limits():
         kind = kind_of(right)
+        assert fault(right, kind, {}) is None
 
         @settings(max_examples=SLOW.get(name, 12))
         @given(wrong_arguments(right))
@@ -108,11 +110,25 @@ def test_every_name_that_a_door_offers_is_tried(room):
             "labels must be from 0 to 1, since",
         ),
         (lambda: small.frozen(small.plane_net()), r"net cannot take images of shape \(1, 1, 8, 8\)"),
+        (lambda: figures.with_free_colours({}, [[1]]), r"each of indices must be a whole number .* got \[1\]"),
+        (lambda: lesson2.random_changes(torch.rand(5), 1), r"image must have the shape \(N, 3, H, W\), got \(5,\)"),
+        (lambda: lesson2.random_changes(torch.rand(1, 3, 8, 8), 1, 10**9), "count = 1000000000 random changes would"),
+        (lambda: lesson6.smallest_so_far([1], [torch.ones(2)]), "each of fools must be true or false, got"),
+        (
+            lambda: lesson6.beside_each_other(torch.zeros(1, 3, 8, 8, device="meta"), {}),
+            "image is on the device 'meta'",
+        ),
     ],
 )
 def test_the_sentence_names_the_value_and_the_way_out(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [np.int64, torch.tensor], ids=["numpy", "torch"])
+def test_a_whole_number_of_numpy_or_torch_counts_as_one_of_python(kind):
+    assert lesson4.crossing(kind(5), kind(9)) == lesson4.crossing(5, 9)
+    assert lesson4.rung(kind(4))[2] == lesson4.rung(4)[2]
 
 
 # ------------------------------------------------------------------------------------------ the harness finds faults

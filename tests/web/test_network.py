@@ -111,6 +111,19 @@ def test_a_network_of_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"content": "network.onnx"}, "content must be a bytes, got 'network.onnx'"),
+        ({"content": b"<html>"}, "content is not an ONNX file that can be run"),
+        ({"model": torch.nn.Linear(2, 2)}, "model must be a Classifier, got Linear.*use load_model"),
+    ],
+)
+def test_what_is_no_file_and_no_network_is_named(wrong, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        network.check_network(**{"content": b"", "model": small(Uneven())} | wrong)
+
+
+@pytest.mark.parametrize(
     ("fault", "what"),
     [(lambda weight: weight.mul_(1.0003), "gradient"), (lambda weight: weight.add_(0.01), "logits")],
 )
