@@ -68,12 +68,12 @@ def _check_pair(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
 
 
 def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
-    """Draw one image (1, 3, H, W) into axes, without ticks."""
+    """Draw one image (1, 3, H, W), or (1, 1, H, W) in grey, into axes, without ticks."""
     instance(Axes, axes=axes)
     _check_one(image, "image")
     # Enlarged a little, a picture without this shows the squares of its pixels; digits are meant to show them.
     smooth = "bicubic" if 64 <= min(image.shape[2:]) <= 256 else None
-    axes.imshow(to_uint8(image)[0].permute(1, 2, 0).cpu().numpy(), interpolation=smooth)
+    axes.imshow(to_uint8(image)[0].expand(3, -1, -1).permute(1, 2, 0).cpu().numpy(), interpolation=smooth)
     axes.set_title(title)
     axes.set_axis_off()
 

@@ -337,3 +337,13 @@ def test_a_logarithmic_axis_names_the_places_that_were_measured():
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "10", "1000"]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_a_grey_image_is_drawn_in_grey_from_black_to_white():
+    grey = [torch.full((1, 1, 8, 8), 0.4), torch.linspace(0.3, 0.5, 64).view(1, 1, 8, 8)]
+    figure = figures.grid_of_images(grey, ["a", "b"], columns=2)
+    for axis in figure.axes:
+        drawn = axis.images[0].get_array()
+        assert drawn.shape == (8, 8, 3)
+        assert (drawn == drawn[..., :1]).all()
+    assert figure.axes[0].images[0].get_array()[0, 0].tolist() == [102] * 3
