@@ -1075,6 +1075,7 @@ INSIDE = {
     "widgets.plane_explorer.Filling": "made by PlaneExplorer",
     "widgets.plane_explorer.Whole": "made by PlaneExplorer",
     "widgets.plane_explorer.survey_through": "called by PlaneExplorer",
+    "widgets.player.FoolingPlayer.look_ahead": "called by the kit when an answer is sent",
 }
 
 
