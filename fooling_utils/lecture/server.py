@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from jupyter_server.base.handlers import JupyterHandler
@@ -15,6 +16,7 @@ from voila.app import Voila
 from . import HERE, Page, contents, phones
 
 CULL_EVERY = 60  # seconds
+QUIET = 10  # seconds without a question, after which a kernel for the next visitor is warmed
 LONGEST = 100  # characters of a setting
 # what a page fetches: Voila's script, and the widget manager, which is a JupyterLab extension
 OPEN = (
@@ -38,8 +40,21 @@ class Kernels(AsyncMappingKernelManager):
         self._viewed: set[str] = set()
 
     async def start_kernel(self, **choices) -> str:
+        while self._is_spare() and self._is_asked():
+            await asyncio.sleep(0.5)
         # a kernel's warnings are for its developers, and a lecturer waits for one line
         return await super().start_kernel(**{"extra_arguments": ["--log-level=ERROR"]} | choices)
+
+    def _is_spare(self) -> bool:
+        """Whether the kernel that is being started is for the pool, and no visitor waits for it."""
+        task = asyncio.current_task()
+        return any(task in pool for pool in getattr(self, "_pools", {}).values())
+
+    def _is_asked(self) -> bool:
+        """Whether somebody looks at a page and uses it: what a new kernel loads would slow its answers down."""
+        since = datetime.now(timezone.utc) - timedelta(seconds=QUIET)
+        open_pages = [self.get_kernel(one) for one in self._viewed if one in self and self._kernel_connections.get(one)]
+        return any(one.execution_state == "busy" or one.last_activity > since for one in open_pages)
 
     def notify_connect(self, kernel_id: str) -> None:
         self._viewed.add(kernel_id)

@@ -156,6 +156,7 @@ function blink(context) {
     ["h", "hide or show the letter", once(() => hide(!hidden))],
     ["a", "reveal the answer", once(() => reveal(!revealed))],
   ]);
+  ui.stage([controls, presets, sliders]);
   // for the console, and for tests
   ui.root.blink = () => ({ ...facts, shown: letter(), playing, hidden, revealed, times, rate, pace: pace() });
   ui.onEnd(() => clearTimeout(timer));

@@ -25,8 +25,6 @@ const GUESS = `
 .fool.guess .explanation { max-width: 50em; }
 .fool.guess .score { font-variant-numeric: tabular-nums; margin-left: auto; }
 .fool.guess output { min-width: 9em; }
-[data-lecture] .fool.guess .question { font-size: 1.4em; }
-[data-lecture] .fool.guess .texts { font-size: 1.2em; }
 .fool.guess svg { display: block; width: 100%; max-width: 50em; height: 6.6em; }
 .fool.guess svg text { fill: var(--ink); font: inherit; }
 .fool.guess svg .axis { stroke: var(--ink); stroke-width: 2; }
@@ -205,6 +203,7 @@ function guess(context) {
   const watch = new ResizeObserver(drawLine);
   watch.observe(ui.root);
   ui.onEnd(() => { watch.disconnect(); model.off("change:score", showScore); });
+  ui.stage([last]);
   ui.root.guess = () => ({ ...now, score: model.get("score") }); // for the console, and for tests
   draw();
   ui.follow((answer) => ["commit", "show", "again"].includes(answer.ask) && take(answer, false));

@@ -94,8 +94,9 @@ const CONTRAST = `
 }`;
 
 const views = new Set(); // those of one widget, since each widget's page has a copy of this file
+const ON_STAGE = "lecture" in document.documentElement.dataset; // the look of it is in the lecture's stage.css
 const PATIENCE = 15000; // ms without an answer before the page says so
-const AGAIN = "lecture" in document.documentElement.dataset ? "reload this page" : "run this cell again";
+const AGAIN = ON_STAGE ? "reload this page" : "run this cell again";
 const BUSY = `Python is busy, perhaps with another cell, and answers when it is free. If the kernel was restarted, ${AGAIN}.`;
 const RESTARTED = `The kernel was restarted: ${AGAIN}.`;
 const foreseen = new Set(); // what Python has foreseen, and a view has used
@@ -248,6 +249,7 @@ function begin({ model, el }, name, label, style) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { target } = event;
     const typing = isTyping(target);
+    if (event.key === "Escape" && root.dataset.large) return fillScreen([]);
     if (event.key === "Escape") return target === root ? leave() : root.focus();
     if (typing || (target.matches("button, summary") && (event.key === " " || event.key === "Enter"))) return;
     if (target.matches("input[type=range]") && event.key.startsWith("Arrow")) return;
@@ -284,9 +286,43 @@ function begin({ model, el }, name, label, style) {
     return Object.assign(row, { press }); // press(-1) where a preset does not hold any more
   }
 
+  // In a lecture, `rows` of controls become one line that hides, and key x shows pictures as large as the screen: one
+  // after the other, or those of `sets`, where a set of two lies under a curtain that the pointer moves.
+  function stage(rows, sets = null) {
+    if (!ON_STAGE) return;
+    make("div", root, { class: "tools", role: "group", "aria-label": "controls" }).append(...rows);
+    const all = () => sets || [...root.querySelectorAll("figure")].map((one) => [one]);
+    const seen = () => all().filter((set) => set.every((one) => !one.closest("[hidden]")));
+    keys([
+      ["x", "the next picture as large as the screen, and back", () => fillScreen(seen()[Number(root.dataset.large || 0)] || [])],
+      ...(sets || []).some((set) => set.length > 1) ? [
+        [",", "move the curtain to the left", () => drawCurtain(curtain - 0.05)],
+        [".", "to the right", () => drawCurtain(curtain + 0.05)],
+      ] : [],
+    ]);
+    root.addEventListener("pointermove", ({ clientX }) => {
+      const canvas = root.querySelector("figure.over canvas");
+      if (!canvas) return;
+      const { left, width } = canvas.getBoundingClientRect();
+      drawCurtain((clientX - left) / width);
+    });
+  }
+  function fillScreen(set) {
+    root.querySelectorAll("figure.large-now").forEach((one) => one.classList.remove("large-now", "under", "over"));
+    set.forEach((one, k) => one.classList.add("large-now", ...(set.length > 1 ? [k ? "over" : "under"] : [])));
+    root.dataset.large = set.length ? 1 + Number(root.dataset.large || 0) : "";
+    drawCurtain(0.5);
+    window.dispatchEvent(new Event("resize"));
+  }
+  let curtain = 0.5;
+  function drawCurtain(share) {
+    curtain = Math.max(0, Math.min(1, share));
+    root.style.setProperty("--curtain", curtain);
+  }
+
   const endings = [];
   const ui = {
-    root, body, problem, first, ask, tell, update, say, fail, keys, presets,
+    root, body, problem, first, ask, tell, update, say, fail, keys, presets, stage,
     pause: () => {},
     alone: () => views.forEach((one) => one === ui || one.pause()), // one view plays, and the others follow
     follow: (act) => followers.push(act), // of every answer to another view, whose `ask` is the question

@@ -32,15 +32,7 @@ const PLANE = `
 .fool.plane .says > :empty { display: none; }
 .fool.plane dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 6px 0 0; }
 .fool.plane :is(dt, dd) { margin: 0; padding: 0; float: none; width: auto; }
-.fool.plane dt { font-weight: 600; white-space: nowrap; }
-[data-lecture] .fool.plane { line-height: 1.25; }
-[data-lecture] .fool.plane .sides { flex-wrap: nowrap; gap: calc(20 * var(--fool-unit, 1px)); }
-[data-lecture] .fool.plane .left { flex: 0 0 calc(540 * var(--fool-unit, 1px)); }
-[data-lecture] .fool.plane .right { max-width: none; gap: calc(7 * var(--fool-unit, 1px)); }
-[data-lecture] .fool.plane :is(.hint, details) { display: none; }
-[data-lecture] .fool.plane :is(button, select) { min-height: calc(40 * var(--fool-unit, 1px)); }
-[data-lecture] .fool.plane .under { min-height: calc(30 * var(--fool-unit, 1px)); white-space: nowrap; }
-[data-lecture] .fool.plane .says { font-size: inherit; min-height: calc(60 * var(--fool-unit, 1px)); }`;
+.fool.plane dt { font-weight: 600; white-space: nowrap; }`;
 
 const ZOOMS = [1, 1.25, 1.6, 2, 3, 5, 8, 12, 20];
 const DECAYS = [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1];
@@ -179,6 +171,7 @@ function plane(context) {
     toolButtons[name] = button(tools, title, () => { tool = name; show(); });
   }
   const classRow = row("class");
+  classRow.classList.add("class");
   const classButtons = names.map((name, kind) => {
     const one = button(classRow, "", () => pick(kind));
     const icon = shape("svg", one, { viewBox: "-1.2 -1.25 2.4 2.4", "aria-hidden": "true", fill: colours[kind] });
@@ -186,7 +179,12 @@ function plane(context) {
     one.append(name);
     return one;
   });
-  button(classRow, "Add nothing", () => change("nothing"), { title: "points of a class of its own, where there are none" });
+  const nothing = button(classRow, "Add nothing", () => change("nothing"), { title: "points of a class of its own, where there are none" });
+  if (ON_STAGE) {
+    const presetRow = row("points");
+    presetRow.append(nothing);
+    sets.forEach((name, k) => button(presetRow, `${k + 4}  ${name}`, () => change("preset", { name })));
+  }
   const hint = make("div", right, { class: "hint" });
   const pair = make("div", right, { class: "pair" });
   const preset = choose(pair, "Points", [...sets, "own"], (name) => name !== "own" && change("preset", { name }));
@@ -481,6 +479,7 @@ function plane(context) {
   const list = make("dl", help);
   JSON.parse(ui.root.dataset.keys).forEach((pair) => pair.forEach((text, k) => make(k ? "dd" : "dt", list, {}, text)));
 
+  ui.stage([training, tools, pair, ...right.querySelectorAll(":scope > label")], []);
   ui.root.plane = () => ({ ...state, known: state.points, points, playing, cross }); // for the console, and for tests
   const resized = new ResizeObserver(() => redraw());
   resized.observe(canvas);

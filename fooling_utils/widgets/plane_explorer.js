@@ -2,9 +2,6 @@
 const EXPLORER = `
 .fool.plane-explorer .map { --side: 24em; display: grid; grid-template: auto auto auto / auto minmax(0, 1fr);
   width: calc(var(--side) + 3.6em); max-width: 100%; flex: none; }
-[data-lecture] .fool.plane-explorer .map { --side: 16em; }
-[data-lecture] .fool.plane-explorer { gap: .4em; }
-[data-lecture] .fool.plane-explorer .side { line-height: 1.15; }
 .fool.plane-explorer .ground { position: relative; aspect-ratio: 1; overflow: hidden; cursor: crosshair;
   touch-action: none; user-select: none; border: 1px solid var(--line); }
 .fool.plane-explorer .ground figure { contain: none; } /* so that the canvas has its place in the ground */
@@ -283,6 +280,7 @@ function explorer(context) {
   ]);
   const resized = new ResizeObserver(() => { if (state) showMap(state); }); // labels are placed by their size
   resized.observe(ground);
+  ui.stage([presetRow, choices], [[there.figure]]);
   ui.root.explorer = () => ({ ...state, here, seen, running }); // for the console, and for tests
   ui.follow((answer) => {
     if (!state) return;

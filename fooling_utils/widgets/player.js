@@ -1,11 +1,5 @@
 // The fooling player: it asks for one frame after another, and draws picture, change, result and bars itself.
 const PLAYER = `
-[data-lecture] .fool.player { --picture: calc(var(--fool-picture) * .9); gap: .4em; }
-[data-lecture] .fool.player .own { flex-wrap: nowrap; padding-right: calc(335 * var(--fool-unit, 1px)); } /* its bar */
-[data-lecture] .fool.player .own > * { white-space: nowrap; }
-[data-lecture] .fool.player .size { flex: 1 0 14.5em; }
-[data-lecture] .fool.player .address { flex: 1 1 5em; min-width: 4em; }
-[data-lecture] .fool.player .own select { max-width: 8em; }
 .fool.player .side { flex: 1 1 11em; min-width: 11em; display: flex; flex-direction: column; gap: .6em; }
 .fool.player .side .bars { flex: none; max-width: none; }
 .fool.player .numbers { contain: layout style; display: grid; grid-template-columns: auto 1fr; gap: .1em .8em; }
@@ -331,6 +325,7 @@ function player(context) {
     ["o", "open a picture", () => file.click()],
     ["s", "save as PNG", save],
   ]);
+  ui.stage([controls, presets, choices, own], [[before.figure, after.figure], [change.figure], [after.figure]]);
   ui.root.player = () => ({ ...state, settings, saved, playing, times, control }); // for the console, and for tests
   const restarted = (answer) => { play(false); begun(answer); };
   ui.follow((answer) => {

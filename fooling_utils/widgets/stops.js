@@ -229,6 +229,7 @@ function sizes(context) {
   watch.observe(svg);
   ui.onEnd(() => { ended = true; watch.disconnect(); });
 
+  ui.stage([...ui.root.querySelectorAll(".presets")]);
   ui.root.stops = () => ({ ...facts, place: now && now.place, row: now && now.row, rows: [...rows] }); // for the console, and for tests
   ui.follow((answer) => facts && ({ stop: way.follow, enough: way.follow, measure: measured }[answer.ask] || (() => {}))(answer));
   ui.first("begin", (answer) => {
@@ -270,6 +271,7 @@ function priors(context) {
     ui.say([titles[answer.place], ...told].join(", "));
   }
 
+  ui.stage([...ui.root.querySelectorAll(".along, .presets")]);
   ui.root.stops = () => ({ ...now }); // for the console, and for tests
   ui.follow((answer) => answer.ask === "stop" && way.follow(answer));
   ui.first("begin", (answer) => way.go(answer.place));

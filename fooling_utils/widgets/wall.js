@@ -1,8 +1,6 @@
 // The wall of champions: it asks for one generation after another, and draws the new champions.
 const WALL = `
 .fool.wall .frame { flex: 1 1 30em; min-width: 0; max-width: 44em; display: flex; flex-direction: column; gap: .3em; }
-[data-lecture] .fool.wall { --picture: calc(var(--fool-picture) * .86); gap: .35em; line-height: 1.2; }
-[data-lecture] .fool.wall .frame { flex: 0 0 25.5em; }
 .fool.wall .ground { position: relative; background: #000; cursor: crosshair; touch-action: manipulation; }
 .fool.wall .ground canvas { display: block; width: 100%; }
 .fool.wall .ground canvas.coarse { image-rendering: pixelated; }
@@ -24,6 +22,7 @@ const WALL = `
 .fool.wall .beside .born { font-weight: 400; }`;
 
 const EDGE = 1; // pixels around a thumbnail
+const FLOOR = ON_STAGE ? 0.2 : 0; // of the brightness, so that a first generation is not black in a hall
 const SURE = 0.99; // a white frame, so that brightness is not the only sign
 
 function wall(context) {
@@ -85,7 +84,7 @@ function wall(context) {
           // the frame takes the outermost pixels of the thumbnail, too: one would be lost on a small screen
           const edge = Math.min(x, y, width - 1 - x, height - 1 - y) < (sure && width > 2 * EDGE + 8 ? EDGE : 0);
           const from = 3 * ((champions.which[k] * height + y) * width + x);
-          for (let c = 0; c < 3; c++) image.data[to + c] = edge ? 255 * sure : share * bytes[from + c];
+          for (let c = 0; c < 3; c++) image.data[to + c] = edge ? 255 * sure : (FLOOR + (1 - FLOOR) * share) * bytes[from + c];
           image.data[to + 3] = 255;
         }
       }
@@ -267,6 +266,7 @@ function wall(context) {
     ["/", "find a class", () => find.input.focus()],
   ]);
 
+  ui.stage([controls]);
   ui.root.wall = () => ({ ...facts, place, playing, confidence: [...confidence], looked }); // for the console, and for tests
   ui.follow((answer) => {
     if (!ui.root.dataset.begun) return;

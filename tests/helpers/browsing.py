@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -14,8 +13,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
-import fooling_utils
 
 APPS = ("jupyterlab", "notebook")  # Voila is tested as the lecture pages
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -135,82 +132,3 @@ def open_notebook(browser, address, cells, ready=".fool:is([data-drawn], [data-b
     page.wait_for_function(f"document.querySelectorAll({ready!r}).length >= {cells}")
     page.set_default_timeout(10 * SECONDS)
     return page
-
-
-# ------------------------------------------------------------------------------------------------- as in a lecture
-
-CSS = Path(fooling_utils.__file__).parent / "lecture/voila/templates/lecture/lecture.css"
-LIGHT, DARK = (
-    dict(re.findall(r"(--fool-\w+): ([^;]+);", rule))
-    for rule in re.findall(r"^:root.*?}", CSS.read_text(), re.S | re.M)[:2]
-)
-LECTURE_THEMES = {"light": LIGHT, "dark": LIGHT | DARK}
-INK = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
-STAGE = """([selector, place, values]) => {
-  const page = document.documentElement;
-  page.dataset.lecture = "1";
-  for (const [name, value] of Object.entries(values)) page.style.setProperty(name, value);
-  const one = document.querySelectorAll(selector)[place];
-  const stage = document.createElement("div");
-  stage.id = "stage";
-  stage.style.cssText = "position: fixed; left: 20px; top: 60px; width: 1240px; height: 590px; z-index: 9999;"
-    + "background: var(--fool-paper)";
-  stage.go_back = () => {
-    stage.place.append(one);
-    stage.remove();
-    delete page.dataset.lecture;
-    for (const name of Object.keys(values)) page.style.removeProperty(name);
-  };
-  stage.place = one.parentElement;
-  document.body.append(stage);
-  stage.append(one);
-}"""
-
-
-@contextmanager
-def lecture(page, selector, theme, place=0):
-    """One element of `selector`, the first, alone on the 1240 x 590 pixels that a lecture's page has for it."""
-    size = page.viewport_size
-    page.set_viewport_size({"width": 1280, "height": 720})
-    page.evaluate(STAGE, [selector, place, LECTURE_THEMES[theme]])
-    page.wait_for_timeout(300)
-    try:
-        yield page.locator("#stage")
-    finally:
-        page.evaluate("document.querySelector('#stage').go_back()")
-        page.set_viewport_size(size)
-
-
-def fits(stage):
-    """Whether nothing on the stage stands out of it, and all text has at least 24 pixels."""
-    return (
-        stage.evaluate("""stage => [...stage.querySelectorAll("*")].filter(one => {
-      const { left, right, top, bottom, width } = one.getBoundingClientRect();
-      const box = stage.getBoundingClientRect();
-      const style = getComputedStyle(one);
-      if (!width || !one.getClientRects().length || one.tagName === "OPTION" || style.clipPath !== "none") return false;
-      if (one.closest(".ground") !== null && !one.matches(".ground")) return false; // cut off
-      return left < box.left - 1 || right > box.right + 1 || top < box.top - 1 || bottom > box.bottom + 1
-        || (one.textContent && !one.children.length && parseFloat(style.fontSize) < 24);
-    }).map(one => one.outerHTML.slice(0, 100))""")
-        == []
-    )
-
-
-def readable(stage):
-    """Whether the words of all buttons that can be pressed differ enough, by 4.5, from what is behind them."""
-    buttons = stage.get_by_role("button", disabled=False).all()
-    words = [one for one in buttons if one.is_visible() and not one.locator("canvas").count()]
-    return bool(words) and all(contrast(*one.evaluate(INK)) > 4.5 for one in words)
-
-
-def contrast(one, other):
-    """How strongly two colours, "rgb(r, g, b)", differ: 1 to 21. Source: WCAG 2.1."""
-    dark, light = sorted(_luminance(colour) for colour in (one, other))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour):
-    values = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    red, green, blue = (value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -172,13 +172,22 @@ LECTURE = [
         "Decision boundaries",
         3,
         [
+            ("n", "/The shortest way from this \\w+ to \\w+: 0\\.04/.test(text)", None),
+            ("2", "s.steps === 300", None),
+            ("g", "/From here to robin/.test(text)", None),
+        ],
+    ),
+    (
+        "Decision boundaries",
+        4,
+        [
             ("1", "top() === 'school bus'", None),
             ("Right ...", "top() === 'ostrich' && /[01]\\.\\d across/.test(text)", None),
             ("Right ...", "top() === 'school bus' && /[67]\\.\\d across/.test(text)", None),
             ("Up ...", "/across, 6\\.\\d up/.test(text) && top() === 'school bus'", None),
         ],
     ),
-    ("Decision boundaries", 4, to_guess("Right", 30, "Left", 10, "answer: 100")),
+    ("Decision boundaries", 5, to_guess("Right", 30, "Left", 10, "answer: 100")),
 ]
 MORE = [
     ("Defences", 1, [("2", "told.startsWith('✗') && text.includes('None survives')", None)]),

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from browsing import LECTURE_THEMES, fits, lecture, readable
 from driving import Widget
 from fooling_utils.networks.small import ACTIVATIONS, POINTS
 from fooling_utils.widgets.plane_canvas import ALL_PRESETS, MOST_POINTS
@@ -292,15 +291,6 @@ def test_a_page_may_pass_keys_on(canvas):
     keys = dict(json.loads(canvas.root.get_attribute("data-keys")))
     assert keys["space"] == "play or pause"
     assert "rings" in keys["4 5 6 7 8"]
-
-
-@pytest.mark.parametrize("theme", LECTURE_THEMES)
-def test_it_fits_a_lecture(canvas, theme):
-    canvas.focus().press("8", "g")
-    canvas.until("s.path")  # with a warning and a result on the page, both of two lines
-    with lecture(canvas.page, ".fool.plane", theme) as stage:
-        assert fits(stage)
-        assert readable(stage)
 
 
 # ------------------------------------------------------------------------------------- views, cells and refusals

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from browsing import LECTURE_THEMES, fits, lecture, readable
 from driving import Widget
 
 NETWORK = """
@@ -154,14 +153,3 @@ def test_pictures_that_make_no_plane_are_explained(stored):
     stored.choose("b", "black")
     assert "three different pictures" in stored.problem()
     assert stored.root.get_by_label("b", exact=True).input_value() == "white"
-
-
-@pytest.mark.parametrize("theme", LECTURE_THEMES)
-def test_it_fits_a_lecture(stored, theme):
-    with lecture(stored.page, ".fool.plane-explorer", theme) as stage:
-        assert fits(stage)
-        assert readable(stage)
-        stage.locator(".fool").evaluate(
-            "r => r.dispatchEvent(new KeyboardEvent('keydown', { key: '4', bubbles: true, cancelable: true }))"
-        )
-        Widget(stored.page, "#stage .fool").until("s.seen.x === 0.5")

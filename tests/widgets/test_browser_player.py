@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browsing import LECTURE_THEMES, fits, lecture, readable
 from driving import PLAYER, Player, give
 from pixels import as_file
 
@@ -153,10 +152,3 @@ def test_a_private_address_is_refused(player):
     box.fill("http://127.0.0.1/a.png")
     box.press("Enter")
     assert "private network" in player.problem()
-
-
-@pytest.mark.parametrize("theme", LECTURE_THEMES)
-def test_it_fits_a_lecture_and_can_be_read_in_both_themes(player, theme):
-    with lecture(player.page, ".fool.player", theme) as stage:
-        assert fits(stage)
-        assert readable(stage)

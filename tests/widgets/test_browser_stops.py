@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import pytest
 
-from browsing import INK, LECTURE_THEMES, contrast, fits, lecture, readable
 from driving import Widget
 from fooling_utils.widgets import forget
 from pixels import levels
@@ -327,26 +326,6 @@ def test_the_stops_with_slider_and_arrows(priors):
 
 
 # --------------------------------------------------------------------------------------------------- for all of them
-
-
-@pytest.mark.parametrize("theme", LECTURE_THEMES)
-@pytest.mark.parametrize("name", ["blink", "sizes", "priors"])
-def test_it_fits_a_projector(page, name, theme):
-    """At 1280 x 720, in the large letters of a lecture, nothing is cut off, and words differ from what is behind."""
-    widget(page, name)
-    with lecture(page, f".fool.{name}", theme) as stage:
-        stage.locator(".fool").focus()
-        page.keyboard.press("a" if name == "blink" else "ArrowRight")
-        page.wait_for_timeout(300)
-        assert fits(stage)
-        assert readable(stage)
-        paper = stage.evaluate(INK)[1]
-        for part in stage.locator(".row, .bars, .numbers, figcaption, .legend").all():
-            colour, behind = part.evaluate(INK)
-            assert behind == "rgba(0, 0, 0, 0)", "the page is behind the words"
-            assert contrast(colour, paper) > 4.5
-        if name == "blink":
-            page.keyboard.press("a")
 
 
 @pytest.mark.parametrize("name", WIDGETS)

@@ -1,11 +1,9 @@
 """The wall of champions and the guesses in a real browser: mouse, keyboard, typing, both themes, a projector's size."""
 
 import base64
-import json
 
 import pytest
 
-from browsing import LECTURE_THEMES, fits, lecture, readable
 from driving import Widget
 
 SECRET = "the tail gives it away"
@@ -41,7 +39,7 @@ GuessFirst.which("Which one is it?", pictures, len(secret) % 3, explanation=secr
 """
 TEXTS = """GuessFirst.one_of("Which animal?", ["cat", "dog", "frog"], 2, pictures=pictures[:1])"""
 NUMBER = """GuessFirst.number("How much?", 0.1, 100, 10, unit="grey levels", log=True, explanation="ten")"""
-RESERVED = {"f", "t", "c", "?", "PageUp", "PageDown"}  # keys of the lecture page
+
 COLUMNS, ROWS = 10, 6  # of a wall of 60 classes
 THUMBNAIL = """(canvas, [place, columns, size]) => [...canvas.getContext('2d').getImageData(
     (place % columns) * size, Math.floor(place / columns) * size, size, size).data]"""
@@ -259,15 +257,3 @@ def test_the_focus_stays_on_the_widget(page):
     assert widget.heard() == ""
     widget.press("3")
     widget.until("s.guess === 2 && s.right")
-
-
-# ----------------------------------------------------------------------------------------------------- in the lecture
-
-
-@pytest.mark.parametrize("theme", LECTURE_THEMES)
-def test_it_fits_on_a_projector_and_can_be_read(page, theme):
-    for selector, place in [(".fool.wall", 0), *[(".fool.guess", place) for place in range(3)]]:
-        with lecture(page, selector, theme, place) as stage:
-            assert fits(stage) and readable(stage), (selector, place)
-            keys = {key for key, _ in json.loads(stage.locator(".fool").get_attribute("data-keys"))}
-            assert keys and not keys & RESERVED

@@ -10,7 +10,7 @@
 
   const KEYS = [
     ["Page Down, Page Up", "next scene, the one before"], ["f", "full screen"], ["t", "dark or light"], ["c", "contents"],
-    ["?", "these keys"],
+    ["m", "the controls, and away (the mouse shows them, too)"], ["T", "a clock of the minutes since it was first pressed"], ["?", "these keys"],
   ];
   const PHONE_KEYS = [["q", "the QR code for phones, and away"], ["Q", "as large as the screen"]];
   const typing = (target) => target.matches?.("input:not([type=range]), select, textarea");
@@ -18,6 +18,7 @@
   let now = 0;
   let wanted = 0; // widgets
   const LOOK_EVERY = 1000; // ms
+  const TOOLS_STAY = 3000; // ms after the mouse has moved
 
   function theme() {
     root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
@@ -112,7 +113,39 @@
     box.focus();
   }
 
-  const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), f: fullScreen, t: theme, c: contents, "?": help,
+  // The controls, and the page's own buttons, are hidden until the mouse or a key asks.
+  let hideLater = 0;
+  let pinned = false;
+  function tools(on) {
+    clearTimeout(hideLater);
+    root.toggleAttribute("data-tools", on);
+  }
+  const pin = () => tools(pinned = !pinned);
+  window.addEventListener("pointermove", () => {
+    tools(true);
+    if (!pinned) hideLater = setTimeout(tools, TOOLS_STAY, false);
+  });
+
+  // The clock goes on from page to page; it is off until it is asked for.
+  const START = "lecture-start";
+  function clock() {
+    if (isShown("clock")) {
+      sessionStorage.setItem("lecture-clock", "off");
+      return isShown("clock").remove();
+    }
+    if (!sessionStorage.getItem(START)) sessionStorage.setItem(START, Date.now());
+    sessionStorage.setItem("lecture-clock", "on");
+    const box = document.body.appendChild(Object.assign(document.createElement("div"), { id: "clock" }));
+    box.setAttribute("role", "timer");
+    const tick = () => {
+      const seconds = Math.floor((Date.now() - sessionStorage.getItem(START)) / 1000);
+      box.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+      if (box.isConnected) setTimeout(tick, LOOK_EVERY);
+    };
+    return tick();
+  }
+
+  const acts = { PageDown: () => show(now + 1), PageUp: () => show(now - 1), f: fullScreen, t: theme, c: contents, m: pin, T: clock, "?": help,
     q: () => phones("small"), Q: () => phones("large") };
 
   window.addEventListener("keydown", (event) => {
@@ -200,6 +233,7 @@
     if (!scenes.length) return;
     bar();
     watchServer();
+    if (sessionStorage.getItem("lecture-clock") === "on") clock();
     show((parseInt(location.hash.slice(1), 10) || 1) - 1);
     const widgets = () => document.querySelectorAll(".fool[data-answers]").length;
     const wait = setInterval(() => {

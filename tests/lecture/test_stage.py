@@ -1,0 +1,190 @@
+"""The lecture as a stage: in every scene, pictures and maps fill the screen, and what is to be read is large."""
+
+import json
+
+import pytest
+
+from browsing import SECONDS, TOKEN, chromium
+from fooling_utils import lecture
+
+pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
+
+from lecturing import lecture_of
+
+SCREENS = [(1280, 720), (1920, 1080), (1024, 768)]
+COVERED = 0.6  # of the screen, or of the largest square on it where the scene has one picture only
+WALL_ON_AN_OLD_SCREEN = 0.48  # a wall is as wide as a modern screen is
+RESERVED = {"f", "t", "T", "c", "?", "m", "PageUp", "PageDown"}  # keys of the lecture page
+LOOKED_AT = """() => {
+  const now = (selector) => [...document.querySelectorAll(".now .fool")].flatMap((root) =>
+    [...root.querySelectorAll(selector)]).filter((one) => one.checkVisibility() && one.getBoundingClientRect().width);
+  const boxed = (one) => {
+    const { left, top, right, bottom } = one.getBoundingClientRect();
+    return { left, top, right, bottom, what: `${one.tagName}.${one.className} ${one.textContent.slice(0, 30)}`, one };
+  };
+  const inGround = (one) => one.parentElement.closest(".ground"); // which cuts it off
+  const pictures = now("figure canvas, .ground, .plot").filter((one) => !inGround(one)).map(boxed);
+  const screen = [innerWidth, innerHeight];
+  const area = pictures.reduce((sum, { left, top, right, bottom }) => sum + (right - left) * (bottom - top), 0);
+  const largest = pictures.length > 1 ? screen[0] * screen[1] : Math.min(...screen) ** 2;
+  const blocks = now(`figcaption, .bars, .numbers, .question, .texts, .verdict, .explanation, .counts, .foot, .under,
+    .right .row, .here, .says > *, .along, .tools`).filter((one) => one.textContent && !inGround(one)).map(boxed);
+  blocks.push(...pictures);
+  blocks.push(...[...document.querySelectorAll(".now:not(:has(.fool))")].filter((one) => one.textContent).map(boxed));
+  const apart = (a, b) => a.left > b.right - 2 || b.left > a.right - 2 || a.top > b.bottom - 2 || b.top > a.bottom - 2;
+  const inside = (a, b) => a.one.contains(b.one) || b.one.contains(a.one);
+  const over = blocks.flatMap((a, k) => blocks.slice(k + 1).filter((b) => !inside(a, b) && !apart(a, b))
+    .map((b) => `${a.what} and ${b.what}`));
+  const out = blocks.filter((one) => one.left < -1 || one.top < -1 || one.right > screen[0] + 1
+    || one.bottom > screen[1] + 1).map((one) => one.what);
+  const small = now(`.bars .name, .bars .share, .numbers b, .counts span, .question, .texts button, .verdict,
+    .explanation, .under, .says > *`).filter((one) => one.textContent && !one.closest(".tools")
+    && parseFloat(getComputedStyle(one).fontSize) < 0.05 * screen[1] - 0.5 && !one.matches(".verdict:has(b)"))
+    .map((one) => boxed(one).what);
+  const empty = now("figure canvas, .ground > canvas:not(.marks)").filter((one) => {
+    const values = one.getContext("2d").getImageData(0, 0, one.width, one.height).data.filter((_, k) => k % 4 < 3);
+    return Math.max(...values.subarray(0, 60000)) - Math.min(...values.subarray(0, 60000)) < 4;
+  }).map((one) => boxed(one).what);
+  return { covered: pictures.length ? area / largest : 1, over, out, small, empty };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def lectures():
+    with lecture_of(lecture.PAGES, "--port", "8970") as served:
+        yield served
+
+
+@pytest.fixture
+def opened(browser, lectures):
+    """Opens a page of the lecture, with all its widgets."""
+    pages = []
+
+    def open_one(name):
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        pages.append(page)
+        page.set_default_timeout(60 * SECONDS)
+        page.goto(f"{lectures.address}?token={TOKEN}")
+        page.goto(f"{lectures.address}voila/render/{name}?theme=light")
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_one
+    for page in pages:
+        page.close()
+
+
+def scenes(page):
+    """Each scene in turn, once it has drawn what it begins with."""
+    for number in range(1, page.locator("#rendered_cells h1").count() + 1):
+        page.wait_for_timeout(600)
+        yield number
+        page.keyboard.press("PageDown")
+
+
+def opacity(page, selector):
+    return page.locator(selector).evaluate("one => getComputedStyle(one).opacity")
+
+
+@pytest.mark.parametrize("file", [page.file for page in lecture.find_pages(lecture.PAGES)])
+def test_pictures_fill_the_screen_and_words_can_be_read(opened, file):
+    page = opened(file)
+    page.keyboard.press("m")  # the controls must not lie over anything either
+    for number in scenes(page):
+        for root in page.locator(".now .fool").all():
+            assert not RESERVED & {key for key, _ in json.loads(root.get_attribute("data-keys"))}
+        for width, height in SCREENS:
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(250)
+            seen = page.evaluate(LOOKED_AT)
+            where = f"{file}, scene {number}, {width} x {height}"
+            old_wall = page.locator(".now .fool.wall").count() and width < 1.5 * height
+            assert seen["covered"] >= (WALL_ON_AN_OLD_SCREEN if old_wall else COVERED), where
+            assert (seen["over"], seen["out"], seen["empty"]) == ([], [], []), where
+            assert seen["small"] == [] or width < 1.5 * height, where
+        page.set_viewport_size({"width": 1280, "height": 720})
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (".now .fool figure { width: 300px !important }", "covered"),
+        (".now .fool .tools { bottom: 60px }", "over"),
+        (".now .fool .numbers { transform: translateY(80px) }", "out"),
+        (".now .fool .bars { font-size: 28px }", "small"),
+    ],
+)
+def test_the_look_finds_a_planted_fault(opened, fault, found):
+    page = opened("00_start_here.ipynb")
+    page.add_style_tag(content=fault)
+    seen = page.evaluate(LOOKED_AT)
+    assert seen["covered"] < COVERED if found == "covered" else seen[found]
+
+
+def test_the_look_finds_an_empty_picture(opened):
+    page = opened("00_start_here.ipynb")
+    page.evaluate(
+        "(one => one.getContext('2d').clearRect(0, 0, 999, 999))(document.querySelector('.now figure canvas'))"
+    )
+    assert len(page.evaluate(LOOKED_AT)["empty"]) == 1
+
+
+def test_the_controls_hide_until_the_mouse_or_a_key_asks(opened):
+    page = opened("00_start_here.ipynb")
+    tools = ".now .fool .tools"
+    assert (opacity(page, tools), opacity(page, "#bar")) == ("0", "0")
+    page.mouse.move(300, 300)
+    page.wait_for_function(f"getComputedStyle(document.querySelector('{tools}')).opacity === '1'")
+    page.wait_for_function(f"getComputedStyle(document.querySelector('{tools}')).opacity === '0'")
+    page.keyboard.press("m")
+    page.mouse.move(310, 300)
+    page.wait_for_timeout(4000)  # longer than after the mouse alone
+    assert (opacity(page, tools), opacity(page, "#bar")) == ("1", "1")
+    page.keyboard.press("m")
+    page.wait_for_function(f"getComputedStyle(document.querySelector('{tools}')).opacity === '0'")
+    page.keyboard.press("Tab")
+    page.wait_for_function("document.activeElement.closest('.tools, #bar')")
+    place = page.evaluate("document.activeElement.closest('.tools') ? '.now .fool .tools' : '#bar'")
+    page.wait_for_function(f"getComputedStyle(document.querySelector('{place}')).opacity === '1'")
+
+
+def test_x_shows_a_picture_as_large_as_the_screen_and_a_curtain_between_two(opened):
+    page = opened("00_start_here.ipynb")
+    page.keyboard.press("x")
+    before, after = (page.locator(f".now .fool figure.{name} canvas") for name in ("under", "over"))
+    assert before.bounding_box() == after.bounding_box()
+    assert after.bounding_box()["height"] > 0.9 * 720
+    assert not page.locator(".now h1").is_visible()
+    edge = "one => parseFloat(getComputedStyle(one).clipPath.split(' ').at(-1))"
+    middle = after.evaluate(edge)
+    page.keyboard.press(",")
+    assert after.evaluate(edge) < middle
+    box = after.bounding_box()
+    page.mouse.move(box["x"] + 0.75 * box["width"], 300)
+    assert after.evaluate("one => getComputedStyle(one).clipPath").endswith("75%))") or after.evaluate(edge) > middle
+    page.keyboard.press("x")
+    change = page.locator(".now .fool .change canvas")
+    assert change.bounding_box()["height"] > 0.9 * 720
+    page.keyboard.press("Escape")
+    assert page.locator(".large-now").count() == 0
+    assert not change.is_visible()
+    assert page.locator(".now h1").is_visible()
+
+
+def test_the_clock_is_off_at_first_and_goes_on_from_page_to_page(opened, lectures):
+    page = opened("00_start_here.ipynb")
+    clock = page.get_by_role("timer")
+    assert clock.count() == 0
+    page.keyboard.press("T")
+    page.wait_for_function("document.querySelector('#clock')?.textContent === '0:02'")
+    page.goto(f"{lectures.address}voila/render/04_decision_boundaries.ipynb")
+    page.wait_for_selector("html[data-ready]")
+    page.wait_for_function("document.querySelector('#clock').textContent > '0:02'")
+    page.keyboard.press("T")
+    assert clock.count() == 0
