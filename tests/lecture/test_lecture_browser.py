@@ -4,7 +4,6 @@ import pytest
 
 from browsing import SECONDS, TOKEN, chromium, write_notebook, write_notebooks
 from driving import PLAYER, Player, Widget
-from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
@@ -14,27 +13,6 @@ PAGES = {
     "01_widgets.ipynb": ["# The player\n\nPress 1.", PLAYER, "# The canvas", "widgets.PlaneCanvas()"],
     "02_broken.ipynb": ["# Broken", "1 / 0"],
 }
-SMALL_TEXT = """() => [...document.querySelectorAll('.now *, #bar *')].filter(e => e.checkVisibility()
-    && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.getBoundingClientRect().height > 2
-    && !e.closest('svg[viewBox]') && parseFloat(getComputedStyle(e).fontSize) < 23.9)
-    .map(e => `${e.tagName}.${e.className}: ${e.textContent.slice(0, 40)}`)"""
-CUT_OFF = """() => [...document.querySelectorAll('.now :is(button, canvas, img, input, select, svg, p, h1, output)')]
-    .filter(e => e.checkVisibility() && !e.closest('.heard, ul[role=listbox]'))
-    .map(e => [e, e.getBoundingClientRect()])
-    .filter(([, b]) => b.width && (b.bottom > innerHeight + 1 || b.right > innerWidth + 1))
-    .map(([e, b]) => `${e.tagName} ${e.textContent.slice(0, 30)} ${Math.round(b.right)} ${Math.round(b.bottom)}`)"""
-
-UNDER_THE_BAR = """() => {
-  const boxes = [...document.querySelectorAll('#bar > *')].map(e => e.getBoundingClientRect());
-  const meet = (a, b) => a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top;
-  return [...document.querySelectorAll('.now :is(button, input, select, output, canvas)')]
-    .filter(e => e.checkVisibility() && !e.closest('.heard')).map(e => [e, e.getBoundingClientRect()])
-    .filter(([, a]) => a.width && boxes.some(b => meet(a, b)))
-    .map(([e]) => e.outerHTML.slice(0, 90)); }"""
-
-
-# projectors and screens: the one the pages are drawn for, old, with the browser's bars, full HD, a tablet upright
-SCREENS = [(1280, 720), (1024, 768), (1280, 577), (1920, 1080), (820, 1180)]
 
 
 def open_page(browser, served, name, theme="light"):
@@ -245,59 +223,3 @@ def test_a_page_that_is_closed_ends_its_kernel(browser, served):
             break
         page.wait_for_timeout(100)
     assert served.ask(f"api/kernels/{kernel}")[0] == 404
-
-
-# ----------------------------------------------------------------------------------------------- the pages themselves
-
-
-@pytest.fixture(scope="module")
-def lectures():
-    with lecture_of(lecture.PAGES, "--port", "8910") as served:
-        yield served
-
-
-@pytest.mark.parametrize("file", [page.file for page in lecture.find_pages(lecture.PAGES)])
-def test_every_scene_fits_the_projector_and_can_be_read_from_the_last_row(browser, lectures, file):
-    page = open_page(browser, lectures, file)
-    count = page.evaluate("new Set([...document.querySelectorAll('#rendered_cells h1')]).size")
-    for theme in ("light", "dark"):
-        for number in range(1, count + 1):
-            assert scene(page) == number
-            page.wait_for_timeout(300)
-            assert page.evaluate(SMALL_TEXT) == []
-            for width, height in SCREENS:
-                page.set_viewport_size({"width": width, "height": height})
-                page.wait_for_timeout(100)
-                assert page.evaluate(CUT_OFF) == [], f"at {width} x {height}"
-                assert page.evaluate(UNDER_THE_BAR) == [], f"scene {number} at {width} x {height}"
-            page.set_viewport_size({"width": 1280, "height": 720})
-            page.keyboard.press("PageDown")
-        for _ in range(count):
-            page.keyboard.press("PageUp")
-        if theme == "light":
-            page.keyboard.press("t")
-    assert page.locator(".problem").all_inner_texts() == [""] * page.locator(".problem").count()
-    assert page.broken == []
-
-
-@pytest.mark.parametrize("file", [page.file for page in lecture.find_pages(lecture.PAGES)])
-def test_axe_finds_nothing_in_any_scene(browser, lectures, axe, file):
-    page = open_page(browser, lectures, file)
-    for number in range(1, 1 + page.evaluate("document.querySelectorAll('#rendered_cells h1').length")):
-        assert scene(page) == number
-        page.wait_for_timeout(300)
-        for _ in ("light", "dark"):
-            assert axe(page) == [], f"scene {number}"
-            page.keyboard.press("t")
-        page.keyboard.press("PageDown")
-    page.keyboard.press("?")
-    assert axe(page) == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_the_contents_page(browser, lectures, axe, theme):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(f"{lectures.address}?token={TOKEN}")
-    page.goto(f"{lectures.address}?theme={theme}")
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
-    assert axe(page) == []

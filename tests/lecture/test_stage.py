@@ -12,8 +12,15 @@ pytest.importorskip("voila", reason="Voila is not installed: pip install -r requ
 from lecturing import lecture_of
 
 SCREENS = [(1280, 720), (1920, 1080), (1024, 768)]
+ALSO = [(1280, 577), (820, 1180)]  # with the browser's bars, and a tablet upright: nothing may be cut off
 COVERED = 0.6  # of the screen, or of the largest square on it where the scene has one picture only
 WALL_ON_AN_OLD_SCREEN = 0.48  # a wall is as wide as a modern screen is
+FAULTS = {
+    ".now .fool figure { width: 300px !important }": "covered",
+    ".now .fool .tools { bottom: 60px }": "over",
+    ".now .fool .numbers { transform: translateY(80px) }": "out",
+    ".now .fool .bars { font-size: 28px }": "small",
+}
 RESERVED = {"f", "t", "T", "c", "?", "m", "PageUp", "PageDown"}  # keys of the lecture page
 LOOKED_AT = """() => {
   const now = (selector) => [...document.querySelectorAll(".now .fool")].flatMap((root) =>
@@ -108,29 +115,22 @@ def test_pictures_fill_the_screen_and_words_can_be_read(opened, file):
             assert seen["covered"] >= (WALL_ON_AN_OLD_SCREEN if old_wall else COVERED), where
             assert (seen["over"], seen["out"], seen["empty"]) == ([], [], []), where
             assert seen["small"] == [] or width < 1.5 * height, where
+        for width, height in ALSO:
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(250)
+            assert page.evaluate(LOOKED_AT)["out"] == [], f"{file}, scene {number}, {width} x {height}"
         page.set_viewport_size({"width": 1280, "height": 720})
 
 
-@pytest.mark.parametrize(
-    ("fault", "found"),
-    [
-        (".now .fool figure { width: 300px !important }", "covered"),
-        (".now .fool .tools { bottom: 60px }", "over"),
-        (".now .fool .numbers { transform: translateY(80px) }", "out"),
-        (".now .fool .bars { font-size: 28px }", "small"),
-    ],
-)
-def test_the_look_finds_a_planted_fault(opened, fault, found):
+def test_the_look_finds_planted_faults(opened):
     page = opened("00_start_here.ipynb")
-    page.add_style_tag(content=fault)
-    seen = page.evaluate(LOOKED_AT)
-    assert seen["covered"] < COVERED if found == "covered" else seen[found]
-
-
-def test_the_look_finds_an_empty_picture(opened):
-    page = opened("00_start_here.ipynb")
+    for fault, found in FAULTS.items():
+        style = page.add_style_tag(content=fault)
+        seen = page.evaluate(LOOKED_AT)
+        assert seen["covered"] < COVERED if found == "covered" else seen[found], fault
+        style.evaluate("one => one.remove()")
     page.evaluate(
-        "(one => one.getContext('2d').clearRect(0, 0, 999, 999))(document.querySelector('.now figure canvas'))"
+        "() => { const one = document.querySelector('.now figure canvas'); one.width = one.width; }"  # which clears it
     )
     assert len(page.evaluate(LOOKED_AT)["empty"]) == 1
 
@@ -188,3 +188,24 @@ def test_the_clock_is_off_at_first_and_goes_on_from_page_to_page(opened, lecture
     page.wait_for_function("document.querySelector('#clock').textContent > '0:02'")
     page.keyboard.press("T")
     assert clock.count() == 0
+
+
+@pytest.mark.parametrize("file", [page.file for page in lecture.find_pages(lecture.PAGES)])
+def test_axe_finds_nothing_in_any_scene(opened, axe, file):
+    page = opened(file)
+    page.keyboard.press("m")
+    for number in scenes(page):
+        for _ in ("light", "dark"):
+            assert axe(page) == [], f"scene {number}"
+            page.keyboard.press("t")
+    page.keyboard.press("?")
+    assert axe(page) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_contents_page(browser, lectures, axe, theme):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(f"{lectures.address}?token={TOKEN}")
+    page.goto(f"{lectures.address}?theme={theme}")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert axe(page) == []
