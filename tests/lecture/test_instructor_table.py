@@ -184,7 +184,7 @@ LECTURE = [
             ("1", "top() === 'school bus'", None),
             ("Right ...", "top() === 'ostrich' && /[01]\\.\\d across/.test(text)", None),
             ("Right ...", "top() === 'school bus' && /[67]\\.\\d across/.test(text)", None),
-            ("Up ...", "/across, 6\\.\\d up/.test(text) && top() === 'school bus'", None),
+            ("Up ...", "/across, [67]\\.\\d up/.test(text) && top() === 'school bus'", None),
         ],
     ),
     ("Decision boundaries", 5, to_guess("Right", 30, "Left", 10, "answer: 100")),
