@@ -50,7 +50,7 @@ COVERED = """box => {
       .map(e => `${e.tagName} ${e.textContent.slice(0, 30)}`);
 }"""  # noqa: E501
 CUT_OFF = """() => [...document.querySelectorAll('.now :is(button, canvas, img, input, select, svg, p, h1, output), #phones *, .phones *')]
-    .filter(e => e.checkVisibility() && !e.closest('.heard, ul[role=listbox]'))
+    .filter(e => e.checkVisibility() && !e.closest('.heard, .tools, ul[role=listbox]'))
     .map(e => [e, e.getBoundingClientRect(), e.closest('.now > *, .now')?.getBoundingClientRect().bottom ?? innerHeight])
     .filter(([, b, end]) => b.width && (b.bottom > innerHeight + 1 || b.right > innerWidth + 1))
     .map(([e, b]) => `${e.tagName} ${e.textContent.slice(0, 30)} ${Math.round(b.right)} ${Math.round(b.bottom)}`)"""  # noqa: E501
