@@ -47,6 +47,13 @@ const STYLE = `
 .fool .problem { color: var(--warm); font-weight: 600; }
 .fool .problem:empty { display: none; }
 .fool .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.fool summary { cursor: pointer; width: max-content; max-width: 100%; padding: .1em .6em .1em 0; }
+.fool summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
+.fool .keys dl { columns: 22em; column-gap: 2em; margin: .2em 0 0; }
+.fool .keys dl > div { display: flex; gap: .8em; break-inside: avoid; padding: .05em 0; }
+.fool .keys :is(dt, dd) { margin: 0; padding: 0; float: none; width: auto; min-width: 0; }
+.fool .keys dt { flex: 0 0 5.4em; font-weight: 600; white-space: nowrap; }
+[data-lecture] .fool .keys { display: none; } /* the page has a list of its own */
 .fool .search { position: relative; display: inline-flex; }
 .fool .search label { flex: 1; }
 .fool .search input { width: 12em; }
@@ -57,8 +64,9 @@ const STYLE = `
 .fool .search .none:empty { display: none; }
 .fool .search li[aria-selected="true"] { background: var(--accent); color: var(--paper); }
 @media (pointer: coarse) {
-  .fool :is(button, select, input, .search li) { min-height: 44px; min-width: 44px; }
+  .fool :is(button, select, input, summary, .search li) { min-height: 44px; min-width: 44px; }
   .fool .search li { display: flex; align-items: center; }
+  .fool summary { line-height: 44px; padding-block: 0; }
 }`;
 
 // After the widget's own style: for readers whose system has stronger contrasts, or colours of its own.
@@ -119,6 +127,8 @@ function shape(tag, parent, attributes = {}, text = "") {
 const percent = (share) => (share < 0.001 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`);
 const reducedMotion = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+const SIGNS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓" };
+
 // The root of a widget, and the ways in which it talks: to Python, to the keyboard and to a screen reader.
 function begin({ model, el }, name, label, style) {
   const root = make("div", el, {
@@ -128,6 +138,10 @@ function begin({ model, el }, name, label, style) {
   const body = make("div", root, { style: "display: contents" });
   const problem = make("div", root, { class: "problem", role: "alert" });
   const heard = make("div", root, { class: "heard", "aria-live": "polite" });
+  const fold = make("details", root, { class: "keys" });
+  const alone = model.get("alone"); // on a page that has nothing else, they work wherever nobody types
+  make("summary", fold, {}, alone ? "Keys" : "Keys, when the focus is in here");
+  const keyList = make("dl", fold);
   const say = (text) => { heard.textContent = text; };
   let put = 0; // questions, up to now
   let toldAfter = 0; // as many as there were when it failed: their answers leave the message on the page
@@ -144,6 +158,18 @@ function begin({ model, el }, name, label, style) {
   function ask(question, values = {}) {
     waiting = waiting.filter((one) => one.stays || one.question !== question || one.resolve(null));
     return enqueue({ question, values });
+  }
+  // What goes on by itself asks only while it is seen, so that Python is free for the cells around it.
+  let seen = false;
+  const arrivals = [];
+  const sight = new IntersectionObserver((changes) => {
+    seen = changes[changes.length - 1].isIntersecting;
+    if (seen) arrivals.splice(0).forEach((go) => go());
+  });
+  sight.observe(root);
+  async function askSeen(question, values) {
+    if (!seen) await new Promise((go) => { arrivals.push(go); });
+    return ask(question, values);
   }
   const tell = (question, values = {}, content = null) => enqueue({ question, values, content, stays: true });
   function update(question, values, about = "") {
@@ -231,6 +257,11 @@ function begin({ model, el }, name, label, style) {
     const told = rows.map(([key, what, , name = key === " " ? "space" : key]) => [name, what]);
     for (const [key, , act] of rows) (key === " " ? [key] : key.split(" ")).forEach((one) => { actions[one] = act; });
     root.dataset.keys = JSON.stringify([...JSON.parse(root.dataset.keys || "[]"), ...told]);
+    for (const [name, what] of told) {
+      const row = make("div", keyList, {}, "");
+      make("dt", row, {}, SIGNS[name] || name);
+      make("dd", row, {}, what);
+    }
   }
   // Jupyter has shortcuts for the same keys, and takes them before we hear of a key, unless it finds this on the way up
   // from the focused element. With Ctrl, Cmd or Alt a key is Jupyter's, but for those that edit what somebody types.
@@ -258,6 +289,12 @@ function begin({ model, el }, name, label, style) {
     event.preventDefault();
     act(event);
   });
+  const fromPage = (event) => {
+    const { key, shiftKey } = event;
+    if (event.target !== document.body || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!root.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, cancelable: true }))) event.preventDefault();
+  };
+  if (alone) document.addEventListener("keydown", fromPage);
   function leave() {
     root.blur();
     root.parentElement.closest("[tabindex]")?.focus({ preventScroll: true }); // the notebook, which has its own keys
@@ -322,17 +359,19 @@ function begin({ model, el }, name, label, style) {
 
   const endings = [];
   const ui = {
-    root, body, problem, first, ask, tell, update, say, fail, keys, presets, stage,
+    root, body, problem, first, ask, askSeen, tell, update, say, fail, keys, presets, stage,
     pause: () => {},
     alone: () => views.forEach((one) => one === ui || one.pause()), // one view plays, and the others follow
     follow: (act) => followers.push(act), // of every answer to another view, whose `ask` is the question
     onEnd: (act) => endings.push(act),
     end: () => {
       clearTimeout(late);
+      sight.disconnect();
       views.delete(ui);
       model.off("msg:custom", receive);
       model.off("comm_live_update", checkConnection);
       window.removeEventListener("keydown", beforeJupyter, true);
+      document.removeEventListener("keydown", fromPage);
       waiting = [];
       endings.forEach((act) => act());
     },

@@ -29,10 +29,7 @@ const PLANE = `
 .fool.plane .says { min-height: 48px; font-size: 18px; }
 .fool.plane .says > * { border-left: 5px solid var(--warm); padding-left: 8px; }
 .fool.plane .says > .result { border-color: var(--accent); }
-.fool.plane .says > :empty { display: none; }
-.fool.plane dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 6px 0 0; }
-.fool.plane :is(dt, dd) { margin: 0; padding: 0; float: none; width: auto; }
-.fool.plane dt { font-weight: 600; white-space: nowrap; }`;
+.fool.plane .says > :empty { display: none; }`;
 
 const ZOOMS = [1, 1.25, 1.6, 2, 3, 5, 8, 12, 20];
 const DECAYS = [0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1];
@@ -119,7 +116,7 @@ function plane(context) {
     show();
     const run = ++runs; // a later play or pause ends this one
     if (on) ui.alone();
-    const frame = () => ui.ask("frame", { pictures: PER_ANSWER });
+    const frame = () => ui.askSeen("frame", { pictures: PER_ANSWER });
     let next = on && frame();
     while (next) {
       const answer = await next;
@@ -474,10 +471,6 @@ function plane(context) {
     ["k", "two or three classes", () => turn("classes", [2, 3], 1, true)],
   ];
   ui.keys(rows.map(([key, what, act, name]) => [key, what, (event) => { act(event); look(pointer, true); }, name]));
-  const help = make("details", right, { class: "keys" });
-  make("summary", help, {}, "Keys, when the canvas has the focus");
-  const list = make("dl", help);
-  JSON.parse(ui.root.dataset.keys).forEach((pair) => pair.forEach((text, k) => make(k ? "dd" : "dt", list, {}, text)));
 
   ui.stage([training, tools, pair, ...right.querySelectorAll(":scope > label")], []);
   ui.root.plane = () => ({ ...state, known: state.points, points, playing, cross }); // for the console, and for tests

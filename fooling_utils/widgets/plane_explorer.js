@@ -243,7 +243,7 @@ function explorer(context) {
     showButtons();
     ui.root.dataset.running = running;
     while (running && mine === runs) {
-      const done = !showMap(await ui.ask("refine")) || state.done; // a question about a place is answered before the next one
+      const done = !showMap(await ui.askSeen("refine")) || state.done; // a question about a place is answered before the next one
       if (mine !== runs) return;
       if (done) {
         running = false;

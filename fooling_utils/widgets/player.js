@@ -18,6 +18,7 @@ const PLAYER = `
   .fool.player .after { grid-area: after; } .fool.player .controls { grid-area: controls; }
   .fool.player .numbers { grid-area: numbers; align-content: start; } .fool.player .problem { grid-area: problem; }
   .fool.player .presets { grid-area: presets; } .fool.player .row.own { grid-area: own; }
+  .fool.player .keys { grid-area: keys; }
   .fool.player .bars { align-content: start; }
   .fool.player .choices { gap: .4em .5em; }
   .fool.player .choices > :not(button) { flex: 1 1 9em; min-width: 0; }
@@ -27,12 +28,12 @@ const PLAYER = `
 @media (max-width: 600px) {
   .fool.player { grid-template-columns: minmax(0, 2fr) minmax(0, 1fr);
     grid-template-areas: "choices choices" "problem problem" "after before" "after change" "bars bars"
-      "controls controls" "numbers numbers" "presets presets" "own own"; }
+      "controls controls" "numbers numbers" "presets presets" "own own" "keys keys"; }
 }
 @media (max-height: 500px) and (min-width: 601px) and (pointer: coarse) {
   .fool.player { grid-template-columns: 9.5em 13em minmax(0, 1fr);
     grid-template-areas: "choices choices choices" "problem problem problem" "before after bars" "change after numbers"
-      "controls controls controls" "presets presets presets" "own own own"; }
+      "controls controls controls" "presets presets presets" "own own own" "keys keys keys"; }
   .fool.player :is(.before, .change) canvas { width: 5.4em; margin: 0 auto; }
 }`;
 
@@ -273,7 +274,7 @@ function player(context) {
     let count = 1;
     let last = null;
     let came = performance.now();
-    let next = ui.ask("frames", { wait, count });
+    let next = ui.askSeen("frames", { wait, count });
     while (next) {
       const answer = await next;
       const frames = answer ? answer.frames.map((frame, k) => ({ ...frame, buffers: [answer.buffers[k]] })) : [];
@@ -282,7 +283,7 @@ function player(context) {
       const each = (performance.now() - came) / Math.max(1, frames.length);
       came = performance.now();
       count = Math.max(1, Math.min(4, Math.floor(LATE / each)));
-      next = stop ? null : ui.ask("frames", { wait, count }); // Python computes the next ones while these are drawn
+      next = stop ? null : ui.askSeen("frames", { wait, count }); // Python computes the next ones while these are drawn
       for (const [k, frame] of frames.entries()) {
         if (k && !stop) await new Promise((resolve) => { setTimeout(resolve, Math.min(80, each)); });
         draw(frame);

@@ -155,7 +155,7 @@ function wall(context) {
     ui.root.dataset.filled = "1";
   }
 
-  const generation = () => ui.ask("generation");
+  const generation = () => ui.askSeen("generation");
 
   function grown(answer, own = true) {
     const missed = answer.before !== facts.generations;

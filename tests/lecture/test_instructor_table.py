@@ -83,7 +83,7 @@ def to_guess(first, far, second, back, answer):
 
 # For each row its page and scene, and for each of its keys what is seen at once, and what in the end.
 LECTURE = [
-    ("Targeted fooling", 1, [("1", "told.startsWith('✓') && text.includes('ostrich, 99 %')", None)]),
+    ("Targeted fooling", 1, [("2", "told.startsWith('✓') && text.includes('It is B: ostrich, 99 %')", None)]),
     (
         "Targeted fooling",
         2,

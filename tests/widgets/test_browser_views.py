@@ -115,3 +115,65 @@ def test_canvases_train_together(views):
     one.until("!s.playing")
     other.press(" ")
     other.until("!s.playing")
+
+
+AWAY = "(root, far) => { root.style.translate = far ? '0 100000px' : ''; }"
+SPACE = "root => root.dispatchEvent(new KeyboardEvent('keydown', { key: ' ' }))"
+CHOOSE = """root => {
+  const list = root.querySelector("select");
+  list.value = "clock";
+  list.dispatchEvent(new Event("change"));
+}"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin"), [("player", SPACE), ("wall", SPACE), ("plane", SPACE), ("plane-explorer", CHOOSE)]
+)
+def test_what_goes_on_by_itself_waits_until_it_is_seen(views, kind, begin):
+    both = views(kind)
+    for view in both:
+        view.root.evaluate(AWAY, True)
+    one, _ = both
+    one.page.wait_for_timeout(300)
+    one.root.evaluate(begin)
+    one.page.wait_for_timeout(700)
+    answers = one.root.get_attribute("data-answers")
+    one.page.wait_for_timeout(700)
+    assert one.root.get_attribute("data-answers") == answers
+    assert one.root.get_attribute("data-busy") is None
+    for view in both:
+        view.root.evaluate(AWAY, False)
+    one.root.scroll_into_view_if_needed()
+    one.wait(f"root.dataset.answers > {answers}")
+    if begin == SPACE:
+        one.root.evaluate(begin)
+        one.until("!s.playing")
+    else:
+        one.until("s.done && s.chosen[0] === 'clock'")
+
+
+SIGNS = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓"}
+LISTED = (
+    "root => [...root.querySelectorAll('.keys dl > div')].map(row => [...row.children].map(one => one.textContent))"
+)
+OUTSIDE = """root => [...root.querySelectorAll(".keys :is(dt, dd)")].filter(one => {
+  const [mine, all] = [one, root].map(element => element.getBoundingClientRect());
+  return !mine.width || mine.left < all.left || mine.right > all.right + 1 || mine.bottom > all.bottom + 1
+    || one.scrollWidth > one.clientWidth + 1;
+}).length"""
+
+
+@pytest.mark.parametrize("kind", MAKES)
+def test_the_keys_unfold_below_the_widget(views, kind):
+    one, _ = views(kind)
+    told = one.root.evaluate("root => JSON.parse(root.dataset.keys)")
+    assert one.root.evaluate(LISTED) == [[SIGNS.get(key, key), what] for key, what in told]
+    summary, rows = one.root.locator(".keys summary"), one.root.locator(".keys dt")
+    assert rows.count() > 2 and not rows.first.is_visible()
+    summary.click()
+    assert one.root.evaluate(OUTSIDE) == 0
+    one.page.evaluate("document.documentElement.dataset.lecture = 1")
+    assert not summary.is_visible()
+    one.page.evaluate("delete document.documentElement.dataset.lecture")
+    summary.click()
+    assert not rows.first.is_visible()

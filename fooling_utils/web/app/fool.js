@@ -1,6 +1,5 @@
 // Fool it yourself: the player of lesson 2 in this tab. Its picture is there at once; the network takes 33 MB.
 import { answered } from "./asking.js";
-import { keysOf } from "./keys.js";
 import widget from "./player.js";
 
 const LOADS = 33; // MB, the network and what runs it
@@ -92,7 +91,6 @@ async function open() {
     traits.late = LATE;
     poster.remove();
     place.hidden = false;
-    keysOf(place.querySelector(".fool"), place);
   });
 }
 
