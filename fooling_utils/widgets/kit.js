@@ -63,6 +63,11 @@ const STYLE = `
 .fool .search :is(li, .none) { padding: .15em .6em; cursor: pointer; }
 .fool .search .none:empty { display: none; }
 .fool .search li[aria-selected="true"] { background: var(--accent); color: var(--paper); }
+@media (max-width: 600px) {
+  .fool label { max-width: 100%; }
+  .fool label.wide { flex-wrap: wrap; }
+  .fool select { min-width: 0; }
+}
 @media (pointer: coarse) {
   .fool :is(button, select, input, summary, .search li) { min-height: 44px; min-width: 44px; }
   .fool .search li { display: flex; align-items: center; }

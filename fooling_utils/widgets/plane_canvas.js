@@ -19,6 +19,7 @@ const PLANE = `
   box-shadow: inset 0 0 0 2px var(--accent); font-weight: 600; }
 .fool.plane button svg { width: 1em; height: 1em; vertical-align: -.14em; margin-right: .3em; stroke: white; stroke-width: .15; }
 .fool.plane .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 7px 12px; }
+@media (max-width: 600px) { .fool.plane .pair { grid-template-columns: repeat(auto-fit, minmax(8em, 1fr)); } }
 .fool.plane :is(label, .here) { display: flex; flex: none; gap: 8px; align-items: center; justify-content: space-between; }
 .fool.plane label > span { white-space: nowrap; }
 .fool.plane select { min-width: 0; }

@@ -7,8 +7,8 @@ const WALL = `
 .fool.wall .cursor { position: absolute; pointer-events: none; border: .2em solid #fff; outline: .15em solid #000;
   margin: -.2em; box-shadow: inset 0 0 0 .12em #000; }
 .fool.wall .cursor[hidden] { display: none; }
-.fool.wall .foot { display: flex; gap: 1em; white-space: nowrap; }
-.fool.wall .here { flex: 1 1 0; min-width: 0; overflow: hidden; text-overflow: ellipsis; font-weight: 600; }
+.fool.wall .foot { display: flex; flex-wrap: wrap; gap: 0 1em; white-space: nowrap; }
+.fool.wall .here { flex: 1 1 7em; min-width: 0; overflow: hidden; text-overflow: ellipsis; font-weight: 600; }
 .fool.wall .progress { height: .35em; position: relative; background: var(--soft); }
 .fool.wall .progress i { position: absolute; left: 0; bottom: 0; background: var(--accent); }
 .fool.wall .progress i:nth-child(1) { height: 34%; } .fool.wall .progress i:nth-child(2) { height: 67%; }

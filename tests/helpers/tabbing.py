@@ -9,24 +9,28 @@ LYING = {"viewport": {"width": 740, "height": 360}, "is_mobile": True, "has_touc
 TABLET = {"viewport": {"width": 820, "height": 1180}}
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 
-# what stands out of its parent or of the page, what lies on something else, and what is too small
-MISPLACED = """() => {
+# what stands out of its parent or of the page, what lies on something else, and what is too small; in an element, or
+# on the whole page. A map is cut off by its ground, and its marks lie on it.
+MISPLACED = """(root) => {
   const box = e => e.getBoundingClientRect();
   const hidden = ".heard, .skip, .skip *, option, .fool style, [hidden]";
-  const all = [...document.querySelectorAll("body, body *")].filter(e => e.checkVisibility() && box(e).width > 1
+  const within = root || document.body;
+  const all = [within, ...within.querySelectorAll("*")].filter(e => e.checkVisibility() && box(e).width > 1
     && !e.closest(hidden) && getComputedStyle(e).display !== "contents");
-  const name = e => `${e.tagName}.${e.className} ${e.textContent.trim().slice(0, 30)}`;
+  const name = e => `${e.tagName}.${e.getAttribute("class") || ""} ${e.textContent.trim().slice(0, 30)}`;
   const around = e => { let one = e.parentElement;
     while (getComputedStyle(one).display === "contents") one = one.parentElement; return one; };
   const found = [];
   const wide = document.documentElement.scrollWidth;
   if (wide > innerWidth) found.push(`the page is ${wide} wide`);
-  for (const e of all.filter(e => e !== document.body && !e.closest(".search > :is(ul, .none)"))) {
+  const isLoose = e => e === document.body || e.closest(".search > :is(ul, .none), .ground > *, .scale > span");
+  for (const e of all.filter(e => !isLoose(e))) {
     const [mine, outer] = [box(e), box(around(e))];
     const inside = [mine.left - outer.left, outer.right - mine.right, mine.top - outer.top, outer.bottom - mine.bottom];
     if (Math.min(...inside) < -1) found.push(`${name(e)} leaves ${name(around(e))}`);
   }
-  const isLeaf = e => (!e.children.length || e.matches("select")) && getComputedStyle(e).display !== "inline";
+  const isLeaf = e => !e.matches(".ground figure > *, .ground canvas, .spot, .cross, .cursor")
+    && (e.matches("select, text") || (!e.children.length && getComputedStyle(e).display !== "inline"));
   const leaves = all.filter(isLeaf).map(e => [e, box(e)]);
   leaves.forEach(([one, a], k) => leaves.slice(k + 1).forEach(([other, b]) => {
     const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);

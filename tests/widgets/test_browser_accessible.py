@@ -1,13 +1,10 @@
 """Every widget before axe-core, light and dark, and before readers whose system has colours or contrasts of its own."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from accessible import prefer
 from driving import PLAYER, Player, Widget
+from looking import pixels, prefer_in
 
 CELLS = [
     PLAYER,
@@ -23,7 +20,6 @@ CELLS = [
     "widgets.PlaneCanvas('moons')",
 ]
 SYSTEMS = ["light", "dark"]
-THEMED = "dark => document.body.dataset.jpThemeLight === String(!dark)"
 COLOUR = "one => getComputedStyle(one).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
 FAINT = """root => [...root.querySelectorAll("*")].filter((one) => {
   const [ink, hint] = [getComputedStyle(one), getComputedStyle(one, "::placeholder")];
@@ -51,17 +47,6 @@ def use(page):
         Widget(page, ".fool.wall").until("s.looked")
         Widget(page, ".fool.plane-explorer").until("!s.running && s.done")
     return [Widget(page, ".fool", place).root for place in range(len(CELLS))]
-
-
-def prefer_in(page, theme, **features):
-    prefer(page, prefers_color_scheme=theme, **features)
-    page.wait_for_function(THEMED, arg=theme == "dark")
-
-
-def pixels(element):
-    """The colours (height, width, 3) of an element on the screen."""
-    element.scroll_into_view_if_needed()
-    return np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("RGB")).astype(int)
 
 
 @pytest.mark.parametrize("theme", SYSTEMS)
