@@ -93,3 +93,15 @@ def middles(ground, parts):
         part = one.bounding_box()
         x, y = (int(part[at] + part[side] / 2 - box[at]) for at, side in (("x", "width"), ("y", "height")))
         yield seen[y, x]
+
+
+def contrast(one, other):
+    """How strongly two colours, "rgb(r, g, b)", differ: 1 to 21. Source: WCAG 2.1."""
+    dark, light = sorted(_luminance(colour) for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour):
+    values = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    red, green, blue = (value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browsing import SECONDS, contrast
+from browsing import SECONDS
 from driving import give
 from fooling_utils import load_image
+from looking import contrast
 from pixels import as_file, levels
 from tabbing import DESKTOP, LYING, MISPLACED, PHONE, SMALL_TARGETS, SMALL_TEXT, TABLET, Fool, opened, wait
 
