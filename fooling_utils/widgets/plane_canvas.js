@@ -354,6 +354,7 @@ function plane(context) {
   }
 
   function paintMarks() {
+    if (!canvas.clientWidth) return;
     const scale = window.devicePixelRatio || 1;
     const size = Math.round(width() * scale);
     if (canvas.width !== size) canvas.width = canvas.height = size;
@@ -477,6 +478,8 @@ function plane(context) {
   ui.root.plane = () => ({ ...state, known: state.points, points, playing, cross }); // for the console, and for tests
   const resized = new ResizeObserver(() => redraw());
   resized.observe(canvas);
+  const appeared = new IntersectionObserver(() => redraw()); // its size may have changed while it was not laid out
+  appeared.observe(canvas);
   ui.follow(take);
   ui.pause = () => play(false);
   change("begin");
@@ -486,6 +489,7 @@ function plane(context) {
     clearTimeout(sayLater);
     cancelAnimationFrame(drawing);
     resized.disconnect();
+    appeared.disconnect();
   });
   return ui.end;
 }

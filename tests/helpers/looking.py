@@ -83,6 +83,7 @@ def astray(root):
 def pixels(element):
     """The colours (height, width, 3) of an element on the screen."""
     element.scroll_into_view_if_needed()
+    element.evaluate(SETTLE)
     return np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("RGB")).astype(int)
 
 

@@ -10,7 +10,7 @@ from looking import astray, middles, pixels, prefer_in
 SIZES = {"laptop": (1280, 720), "phone": (390, 844)}
 RED, GREEN, BLUE = COLOURS = (200, 40, 40), (40, 180, 60), (30, 60, 220)
 NAMES = ["red robin", "flat-coated retriever", "blue whale"]
-POINTS = [(x, y, k) for k, x in enumerate((-0.8, 0.0, 0.8)) for y in (-0.6, 0.1, 0.7)]
+POINTS = [(x, y, k) for k, x in enumerate((-0.8, 0.0, 0.8)) for y in (-0.6, 0.4, 0.8)]
 START = f"""
 import torch
 from fooling_utils import Classifier, cppn, widgets
