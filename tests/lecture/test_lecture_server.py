@@ -5,7 +5,9 @@ import json
 import os
 import re
 import uuid
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -272,3 +274,46 @@ def test_a_taken_port_is_passed_over(served):
     assert lecture.free_port("127.0.0.1", 8870) > 8870
     with pytest.raises(OSError, match="choose another with --port"):
         lecture.free_port("127.0.0.1", 8870, tries=1)
+
+
+def test_a_kernel_for_the_next_visitor_waits_until_nobody_asks(monkeypatch):
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+    from fooling_utils.lecture import server
+
+    started = []
+
+    async def start_kernel(self, **choices):
+        started.append(asyncio.current_task().get_name())
+        return "new"
+
+    monkeypatch.setattr(AsyncMappingKernelManager, "start_kernel", start_kernel)
+
+    async def rehearse():
+        now = datetime.now(timezone.utc)
+        kernels = server.Kernels()
+        viewed = SimpleNamespace(execution_state="idle", last_activity=now + timedelta(hours=1))
+        kernels._kernels, kernels._viewed, kernels._kernel_connections = {"viewed": viewed}, {"viewed"}, {"viewed": 1}
+        spare = asyncio.create_task(kernels.start_kernel(), name="spare")
+        wanted = asyncio.create_task(kernels.start_kernel(), name="wanted")
+        kernels._pools = {"a page": [spare]}  # a visitor waits for the other one, which is out of the pool
+        await wanted
+        await asyncio.sleep(1.5)
+        assert started == ["wanted"]
+        viewed.execution_state, viewed.last_activity = "busy", now - timedelta(hours=1)
+        await asyncio.sleep(1)
+        assert started == ["wanted"]
+        viewed.execution_state = "idle"
+        await spare
+        assert started == ["wanted", "spare"]
+
+        viewed.last_activity, kernels._kernel_connections = (
+            now + timedelta(hours=1),
+            {"viewed": 0},
+        )  # its page is closed
+        again = asyncio.create_task(kernels.start_kernel(), name="again")
+        kernels._pools = {"a page": [again]}
+        await again
+
+    asyncio.run(rehearse())
+    assert started[-1] == "again"
