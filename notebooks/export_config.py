@@ -53,7 +53,8 @@ STYLE = """
 
 PAGE = """
 body { --jp-cell-prompt-not-active-opacity: 1; }
-[data-jp-theme-light="true"] { --jp-mirror-editor-comment-color: #2f6b6b; --jp-mirror-editor-operator-color: #8000d7; }
+[data-jp-theme-light="true"] { --jp-mirror-editor-comment-color: #2f6b6b; --jp-mirror-editor-operator-color: #8000d7;
+  --jp-mirror-editor-number-color: #006e00; }
 .jp-RenderedHTMLCommon a:link { text-decoration: underline; }
 summary { padding: 4px 0; }
 """
