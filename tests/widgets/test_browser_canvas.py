@@ -51,6 +51,7 @@ class Canvas(Widget):
         return (x / zoom + 1) / 2, (1 - y / zoom) / 2
 
     def pixels(self, x, y):
+        self.marks.scroll_into_view_if_needed()
         box, (across, down) = self.marks.bounding_box(), self.share(x, y)
         return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
