@@ -352,7 +352,8 @@ function begin({ model, el }, name, label, style) {
   function fillScreen(set) {
     root.querySelectorAll("figure.large-now").forEach((one) => one.classList.remove("large-now", "under", "over"));
     set.forEach((one, k) => one.classList.add("large-now", ...(set.length > 1 ? [k ? "over" : "under"] : [])));
-    root.dataset.large = set.length ? 1 + Number(root.dataset.large || 0) : "";
+    if (set.length) root.dataset.large = 1 + Number(root.dataset.large || 0);
+    else delete root.dataset.large;
     drawCurtain(0.5);
     window.dispatchEvent(new Event("resize"));
   }
