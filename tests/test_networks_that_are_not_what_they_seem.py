@@ -214,7 +214,7 @@ def test_a_network_with_a_part_in_training_mode_is_refused_and_left_as_it_is(nam
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("name", EVERYTHING.keys() - {"a run that fails"})
+@pytest.mark.parametrize("name", [name for name in EVERYTHING if name != "a run that fails"])
 def test_everything_works_without_gradients_and_in_inference_mode(name, mode):
     with mode():
         EVERYTHING[name](plain())
