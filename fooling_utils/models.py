@@ -29,6 +29,7 @@ from .arguments import (
 from .images import validate_images
 from .networks.folding import copied, prepare_for_speed
 from .networks.pretrained import build
+from .networks.threads import share
 from .objectives import Label, one_per_image
 
 CHUNK = 16  # larger batches are slower per image on a CPU, and need more memory
@@ -238,6 +239,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits (N, classes) of images (N, *input_shape). ValueError for a size that the network cannot take."""
+        share.adjust()
         try:
             return self.net(self._scaled(images))
         except torch.cuda.OutOfMemoryError as error:

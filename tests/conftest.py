@@ -7,10 +7,14 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import pytest
 import torch
+
+os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # no giving way: the same bits whatever runs
+
 from hypothesis import settings
 
 from accessible import NO_AXE, axe  # noqa: F401  a fixture for every test
 from browsing import NO_BROWSER
+
 from fooling_utils import Classifier, load_image, load_model
 from nets import ConvNorm, linear, random_linear
 

@@ -159,7 +159,6 @@ def serve(folder: Path, pages: Sequence[Page], *, ready: Callable[[], None], pho
     """Serve the pages in a folder until Ctrl-C. phones: the address that their QR codes lead to, if any."""
     # Voila looks for templates on Jupyter's path; kernels inherit these settings.
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("JUPYTER_PATH")]))
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for work leave the cores to the browser
     os.environ["FOOLING_NO_TWINS"] = "1"  # nobody sees the widgets' static pictures in a lecture
     config = settings(folder, **choices)
     if phones:
