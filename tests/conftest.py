@@ -14,7 +14,6 @@ from hypothesis import settings
 
 from accessible import NO_AXE, axe  # noqa: F401  a fixture for every test
 from browsing import NO_BROWSER
-
 from fooling_utils import Classifier, load_image, load_model
 from nets import ConvNorm, linear, random_linear
 
