@@ -1,6 +1,7 @@
 """Measure what the library promises about time and memory, and print it as a table: python tests/benchmarks/bench.py"""
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 
 GOAL_LOOP, GOAL_PREPARED, GOAL_CLASS_PICTURE, GOAL_FORWARD, GOAL_MAP = 1.03, 1.4, 1.2, 0.85, 1.05
 GOAL_GRADIENT, GOAL_FIRST_FOOL = 1.05, 0.75
+GOAL_ALONE, GOAL_AT_ONCE = 1.03, 1.15
 
 
 def in_new_process(code: str) -> tuple[float, float]:
@@ -247,6 +249,50 @@ def cold_start(repeats: int) -> list[tuple[str, str, str]]:
     ]
 
 
+PASSES = """
+import sys, time
+import torch
+from fooling_utils import load_image, load_model
+model, image = load_model(), load_image("coffee").requires_grad_()
+for seconds in map(float, sys.stdin):
+    begin, passes = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        torch.autograd.grad(model(image).log_softmax(1)[0, 9], image)
+        passes += 1
+    print((time.perf_counter() - begin) / passes, flush=True)
+"""
+
+
+def at_once(counts: list[int], rounds: int, seconds: float) -> list[tuple[str, str, str]]:
+    """A bare pass in a process alone, with all threads and with a free number of them, and in several processes."""
+    free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    command = [sys.executable, "-c", PASSES]
+    fixed = subprocess.Popen(command, env={**free, "OMP_NUM_THREADS": str(os.cpu_count())}, **pipes)
+    processes = [subprocess.Popen(command, env=free, **pipes) for _ in range(max(counts))]
+
+    def passes(asked: list[subprocess.Popen]) -> float:
+        for process in asked:
+            process.stdin.write(f"{seconds}\n")
+        return statistics.mean(float(process.stdout.readline()) for process in asked)
+
+    groups = [[fixed], *(processes[:count] for count in [1, *counts])]
+    for process in (fixed, *processes):
+        passes([process])
+    found = [[passes(asked) for asked in groups] for _ in range(rounds)]
+    for process in (fixed, *processes):
+        process.stdin.close()
+        process.wait()
+    with_all, alone, *several = zip(*found, strict=True)
+    row = f"{milliseconds(alone)} / {milliseconds(with_all)} = {ratio(alone, with_all):.2f}"
+    rows = [("a bare pass, threads as cores are free, against all threads", row, f"at most {GOAL_ALONE}")]
+    for count, times in zip(counts, several, strict=True):
+        share = [count * one for one in alone]
+        row = f"{milliseconds(times)} / {milliseconds(share)} = {ratio(times, share):.2f}"
+        rows.append((f"{count} processes at once, against their fair share", row, f"at most {GOAL_AT_ONCE}"))
+    return rows
+
+
 def ostrich() -> list[tuple[str, str, str]]:
     """Frames and seconds of the example of the README."""
     from fooling_utils import load_model, optimize_pixels, run_until, toward
@@ -407,6 +453,7 @@ def main() -> None:
         lambda: first_fool(1 if quick else 2),
         lambda: gradient_of_the_search(16, 2 if quick else 10),
         lambda: cold_start(1 if quick else 5),
+        lambda: at_once([2, 4], 1 if quick else 5, 4),
         ostrich,
         lambda: memory([10, 50] if quick else [10, 50, 100], [1, 4] if quick else [1, 4, 8, 16], 3),
     ]
