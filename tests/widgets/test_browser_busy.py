@@ -3,12 +3,12 @@
 from browsing import chromium, open_notebook, served
 from driving import PLAYER, Widget
 
-SLEEP = 25  # seconds in which nothing is answered
+BUSY = "import os, time\nwhile not os.path.exists('enough'): time.sleep(0.1)"  # nothing is answered until then
 CELLS = [
     PLAYER,
     "widgets.PlaneCanvas('moons')",
     "widgets.BlinkComparator(*torch.rand(2, 3, 16, 16).split(1), model=model)",
-    f"import time; time.sleep({SLEEP})",
+    BUSY,
 ]
 PICTURES = {".fool.player": 3, ".fool.plane": 1, ".fool.blink": 1}  # canvases that are seen, at least
 PAINTED = """[...root.querySelectorAll("canvas")].filter(one => one.width && one.checkVisibility()
@@ -34,6 +34,8 @@ def test_every_picture_is_there_while_python_is_busy_and_a_restart_is_told(tmp_p
         player.focus().press("ArrowRight")
         page.set_default_timeout(60_000)
         assert "Python is busy, perhaps with another cell" in player.problem()
+        assert asleep.count()
+        (tmp_path / "work/enough").touch()
         player.until("s.index === 1")
         assert player.says() == ""
 
