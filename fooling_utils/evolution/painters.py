@@ -11,7 +11,7 @@ connection, and a node sees only the nodes before it.
 Source: Stanley 2007, doi 10.1007/s10710-007-9028-8; as used by Nguyen, Yosinski, Clune 2014, arXiv 1412.1897.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 
 import torch
@@ -25,7 +25,7 @@ OUTPUTS = 3
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sine": torch.sin,
     "sigmoid": torch.tanh,  # a sigmoid from -1 to 1
-    "Gaussian": lambda v: torch.exp((-v * v).clamp_min(-80)),  # numbers below e-80 are slow on many processors
+    "Gaussian": lambda v: (v * v).neg_().clamp_min_(-80).exp_(),  # numbers below e-80 are slow on many processors
     "linear": lambda v: v,
 }
 
@@ -42,7 +42,7 @@ def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
         return torch.stack([_mutated(genome, generator) for genome in genomes])
 
     def render(genomes: Tensor, most: int = size) -> Tensor:
-        return torch.stack([paint(genome, min(most, size)) for genome in genomes])
+        return paint(genomes, min(most, size))
 
     return Encoding(f"CPPN {size}, {hidden} hidden", start, mutate, render, render)
 
@@ -88,7 +88,7 @@ def cppn_decode(genome: Tensor, size: int = 224) -> Callable[[Tensor], Tensor]:
                 f"the decoder expects the weights (N, {count}) of the connections, got {shown(weights)}: "
                 "use cppn_weights(genome)"
             )
-        return torch.stack([paint(genome.masked_scatter(connected, one), size) for one in weights])
+        return paint(torch.stack([genome.masked_scatter(connected, one) for one in weights]), size)
 
     return decode
 
@@ -132,45 +132,68 @@ def _connected(genome: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _inputs(size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """x, y, distance and 1, each as small as it can be: a node that sees no y is computed for one line only."""
     with torch.inference_mode(False):  # they are kept, and gradients pass by them
         line = torch.linspace(-1, 1, size, device=device, dtype=dtype)
-        y, x = (place.reshape(-1) for place in torch.meshgrid(line, line, indexing="ij"))
-        return x, y, torch.hypot(x, y), torch.ones_like(x)
+        x, y = line[None], line[:, None]
+        return x, y, torch.hypot(x, y), torch.ones_like(line[:1, None])
 
 
-def paint(genome: Tensor, size: int) -> Tensor:
-    """The picture (3, size, size) of one genome; x and y go from -1 to 1, from left to right and from top to bottom.
+def paint(genomes: Tensor, size: int) -> Tensor:
+    """The pictures (N, 3, size, size) of genomes; x and y go from -1 to 1, from left to right and from top to bottom.
 
     The outputs, from -1 to 1, become hue (a circle that starts again at 1), lightness and saturation from 0 to 1.
     """
-    rows = genome.tolist()
-    hidden = len(rows) - OUTPUTS
-    sources = [[k for k, weight in enumerate(row[1:]) if weight] for row in rows]
+    images = genomes.new_empty(len(genomes), OUTPUTS, size, size)
+    links: list[list[dict[int, float]]] = [[{} for _ in genome] for genome in genomes]
+    places = genomes[:, :, 1:].nonzero(as_tuple=True)
+    weights = genomes[:, :, 1:].detach()[places]
+    for i, row, source, weight in zip(*(part.tolist() for part in (*places, weights)), strict=True):
+        links[i][row][source] = weight
+    for i, genome in enumerate(genomes):
+        for channel, picture in enumerate(_rgb(*_outputs(genome, links[i], size))):
+            images[i, channel] = picture
+    return images
+
+
+def _outputs(genome: Tensor, links: list[dict[int, float]], size: int) -> list[Tensor]:
+    """Hue, lightness and saturation, each (1 or size, 1 or size), before they are cut to their range.
+
+    links: for each row of the genome, {source: weight}.
+    """
+    hidden = len(genome) - OUTPUTS
     values = dict(enumerate(_inputs(size, genome.device, genome.dtype)))
-    functions = tuple(FUNCTIONS.values())
-    for level in _levels(sources, hidden):
-        for row, total in zip(level, _totals(genome, level, sources, values), strict=True):
-            values[INPUTS + row] = functions[int(rows[row][0])](total)
-    hue, lightness, saturation = (0.5 + 0.5 * values[INPUTS + hidden + i] for i in range(OUTPUTS))
-    return _to_rgb(hue, lightness.clamp(0, 1), saturation.clamp(0, 1)).view(3, size, size)
+    functions, chosen = tuple(FUNCTIONS.values()), genome[:, 0].tolist()
+    for level in _levels(links, hidden):
+        # one by one for few links, as one matrix product for many, and where a gradient is to pass
+        if genome.requires_grad or sum(len(links[row]) for row in level) > 100:
+            totals = _product(genome, level, sorted({k for row in level for k in links[row]} or {0}), values)
+        else:
+            totals = [_total(links[row], values) for row in level]
+        for row, total in zip(level, totals, strict=True):
+            values[INPUTS + row] = functions[int(chosen[row])](total)
+    return [0.5 + 0.5 * values[INPUTS + hidden + i] for i in range(OUTPUTS)]
 
 
-def _totals(genome: Tensor, level: list[int], sources: list[list[int]], values: dict[int, Tensor]) -> Sequence[Tensor]:
-    """The sum of the inputs of each node in a group: link by link, or as one matrix product for many links."""
-    if sum(len(sources[row]) for row in level) > 12:
-        seen = sorted({k for row in level for k in sources[row]})
-        return (genome[level][:, [1 + k for k in seen]] @ torch.stack([values[k] for k in seen])).unbind()
-    totals = []
-    for row in level:
-        total = torch.zeros_like(values[0]) if not sources[row] else None
-        for k in sources[row]:
-            weight = genome[row, 1 + k]
-            total = weight * values[k] if total is None else torch.addcmul(total, weight, values[k])
-        totals.append(total)
-    return totals
+def _product(genome: Tensor, level: list[int], seen: list[int], values: dict[int, Tensor]) -> Sequence[Tensor]:
+    pictures = torch.stack(torch.broadcast_tensors(*(values[k] for k in seen)))
+    return torch.einsum("rk,kyx->ryx", genome[level][:, [1 + k for k in seen]], pictures).unbind()
 
 
-def _levels(sources: list[list[int]], hidden: int) -> list[list[int]]:
+def _total(links: dict[int, float], values: dict[int, Tensor]) -> Tensor:
+    """The sum of the inputs of a node. Small inputs come first: as long as the sum is small, too, it costs nothing."""
+    total = None
+    for k in sorted(links, key=lambda k: values[k].numel()):
+        if total is None:
+            total = values[k] * links[k]
+        elif all(map(int.__ge__, total.shape, values[k].shape)):
+            total.add_(values[k], alpha=links[k])
+        else:
+            total = torch.add(total, values[k], alpha=links[k])
+    return torch.zeros_like(values[INPUTS - 1]) if total is None else total
+
+
+def _levels(sources: Sequence[Collection[int]], hidden: int) -> list[list[int]]:
     """The rows that affect the picture, in groups; a group needs only the groups before it."""
     needed = set(range(hidden, hidden + OUTPUTS))
     for row in reversed(range(hidden + OUTPUTS)):
@@ -182,11 +205,14 @@ def _levels(sources: list[list[int]], hidden: int) -> list[list[int]]:
     return [[row for row in depth if depth[row] == level] for level in sorted(set(depth.values()))]
 
 
-def _to_rgb(hue: Tensor, lightness: Tensor, saturation: Tensor) -> Tensor:
+def _rgb(hue: Tensor, lightness: Tensor, saturation: Tensor) -> Iterator[Tensor]:
     # HSL, as in CSS Color 3: red, green and blue are at 0, 8/12 and 4/12 of the circle of hues
-    turn = hue + torch.tensor([[0.0], [8 / 12], [4 / 12]]).to(hue)
-    wave = turn.sub_(turn.floor()).sub_(0.5).abs_().mul_(-12).add_(3).clamp_(-1, 1)
-    return lightness - saturation * torch.minimum(lightness, 1 - lightness) * wave
+    lightness = lightness.clamp(0, 1)
+    strength = saturation.clamp(0, 1) * torch.minimum(lightness, 1 - lightness)
+    for place in (0, 8 / 12, 4 / 12):  # one after the other: three at once do not fit into a processor's fast memory
+        turn = hue + place
+        wave = turn.sub_(turn.floor()).sub_(0.5).abs_().mul_(-12).add_(3).clamp_(-1, 1)
+        yield torch.addcmul(lightness, strength, wave, value=-1)
 
 
 # ------------------------------------------------------------------------------------- random genomes and mutations

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fooling_utils import adam_step, optimize_pixels, toward
+from fooling_utils import adam_step, optimize_pixels, round_to_8bit, toward
 from fooling_utils.evolution.evolve import evolve
 from fooling_utils.evolution.painters import (
     FUNCTIONS,
@@ -63,7 +63,7 @@ def painted_by_hand(size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [2, 5, 16])
 def test_a_known_genome_is_painted_as_by_hand(size):
-    np.testing.assert_allclose(paint(KNOWN, size).numpy(), painted_by_hand(size), atol=2e-6)
+    np.testing.assert_allclose(paint(KNOWN[None], size)[0].numpy(), painted_by_hand(size), atol=2e-6)
 
 
 def test_a_batch_is_painted_one_by_one():
@@ -71,12 +71,37 @@ def test_a_batch_is_painted_one_by_one():
     images = cppn(8, hidden=3).render(genomes)
     assert images.shape == (2, 3, 8, 8)
     for image, genome in zip(images, genomes, strict=True):
-        assert torch.equal(image, paint(genome, 8))
+        assert torch.equal(image, paint(genome[None], 8)[0])
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_a_whole_generation_is_painted_one_by_one(gradient):
+    """Grown painters of many structures, in a batch, alone, and on the way that gradients take."""
+    encoding, generator = cppn(32, hidden=30), torch.Generator().manual_seed(0)
+    genomes = encoding.start(6, generator)
+    for _ in range(10):
+        genomes = encoding.mutate(genomes, generator)
+    genomes[:, :, 1:].clamp_(-2, 2)  # sines of sines of large numbers would make much of the last digit
+    together = encoding.render(genomes)
+    for image, genome in zip(together, genomes, strict=True):
+        alone = encoding.render(genome[None].requires_grad_(gradient))[0].detach()
+        torch.testing.assert_close(alone, image, atol=1e-4 if gradient else 0, rtol=0)
+        assert torch.equal(round_to_8bit(alone[None]), round_to_8bit(image[None])) or gradient
+
+
+def test_what_sees_one_coordinate_is_computed_for_one_line():
+    from fooling_utils.evolution import painters
+
+    links = [{X: 2.0, ONE: 1.0}, {Y: 1.0}, {FIRST: 1.0, SECOND: 1.0}, {FIRST: 1.0}, {SECOND: 1.0}, {}]
+    genome = genome_of(3, {row: (SINE, links[row]) for row in range(6)})
+    outputs = painters._outputs(genome, links, 7)
+    assert [tuple(output.shape) for output in outputs] == [(1, 7), (7, 1), (1, 1)]
+    assert cppn(7, hidden=3).render(genome[None]).shape == (1, 3, 7, 7)
 
 
 def test_a_network_of_the_distance_alone_is_symmetric():
     genome = genome_of(0, {0: (SINE, {DISTANCE: 3.0}), 1: (SINE, {DISTANCE: 5.0}), 2: (SINE, {ONE: 1.0})})
-    image = paint(genome, 9)
+    image = paint(genome[None], 9)[0]
     for other in (image.flip(1), image.flip(2), image.transpose(1, 2)):
         torch.testing.assert_close(other, image)
 
@@ -137,7 +162,7 @@ def test_splitting_a_connection_adds_a_node_and_one_connection():
 def test_decode_with_the_own_weights_gives_the_picture():
     decode = cppn_decode(KNOWN, 8)
     assert cppn_weights(KNOWN).shape == (1, 11)
-    assert torch.equal(decode(cppn_weights(KNOWN))[0], paint(KNOWN, 8))
+    assert torch.equal(decode(cppn_weights(KNOWN))[0], paint(KNOWN[None], 8)[0])
 
 
 def test_the_gradient_through_a_network_is_that_of_finite_differences():
@@ -183,7 +208,7 @@ def test_a_layered_genome_is_valid_full_and_symmetric_if_wanted(symmetric):
     assert_valid(genome, 15)
     inputs = 3 if symmetric else 4
     assert cppn_weights(genome).shape[1] == 5 * inputs + 2 * 5 * 5 + OUTPUTS * 5
-    image = paint(genome, 16)
+    image = paint(genome[None], 16)[0]
     assert torch.allclose(image, image.flip(2), atol=1e-5) is symmetric
     assert torch.equal(genome, layered_genome(5, 3, symmetric=symmetric, seed=1))
     assert not torch.equal(genome, layered_genome(5, 3, symmetric=symmetric, seed=2))
@@ -200,14 +225,14 @@ def test_a_layered_genome_names_a_bad_setting(width, layers, message):
 
 def test_many_links_and_few_give_the_same_picture():
     """Nodes are added up link by link or as one matrix product; a link of almost no weight changes the way only."""
-    few = genome_of(4, {
-        **{row: (SINE, {X: 1.0 + row, Y: 2.0 - row}) for row in range(4)},
-        4: (SINE, {FIRST: 1.0}), 5: (SINE, {SECOND: 1.0}), 6: (SINE, {SECOND + 1: 1.0, SECOND + 2: 1.0}),
+    first = {row: (SINE, {X: 1.0 + row % 4, Y: 2.0 - row % 3}) for row in range(40)}
+    few = genome_of(40, {
+        **first, 40: (SINE, {FIRST: 1.0}), 41: (SINE, {SECOND: 1.0}), 42: (SINE, {SECOND + 1: 1.0, SECOND + 2: 1.0}),
     })  # fmt: skip
     many = few.clone()
-    many[:4, 1 + INPUTS - 2 : 1 + INPUTS] = 1e-9
-    many[4:, 1 + INPUTS :] += 1e-9
-    torch.testing.assert_close(paint(many, 9), paint(few, 9), atol=1e-5, rtol=0)
+    many[:40, 1 + INPUTS - 2 : 1 + INPUTS] = 1e-9
+    many[40:, 1 + INPUTS :] += 1e-9
+    torch.testing.assert_close(paint(many[None], 9), paint(few[None], 9), atol=1e-5, rtol=0)
 
 
 def test_weights_stay_small_however_long_the_line():

@@ -1050,7 +1050,7 @@ INSIDE = {
     "data.drawings": "a command",
     "data.make": "a command",
     "defences.robustness.each_label": "the check of labels, called by what takes them",
-    "evolution.painters.paint": "called for each picture of a decode",
+    "evolution.painters.paint": "called for each generation and each decode",
     "figures.name_places": "called by region_maps",
     "images.norms": "in the loop",
     "optimize.each_frame": "called by what takes frames",
