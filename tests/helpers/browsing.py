@@ -53,6 +53,12 @@ def end(process, seconds=20):
         process.kill()
 
 
+def keep_shot(seen, name):
+    """A picture of a page, or of a part of it, for somebody to look at: in the folder FOOLING_SHOTS, if there is one."""
+    if folder := os.environ.get("FOOLING_SHOTS"):
+        seen.screenshot(path=Path(folder) / f"{name}.png")
+
+
 @contextmanager
 def served(folder, cells, app="jupyterlab"):
     """A running Jupyter application ("jupyterlab" or "notebook") that keeps all its files in `folder`.

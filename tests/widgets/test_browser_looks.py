@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from browsing import chromium, open_notebook, served
+from browsing import chromium, keep_shot, open_notebook, served
 from driving import Widget
 from looking import astray, middles, pixels, prefer_in
 
-SIZES = {"laptop": (1280, 720), "phone": (390, 844)}
+SIZES = {"laptop": (1280, 720), "hall": (1920, 1080), "phone": (390, 844)}
 RED, GREEN, BLUE = COLOURS = (200, 40, 40), (40, 180, 60), (30, 60, 220)
 NAMES = ["red robin", "flat-coated retriever", "blue whale"]
 POINTS = [(x, y, k) for k, x in enumerate((-0.8, 0.0, 0.8)) for y in (-0.6, 0.4, 0.8)]
@@ -97,6 +97,8 @@ def seen(request, widgets):
     """The same widgets in a size and a theme."""
     size, theme = request.param
     show(widgets, size, theme)
+    for kind, widget in widgets.items():
+        keep_shot(widget.root, f"{kind} {size} {theme}")
     return widgets
 
 
