@@ -54,7 +54,7 @@ def end(process, seconds=20):
 
 
 def keep_shot(seen, name):
-    """A picture of a page, or of a part of it, for somebody to look at: in the folder FOOLING_SHOTS, if there is one."""
+    """A picture of a page, or of a part of it, to be looked at: in the folder FOOLING_SHOTS, if there is one."""
     if folder := os.environ.get("FOOLING_SHOTS"):
         seen.screenshot(path=Path(folder) / f"{name}.png")
 
