@@ -64,7 +64,9 @@ def contents(pages: Sequence[Page], base_url: str, phones: str = "") -> str:
         f"<span>{html.escape(page.title)}</span></a></li>"
         for page in pages
     )
-    style, script = ((TEMPLATE / name).read_text(encoding="utf-8") for name in ("lecture.css", "lecture.js"))
+    style, narrow, script = (
+        (TEMPLATE / name).read_text(encoding="utf-8") for name in ("lecture.css", "phone.css", "lecture.js")
+    )
     shown = html.escape(phones.removeprefix("http://").removeprefix("https://").rstrip("/"))
     code = (
         f'<figure class="phones"><img src="{base_url}phones/code.svg" alt="QR code: the address below">'
@@ -72,7 +74,8 @@ def contents(pages: Sequence[Page], base_url: str, phones: str = "") -> str:
     )
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Fooling networks: contents</title>'
-        f'<link rel="icon" href="data:;base64,="><style>{style}</style></head>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="data:;base64,="><style>{style}{narrow}</style></head>'
         f'<body class="contents"><main><h1>Fooling deep convolutional networks</h1><ol start="0">{rows}</ol>'
         "<p>Number keys open a page. In a page, ? lists the keys.</p>"
         f"{code if phones else ''}</main><script>{script}</script></body></html>"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,6 +18,8 @@ from . import HERE, Page, contents, phones
 
 CULL_EVERY = 60  # seconds
 QUIET = 10  # seconds without a question, after which a kernel for the next visitor is warmed
+GLANCE = 0.02  # seconds between two looks at whether a viewer's kernel is busy, while another one is warmed
+PATIENCE = 20  # seconds that it stands still at most: Voila gives up on a kernel that does not answer for a minute
 LONGEST = 100  # characters of a setting
 # what a page fetches: Voila's script, and the widget manager, which is a JupyterLab extension
 OPEN = (
@@ -30,6 +33,11 @@ OPEN = (
 KERNELS, RENDER, LOGIN = r"/api/kernels/", r"/voila/render/(.*)", (r"/login", r"/logout")
 
 
+def _is_warm(starting: asyncio.Task) -> bool:
+    """Whether the notebook of a kernel in the pool has run."""
+    return starting.done() and (starting.cancelled() or bool(starting.exception()) or starting.result()["task"].done())
+
+
 class Kernels(AsyncMappingKernelManager):
     """Stops kernels that are idle or whose page is gone, but never one that is waiting for its first viewer."""
 
@@ -38,23 +46,44 @@ class Kernels(AsyncMappingKernelManager):
     def __init__(self, **settings):
         super().__init__(**settings)
         self._viewed: set[str] = set()
+        self._ways: set[asyncio.Task] = set()
 
     async def start_kernel(self, **choices) -> str:
         while self._is_spare() and self._is_asked():
             await asyncio.sleep(0.5)
         # a kernel's warnings are for its developers, and a lecturer waits for one line
-        return await super().start_kernel(**{"extra_arguments": ["--log-level=ERROR"]} | choices)
+        kernel_id = await super().start_kernel(**{"extra_arguments": ["--log-level=ERROR"]} | choices)
+        way = asyncio.create_task(self._give_way(kernel_id, asyncio.current_task()))
+        self._ways.add(way)  # or it would be collected as garbage
+        way.add_done_callback(self._ways.discard)
+        return kernel_id
 
-    def _is_spare(self) -> bool:
+    def _is_spare(self, starting: asyncio.Task | None = None) -> bool:
         """Whether the kernel that is being started is for the pool, and no visitor waits for it."""
-        task = asyncio.current_task()
-        return any(task in pool for pool in getattr(self, "_pools", {}).values())
+        starting = starting or asyncio.current_task()
+        return any(starting in pool for pool in getattr(self, "_pools", {}).values())
+
+    def _open_pages(self) -> list:
+        return [self.get_kernel(one) for one in self._viewed if one in self and self._kernel_connections.get(one)]
 
     def _is_asked(self) -> bool:
         """Whether somebody looks at a page and uses it: what a new kernel loads would slow its answers down."""
         since = datetime.now(timezone.utc) - timedelta(seconds=QUIET)
-        open_pages = [self.get_kernel(one) for one in self._viewed if one in self and self._kernel_connections.get(one)]
-        return any(one.execution_state == "busy" or one.last_activity > since for one in open_pages)
+        return any(one.execution_state == "busy" or one.last_activity > since for one in self._open_pages())
+
+    async def _give_way(self, kernel_id: str, starting: asyncio.Task) -> None:
+        """Let a kernel that is being warmed for the pool stand still while a viewer's kernel answers."""
+        stands, stood = False, 0.0
+        while kernel_id in self and hasattr(signal, "SIGSTOP"):  # Windows has none
+            warming = self._is_spare(starting) and not _is_warm(starting)
+            waits = warming and stood < PATIENCE and any(one.execution_state == "busy" for one in self._open_pages())
+            if waits != stands:
+                stands = waits
+                await self.get_kernel(kernel_id).signal_kernel(signal.SIGSTOP if stands else signal.SIGCONT)
+            if not warming:
+                return
+            stood += GLANCE if stands else 0
+            await asyncio.sleep(GLANCE)
 
     def notify_connect(self, kernel_id: str) -> None:
         self._viewed.add(kernel_id)

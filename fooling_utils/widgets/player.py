@@ -254,8 +254,9 @@ class FoolingPlayer(AskedWidget):
         return {"frames": list(facts)}, [one for (one,) in pixels]
 
     def look_ahead(self, facts: dict) -> None:
-        """The next frame, while it plays and after a step."""
-        frames, told = self._state.frames, facts.get("ask") in ("frames", "saved") and "error" not in facts
+        """The next frame: of a new start, while it plays, and after a step."""
+        told = facts.get("ask") in ("start", "frames", "saved") and "error" not in facts
+        frames = self._state.frames
         if frames and told and self._probability() <= self.until:
             frames.make()
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import traitlets
@@ -16,7 +16,7 @@ from ..figures import picture
 from ..images import round_to_8bit
 from ..models import Classifier
 from ..objectives import Label
-from .kit import AskedWidget, Kept, Reply, names_apart, rgb, script
+from .kit import Ahead, AskedWidget, Kept, Reply, names_apart, rgb, script
 
 SMALL = 24  # pixels, the longer side of a thumbnail; smaller images stay as they are
 AT_ONCE = 80  # thumbnails per answer, if many are missing
@@ -32,7 +32,8 @@ class _State(Kept):
     def __init__(self, model: Classifier, second: Classifier | None, archive: Archive | None, small: Wall):
         self.model, self.second, self.archive, self.small = model, second, archive, small
         self.agreement: dict[tuple[int, int], tuple[Tensor, float]] = {}  # by the genome's identity, and class
-        self.run: Iterator[Archive] | None = None
+        self.run: Ahead | None = None
+        self.evolves = False  # here, and not only in an archive that was given
         self.children: tuple[Tensor, Tensor] | None = None  # the genomes of the last generation, and their images
 
 
@@ -116,7 +117,7 @@ class ChampionsWall(AskedWidget):
         state = self._state
         run, state.run = state.run or self._evolution(), None  # a run that failed cannot continue
         state.archive = next(run)
-        state.run = run
+        state.run, state.evolves = run, True
         state.small.keep(state.archive, *state.children)
         state.children = None
         return state.archive
@@ -158,6 +159,12 @@ class ChampionsWall(AskedWidget):
         facts, content = self._sent((archive.born > before).nonzero()[:, 0].tolist())
         return {"before": before, **facts}, content
 
+    def look_ahead(self, facts: dict) -> None:
+        """The next generation, where evolution has begun: after one, and after the first look at its champions."""
+        run, told = self._state.run, facts.get("ask") in ("generation", "look") and "error" not in facts
+        if run and told and self._state.evolves:
+            run.make()
+
     def answer_look(self, place: int) -> Reply:
         """A champion at the size that the network sees, and what both networks say about it."""
         whole(0, place=place)
@@ -190,7 +197,7 @@ class ChampionsWall(AskedWidget):
 
     # ------------------------------------------------------------------------------------------------- how it is done
 
-    def _evolution(self) -> Iterator[Archive]:
+    def _evolution(self) -> Ahead:
         state, paint = self._state, self.encoding.render
 
         def render(genomes: Tensor) -> Tensor:
@@ -199,7 +206,7 @@ class ChampionsWall(AskedWidget):
             return images
 
         remembering = self.encoding._replace(render=render)
-        return evolve(state.model, remembering, archive=state.archive, generations=ENDLESS, **self._options)
+        return Ahead(evolve(state.model, remembering, archive=state.archive, generations=ENDLESS, **self._options))
 
     def _sent(self, places: Sequence[int]) -> Reply:
         """Champions for the page: a thumbnail that several classes share is sent once."""

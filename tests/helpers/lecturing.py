@@ -10,12 +10,16 @@ import urllib.error
 import urllib.request
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from browsing import HELPERS, TOKEN, end
+from browsing import HELPERS, SECONDS, TOKEN, end
 
 websocket = pytest.importorskip("websocket", reason="websocket-client comes with Jupyter")
+
+INSTRUCTOR = Path(__file__).resolve().parents[2] / "notebooks/INSTRUCTOR.md"
+KEYS = {"Left": "ArrowLeft", "Right": "ArrowRight", "Up": "ArrowUp", "Down": "ArrowDown", "Page Up": "PageUp"}
 
 
 class Served:
@@ -90,3 +94,32 @@ def lecture_of(folder, *options):
         yield Served(process, found[1], lines)
     finally:
         end(process)
+
+
+def open_page(browser, served, name="", theme="light"):
+    """A page of the lecture with its widgets, or the contents; `asked` and `broken` list its requests and errors."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=theme)
+    page.asked, page.broken = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.broken.append(str(error)))
+    page.set_default_timeout(60 * SECONDS)
+    page.goto(f"{served.address}?token={TOKEN}")
+    if name:
+        page.goto(f"{served.address}voila/render/{name}")
+        page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def table(title):
+    """The rows of INSTRUCTOR's table under a heading: page, scene, keys in their order; without the closing words."""
+    part = INSTRUCTOR.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+    found, page = [], None
+    for line in part.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if not re.match(r"\| \d", line) or cells[1] == "–":
+            continue
+        *name, scene = cells[1].split(" ")
+        page = " ".join(name) or page
+        keys = [key + more for key, more in re.findall(r"`([^`]+)`( \.\.\.)?", cells[2])]
+        found.append((page, int(scene), keys))
+    return found

@@ -1,27 +1,17 @@
 """The lecture of INSTRUCTOR.md, walked through key by key in a browser: what its tables promise is on the screen."""
 
-import re
 import time
-from pathlib import Path
 
 import pytest
 
-from browsing import SECONDS, TOKEN, chromium
+from browsing import SECONDS, chromium
 from driving import STATE
 from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
-from lecturing import lecture_of
+from lecturing import KEYS, lecture_of, open_page, table
 
-INSTRUCTOR = (Path(__file__).resolve().parents[2] / "notebooks/INSTRUCTOR.md").read_text(encoding="utf-8")
-KEYS = {
-    "Left": "ArrowLeft",
-    "Right": "ArrowRight",
-    "Up": "ArrowUp",
-    "Down": "ArrowDown",
-    "Page Up": "PageUp",
-}
 ANSWER, OUTCOME, MOST_PRESSES = 15 * SECONDS, 120 * SECONDS, 60
 # What a promise can speak of: the widget of the scene, its state, all that can be read, and the bars by their class.
 SEEN = """(promise) => {
@@ -223,21 +213,6 @@ MORE = [
 ]
 
 
-def rows(title):
-    """The rows of the table under a heading: page, scene, and its keys in their order; without the closing words."""
-    part = INSTRUCTOR.split(f"\n## {title}\n")[1].split("\n## ")[0]
-    found, page = [], None
-    for line in part.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if not re.match(r"\| \d", line) or cells[1] == "–":
-            continue
-        *name, scene = cells[1].split(" ")
-        page = " ".join(name) or page
-        keys = [key + more for key, more in re.findall(r"`([^`]+)`( \.\.\.)?", cells[2])]
-        found.append((page, int(scene), keys))
-    return found
-
-
 def named(promised):
     """The same from the promises; what is typed is no key."""
     typed = ("dog", "pizza")
@@ -249,18 +224,15 @@ TABLES = [("The lecture, 50 minutes", LECTURE), ("Twenty minutes more: can it be
 
 @pytest.mark.parametrize(("title", "promised"), TABLES, ids=["lecture", "more"])
 def test_every_row_of_the_table_has_its_promises(title, promised):
-    assert rows(title) == named(promised)
+    assert table(title) == named(promised)
 
 
 class Lecturer:
     """Somebody with a keyboard, and with INSTRUCTOR.md beside it."""
 
     def __init__(self, browser, served):
-        self.page = browser.new_page(viewport={"width": 1280, "height": 720})
-        self.broken, self.slowest, self.name = [], (0, "nothing was asked"), None
-        self.page.on("pageerror", lambda error: self.broken.append(str(error)))
-        self.page.set_default_timeout(60 * SECONDS)
-        self.page.goto(f"{served.address}?token={TOKEN}")
+        self.page = open_page(browser, served)
+        self.slowest, self.name = (0, "nothing was asked"), None
 
     def scene(self):
         return int(self.page.evaluate("document.documentElement.dataset.scene"))
@@ -323,4 +295,4 @@ def test_the_lecture_by_its_keys(served, title, promised):
             for key, at_once, in_the_end in steps:
                 lecturer.press(key, at_once, in_the_end, f"{name} {scene}, {key}")
         print(f"\n{title}: the slowest answer took {lecturer.slowest[0]:.1f} s: {lecturer.slowest[1]}")
-        assert lecturer.broken == []
+        assert lecturer.page.broken == []

@@ -2,31 +2,17 @@
 
 import pytest
 
-from browsing import SECONDS, TOKEN, chromium, write_notebook, write_notebooks
+from browsing import SECONDS, chromium, write_notebook, write_notebooks
 from driving import PLAYER, Player, Widget
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
-from lecturing import lecture_of
+from lecturing import lecture_of, open_page
 
 PAGES = {
     "01_widgets.ipynb": ["# The player\n\nPress 1.", PLAYER, "# The canvas", "widgets.PlaneCanvas()"],
     "02_broken.ipynb": ["# Broken", "1 / 0"],
 }
-
-
-def open_page(browser, served, name, theme="light"):
-    """A page whose widgets are there, and the list of requests that it made."""
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.asked, page.broken = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("pageerror", lambda error: page.broken.append(str(error)))
-    page.set_default_timeout(60 * SECONDS)
-    page.goto(f"{served.address}?token={TOKEN}")
-    page.goto(f"{served.address}voila/render/{name}?theme={theme}")
-    page.wait_for_selector("html[data-ready]")
-    page.set_default_timeout(20 * SECONDS)
-    return page
 
 
 def scene(page):
@@ -193,8 +179,7 @@ def test_the_keys_are_listed(browser, served):
 
 
 def test_the_contents_page_opens_a_page_by_its_number(browser, served):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(f"{served.address}?token={TOKEN}")
+    page = open_page(browser, served)
     assert page.get_by_role("link").count() == 2
     page.keyboard.press("0")
     page.wait_for_url("**/voila/render/01_widgets.ipynb")

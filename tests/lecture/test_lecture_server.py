@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -317,3 +318,37 @@ def test_a_kernel_for_the_next_visitor_waits_until_nobody_asks(monkeypatch):
 
     asyncio.run(rehearse())
     assert started[-1] == "again"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows has no signal to stand still")
+def test_a_kernel_that_is_being_warmed_stands_still_while_a_key_is_answered(monkeypatch):
+    from fooling_utils.lecture import server
+
+    heard, viewed = [], SimpleNamespace(execution_state="idle")
+
+    async def hear(number):
+        heard.append((signal.Signals(number).name, viewed.execution_state))
+
+    async def rehearse(pool_of):
+        """Two keys while a kernel is warmed; whether it is still for the pool when the second one is pressed."""
+        kernels = server.Kernels()
+        warmed = asyncio.get_running_loop().create_future()  # its notebook has run
+        starting = asyncio.create_task(asyncio.sleep(0, {"task": warmed}))
+        kernels._kernels = {"viewed": viewed, "spare": SimpleNamespace(signal_kernel=hear)}
+        kernels._viewed, kernels._kernel_connections, kernels._pools = {"viewed"}, {"viewed": 1}, {"a page": [starting]}
+        gives_way = asyncio.create_task(kernels._give_way("spare", starting))
+        for kernels._pools["a page"] in ([starting], pool_of(starting)):
+            for viewed.execution_state in ("busy", "idle"):
+                await asyncio.sleep(3 * server.GLANCE)
+        warmed.set_result(None)
+        await gives_way
+
+    asyncio.run(rehearse(lambda starting: [starting]))
+    assert heard == 2 * [("SIGSTOP", "busy"), ("SIGCONT", "idle")]
+    heard.clear()
+    asyncio.run(rehearse(lambda starting: []))  # a visitor waits for it
+    assert heard == [("SIGSTOP", "busy"), ("SIGCONT", "idle")]
+    heard.clear()
+    monkeypatch.setattr(server, "PATIENCE", server.GLANCE)
+    asyncio.run(rehearse(lambda starting: [starting]))
+    assert heard == [("SIGSTOP", "busy"), ("SIGCONT", "busy")]

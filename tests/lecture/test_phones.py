@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from PIL import Image
 
-from browsing import TOKEN, chromium, write_notebook, write_notebooks
+from browsing import chromium, write_notebook, write_notebooks
 from driving import PLAYER, Player, Widget
 from fooling_utils import lecture, web
 from fooling_utils.lecture import phones
@@ -25,7 +25,7 @@ pytest.importorskip("segno", reason='segno is not installed: pip install -e ".[w
 
 import segno
 
-from lecturing import lecture_of
+from lecturing import lecture_of, open_page
 
 PAGES = {
     "01_player.ipynb": [
@@ -92,19 +92,6 @@ def address_of(served):
 def fetch(address):
     with urllib.request.urlopen(address, timeout=10) as answer:
         return answer.read().decode()
-
-
-def page_of(browser, served, path, theme="light"):
-    context = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme=theme)
-    page = context.new_page()
-    page.broken = []
-    page.on("pageerror", lambda error: page.broken.append(str(error)))
-    page.set_default_timeout(60_000)
-    page.goto(f"{served.address}?token={TOKEN}")
-    if path:
-        page.goto(f"{served.address}{path}")
-        page.wait_for_selector("html[data-ready]")
-    return page
 
 
 def modules(page, selector):
@@ -193,7 +180,7 @@ def test_the_server_for_phones_ends_with_the_lecture(tmp_path, folder, sign):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_contents_page_shows_the_code_and_the_address(browser, served, theme):
-    page = page_of(browser, served, "", theme)
+    page = open_page(browser, served, theme=theme)
     for width, height in SCREENS:
         page.set_viewport_size({"width": width, "height": height})
         assert modules(page, ".phones img") == expected("http://192.168.178.23:8950/")
@@ -215,7 +202,7 @@ def test_the_contents_page_shows_the_code_and_the_address(browser, served, theme
     ids=["player", "canvas"],
 )
 def test_a_scene_shows_the_code_of_its_page_and_covers_nothing(browser, served, place, query, theme):
-    page = page_of(browser, served, f"voila/render/01_player.ipynb?theme={theme}#{place}", theme)
+    page = open_page(browser, served, f"01_player.ipynb?theme={theme}#{place}", theme)
     button = page.get_by_role("button", name="QR code for phones")
     assert button.is_visible()
     assert page.locator("#phones").count() == 0
@@ -238,7 +225,7 @@ def test_a_scene_shows_the_code_of_its_page_and_covers_nothing(browser, served, 
 
 
 def test_the_code_follows_the_scene(browser, served):
-    page = page_of(browser, served, "voila/render/02_small.ipynb")
+    page = open_page(browser, served, "02_small.ipynb")
     player, address = Player(page), "http://192.168.178.23:8950/fool.html"
     asked = {"picture": ["grey"], "target": ["red robin"], "size": ["0.1"]}
     page.keyboard.press("q")
@@ -258,7 +245,7 @@ def test_the_code_follows_the_scene(browser, served):
 
 
 def test_the_code_fills_the_screen_for_the_last_row(browser, served):
-    page = page_of(browser, served, "voila/render/01_player.ipynb")
+    page = open_page(browser, served, "01_player.ipynb")
     page.keyboard.press("Q")
     assert page.locator("#phones img").bounding_box()["height"] == pytest.approx(0.8 * 720, abs=1)
     assert modules(page, "#phones img") == expected(
@@ -272,8 +259,8 @@ def test_the_code_fills_the_screen_for_the_last_row(browser, served):
 
 
 def test_axe_finds_nothing_beside_a_code(browser, served, axe):
-    assert axe(page_of(browser, served, "")) == []
-    page = page_of(browser, served, "voila/render/01_player.ipynb")
+    assert axe(open_page(browser, served)) == []
+    page = open_page(browser, served, "01_player.ipynb")
     for key in ("q", "Q"):
         page.keyboard.press(key)
         assert page.locator("#phones").is_visible()
@@ -281,7 +268,7 @@ def test_axe_finds_nothing_beside_a_code(browser, served, axe):
 
 
 def test_a_scene_without_an_experiment_has_no_code(browser, served):
-    page = page_of(browser, served, "voila/render/01_player.ipynb#2")
+    page = open_page(browser, served, "01_player.ipynb#2")
     page.keyboard.press("q")
     assert page.locator("#phones, #open-phones:not([hidden])").count() == 0
     page.keyboard.press("PageUp")
@@ -292,7 +279,7 @@ def test_a_scene_without_an_experiment_has_no_code(browser, served):
 
 
 def test_typing_a_q_opens_nothing(browser, served):
-    page = page_of(browser, served, "voila/render/01_player.ipynb")
+    page = open_page(browser, served, "01_player.ipynb")
     page.keyboard.press("/")
     page.keyboard.type("quill")
     assert page.locator("#phones").count() == 0
@@ -300,7 +287,7 @@ def test_typing_a_q_opens_nothing(browser, served):
 
 
 def test_a_scene_is_as_it_was_when_the_code_is_away(browser, served):
-    page = page_of(browser, served, "voila/render/01_player.ipynb#3")
+    page = open_page(browser, served, "01_player.ipynb#3")
     canvas = Widget(page, ".plane")
     measured = "e => [getComputedStyle(e).fontSize, e.querySelector('canvas').getBoundingClientRect().width]"
     before = canvas.root.evaluate(measured)
@@ -315,7 +302,7 @@ def test_without_phones_there_is_no_code(browser, tmp_path):
     with lecture_of(tmp_path, "--port", "8980") as served:
         assert "phones" not in "\n".join(served.lines)
         assert served.ask("phones/code.svg")[0] == 404
-        page = page_of(browser, served, "")
+        page = open_page(browser, served)
         assert page.locator("figure, img").count() == 0
         page.goto(f"{served.address}voila/render/01_one.ipynb")
         page.wait_for_selector("html[data-ready]")

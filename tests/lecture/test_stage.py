@@ -1,15 +1,16 @@
 """The lecture as a stage: in every scene, pictures and maps fill the screen, and what is to be read is large."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 
-from browsing import SECONDS, TOKEN, chromium
+from browsing import chromium
 from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
-from lecturing import lecture_of
+from lecturing import lecture_of, open_page
 
 SCREENS = [(1280, 720), (1920, 1080), (1024, 768)]
 ALSO = [(1280, 577), (820, 1180)]  # with the browser's bars, and a tablet upright: nothing may be cut off
@@ -21,8 +22,19 @@ FAULTS = {
     ".now .fool .numbers { transform: translateY(80px) }": "out",
     ".now .fool .bars { font-size: 28px }": "small",
 }
+PHONES = [(390, 844), (844, 390)]
+WIDE = 0.6  # of the width of a phone held upright, for the largest picture of a scene
+PHONE_FAULTS = {
+    ".now .fool { padding-left: 30px !important; min-width: 390px }": "sideways",
+    ".now .fool .numbers { transform: translateY(-60px) }": "over",
+    ".now .fool .tools button { min-height: 0 !important }": "narrow",
+    ".now .fool .bars { font-size: 13px }": "small",
+    ".now .fool .bars .name { width: 3em }": "cut",
+    ".now .fool figure { width: 100px !important }": "wide",
+    "#rendered_cells > div { padding-bottom: 0 !important }": "hidden",
+}
 RESERVED = {"f", "t", "T", "c", "?", "m", "PageUp", "PageDown"}  # keys of the lecture page
-LOOKED_AT = """() => {
+LOOKED_AT = """(more) => {
   const now = (selector) => [...document.querySelectorAll(".now .fool")].flatMap((root) =>
     [...root.querySelectorAll(selector)]).filter((one) => one.checkVisibility() && one.getBoundingClientRect().width);
   const boxed = (one) => {
@@ -31,11 +43,14 @@ LOOKED_AT = """() => {
   };
   const inGround = (one) => one.parentElement.closest(".ground"); // which cuts it off
   const pictures = now("figure canvas, .ground, .plot").filter((one) => !inGround(one)).map(boxed);
-  const screen = [innerWidth, innerHeight];
+  const scroller = document.querySelector("#rendered_cells > div"); // in a hall, nothing scrolls
+  const scrolls = getComputedStyle(scroller).overflowY === "auto";
+  const screen = [innerWidth, scrolls ? scroller.scrollHeight : innerHeight];
   const area = pictures.reduce((sum, { left, top, right, bottom }) => sum + (right - left) * (bottom - top), 0);
   const largest = pictures.length > 1 ? screen[0] * screen[1] : Math.min(...screen) ** 2;
   const blocks = now(`figcaption, .bars, .numbers, .question, .texts, .verdict, .explanation, .counts, .foot, .under,
-    .right .row, .here, .says > *, .along, .tools`).filter((one) => one.textContent && !inGround(one)).map(boxed);
+    .right .row, .here, .says > *, .along, .tools ${more || ""}`).filter((one) => one.textContent && !inGround(one))
+    .map(boxed);
   blocks.push(...pictures);
   blocks.push(...[...document.querySelectorAll(".now:not(:has(.fool))")].filter((one) => one.textContent).map(boxed));
   const apart = (a, b) => a.left > b.right - 2 || b.left > a.right - 2 || a.top > b.bottom - 2 || b.top > a.bottom - 2;
@@ -48,12 +63,39 @@ LOOKED_AT = """() => {
     .explanation, .under, .says > *`).filter((one) => one.textContent && !one.closest(".tools")
     && parseFloat(getComputedStyle(one).fontSize) < 0.05 * screen[1] - 0.5 && !one.matches(".verdict:has(b)"))
     .map((one) => boxed(one).what);
-  const empty = now("figure canvas, .ground > canvas:not(.marks)").filter((one) => {
+  const empty = now("figure:not(.change) canvas, .ground > canvas:not(.marks)").filter((one) => { // no change is grey
     const values = one.getContext("2d").getImageData(0, 0, one.width, one.height).data.filter((_, k) => k % 4 < 3);
     return Math.max(...values.subarray(0, 60000)) - Math.min(...values.subarray(0, 60000)) < 4;
   }).map((one) => boxed(one).what);
   return { covered: pictures.length ? area / largest : 1, over, out, small, empty };
 }"""
+
+# On a phone a scene scrolls down. What can be wrong: it scrolls sideways, words are cut off or small, a
+# thumb misses a control, something stays under the page's buttons, or the pictures are narrow.
+HELD = """() => {
+  const scroller = document.querySelector("#rendered_cells > div");
+  const box = (one) => one.getBoundingClientRect();
+  const all = (selector) => [...document.querySelectorAll(selector)].filter((one) => one.checkVisibility()
+    && box(one).width > 1 && !one.closest(".heard, .said, .anchor-link"));
+  const name = (one) => `${one.tagName}.${one.getAttribute("class") || ""} ${one.textContent.trim().slice(0, 30)}`;
+  const controls = ":is(button, select, input:not([type=file]))";
+  const words = all(".now *, #bar *").filter((one) => [...one.childNodes].some((node) => node.nodeType === 3
+    && node.textContent.trim()) && !one.matches("option, script, style"));
+  const pictures = all(".now .fool :is(figure canvas, .ground, .plot)");
+  const last = Math.max(0, ...all(".now, .now *").map((one) => box(one).bottom));
+  const style = getComputedStyle;
+  const touched = all(`.now .fool ${controls}, #bar ${controls}`);
+  return {
+    sideways: Math.max(scroller.scrollWidth - scroller.clientWidth, document.documentElement.scrollWidth - innerWidth),
+    cut: words.filter((one) => one.scrollWidth > one.clientWidth + 1 && style(one).display !== "inline").map(name),
+    small: words.filter((one) => parseFloat(style(one).fontSize) < 14).map(name),
+    narrow: touched.filter((one) => Math.min(box(one).height, box(one).width) < 40).map(name),
+    hidden: Math.max(0, last - (scroller.scrollHeight - document.querySelector("#bar").clientHeight)),
+    wide: pictures.length ? Math.max(...pictures.map((one) => box(one).width)) / innerWidth : 1,
+  };
+}"""
+MORE = ", button, select, input"
+HOLDS_WELL = {"sideways": 0, "cut": [], "small": [], "narrow": [], "hidden": 0}
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +116,8 @@ def opened(browser, lectures):
     pages = []
 
     def open_one(name):
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page = open_page(browser, lectures, name)
         pages.append(page)
-        page.set_default_timeout(60 * SECONDS)
-        page.goto(f"{lectures.address}?token={TOKEN}")
-        page.goto(f"{lectures.address}voila/render/{name}?theme=light")
-        page.wait_for_selector("html[data-ready]")
         return page
 
     yield open_one
@@ -93,6 +131,15 @@ def scenes(page):
         page.wait_for_timeout(600)
         yield number
         page.keyboard.press("PageDown")
+
+
+@contextmanager
+def finger(page):
+    """A page that is touched, as on a phone, until it has its mouse back."""
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    yield
+    session.detach()
 
 
 def opacity(page, selector):
@@ -119,6 +166,14 @@ def test_pictures_fill_the_screen_and_words_can_be_read(opened, file):
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(250)
             assert page.evaluate(LOOKED_AT)["out"] == [], f"{file}, scene {number}, {width} x {height}"
+        with finger(page):
+            for width, height in PHONES:
+                page.set_viewport_size({"width": width, "height": height})
+                page.wait_for_timeout(250)
+                seen, held = page.evaluate(LOOKED_AT, MORE), page.evaluate(HELD)
+                where = f"{file}, scene {number}, {width} x {height}"
+                assert held.pop("wide") >= (WIDE if width < height else 0), where
+                assert (seen["over"], seen["out"], seen["empty"], held) == ([], [], [], HOLDS_WELL), where
         page.set_viewport_size({"width": 1280, "height": 720})
 
 
@@ -133,6 +188,14 @@ def test_the_look_finds_planted_faults(opened):
         "() => { const one = document.querySelector('.now figure canvas'); one.width = one.width; }"  # which clears it
     )
     assert len(page.evaluate(LOOKED_AT)["empty"]) == 1
+    page.set_viewport_size(dict(zip(("width", "height"), PHONES[0], strict=True)))
+    page.wait_for_timeout(250)
+    assert page.evaluate(HELD) | {"wide": 1} == HOLDS_WELL | {"wide": 1}
+    for fault, found in PHONE_FAULTS.items():
+        style = page.add_style_tag(content=fault)
+        seen = page.evaluate(LOOKED_AT, MORE) | page.evaluate(HELD)
+        assert seen["wide"] < WIDE if found == "wide" else seen[found], fault
+        style.evaluate("one => one.remove()")
 
 
 def test_the_controls_hide_until_the_mouse_or_a_key_asks(opened):
@@ -204,8 +267,7 @@ def test_axe_finds_nothing_in_any_scene(opened, axe, file):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_on_the_contents_page(browser, lectures, axe, theme):
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(f"{lectures.address}?token={TOKEN}")
+    page = open_page(browser, lectures)
     page.goto(f"{lectures.address}?theme={theme}")
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     assert axe(page) == []

@@ -34,6 +34,27 @@ def test_the_wall_evolves_as_evolve_does(per_question):
         assert facts["median"] == expected.confidence.median().item()
 
 
+def test_the_next_generation_is_there_before_the_page_asks_for_it():
+    model = random_linear(5)
+    wall = ChampionsWall(model, ENCODING, population=4, seed=3)
+    page, passes = Page(wall), []
+    model.net.register_forward_hook(lambda *_: passes.append(1))
+    wall.generation()
+    page.ask("look", place=0)
+    done = len(passes)
+    for generations in (2, 3):
+        assert wall.archive.generations == generations - 1  # it is not shown before its turn
+        page.ask("generation")
+        assert same_archive(wall.archive, evolved(random_linear(5), generations, population=4, seed=3))
+        assert len(passes) == done + generations - 1  # one ahead, and never more
+    stored = ChampionsWall(model, ENCODING, population=4, archive=wall.archive)
+    page, counts = Page(stored), [len(passes)]
+    for _ in range(2):
+        page.ask("look", place=0)
+        counts.append(len(passes))
+    assert counts[1] - counts[0] == counts[2] - counts[1]  # somebody who only looks at an archive evolves nothing
+
+
 def test_only_champions_that_changed_are_sent():
     model = random_linear(12)
     wall = ChampionsWall(model, ENCODING, population=4)
@@ -120,10 +141,11 @@ def test_an_error_is_shown_and_nothing_is_lost(monkeypatch):
     page.ask("generation")
     with monkeypatch.context() as broken:
         broken.setattr(type(model.net), "forward", lambda *_: 1 / 0)
+        assert "error" not in page.ask("generation")[0]  # it was made before
         assert "ZeroDivisionError" in page.ask("generation")[0]["error"]
         assert "ZeroDivisionError" in page.ask("look", place=1)[0]["error"]
     page.ask("generation")
-    assert same_archive(wall.archive, evolved(model, 2, population=4))
+    assert same_archive(wall.archive, evolved(model, 3, population=4))
 
 
 @pytest.mark.parametrize("values", [{"place": 5}, {"place": -1}, {"place": True}, {"place": "1"}, {"place": 0.5}, {}])
