@@ -160,6 +160,7 @@ def test_dark_and_light_are_kept(browser, served):
     page.keyboard.press("t")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.goto("about:blank")
     page.goto(f"{served.address}voila/render/01_widgets.ipynb#2")
     page.wait_for_selector("html[data-ready]", timeout=60 * SECONDS)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"

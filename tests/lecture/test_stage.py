@@ -25,11 +25,12 @@ FAULTS = {
 PHONES = [(390, 844), (844, 390)]
 WIDE = 0.6  # of the width of a phone held upright, for the largest picture of a scene
 PHONE_FAULTS = {
-    ".now .fool { padding-left: 30px !important; min-width: 390px }": "sideways",
-    ".now .fool .numbers { transform: translateY(-60px) }": "over",
+    "#rendered_cells > div::before { content: ''; display: block; width: 420px }": "sideways",
+    ".now .fool .bars { transform: translateX(60px) }": "out",
+    ".now .fool .numbers { transform: translateY(-100px) }": "over",
     ".now .fool .tools button { min-height: 0 !important }": "narrow",
     ".now .fool .bars { font-size: 13px }": "small",
-    ".now .fool .bars .name { width: 3em }": "cut",
+    ".now .fool figcaption { white-space: nowrap }": "cut",
     ".now .fool figure { width: 100px !important }": "wide",
     "#rendered_cells > div { padding-bottom: 0 !important }": "hidden",
 }
