@@ -49,7 +49,7 @@ WATCH = """() => {
         const now = performance.now() - timeStamp;
         if (first === null && words() !== wordsBefore) first = now;
         if (look() !== before) return resolve([now, drawn.length > 0]);
-        return now < 8000 ? requestAnimationFrame(frame) : resolve([first, false]);
+        return now < 3000 ? requestAnimationFrame(frame) : resolve([first, false]);
       };
       requestAnimationFrame(frame);
     }, { capture: true, once: true });
