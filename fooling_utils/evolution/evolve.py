@@ -25,20 +25,23 @@ from ..models import Classifier
 from ..objectives import Label
 
 VERSION = 1
+RANDOM = 0.4  # random genomes at the start, for each class
+NEAREST = 0.02  # how small changes become; they begin with 1
 
 
 class Encoding(NamedTuple):
     """What a genome is, and how it becomes an image.
 
     name: kept in the archive, so that nobody continues it with a different encoding.
-    start: (count, generator) to random genomes (count, ...). mutate: (genomes, generator) to changed copies.
+    start: (count, generator) to random genomes (count, ...). mutate: (genomes, generator, reach) to changed copies;
+    reach (N,), above 0 and at most 1, says how large the changes of each should be. An encoding may ignore it.
     render: genomes (N, ...) to images (N, C, H, W) in [0, 1]. render_at: (genomes, size) to images of about that
     size, if small images are quicker to paint.
     """
 
     name: str
     start: Callable[[int, torch.Generator], Tensor]
-    mutate: Callable[[Tensor, torch.Generator], Tensor]
+    mutate: Callable[[Tensor, torch.Generator, Tensor | None], Tensor]
     render: Callable[[Tensor], Tensor]
     render_at: Callable[[Tensor, int], Tensor] | None = None
 
@@ -78,7 +81,7 @@ def direct(shape: Sequence[int] = (3, 224, 224), *, rate: float = 0.1, strength:
     def start(count: int, generator: torch.Generator) -> Tensor:
         return torch.rand(count, *shape, generator=generator)
 
-    def mutate(genomes: Tensor, generator: torch.Generator) -> Tensor:
+    def mutate(genomes: Tensor, generator: torch.Generator, reach: Tensor | None = None) -> Tensor:
         shares = rate * torch.rand(len(genomes), *[1] * len(shape), generator=generator)
         chosen = torch.rand(genomes.shape, generator=generator) < shares
         u = 2 * torch.rand(genomes.shape, generator=generator)
@@ -106,6 +109,7 @@ class Archive:
     labels, indices: the classes. genomes: one champion per class; several classes may share one.
     confidence: (classes,), each champion's probability of its class, after rounding to 8 bit.
     born: (classes,), the generation that each champion comes from, counted from 1.
+    reach: (classes,), how large the changes of its children are: more after a success, less after a failure.
     generations, evaluations: how many so far. encoding: its name.
     random_state: the state of the generator, needed to continue. fingerprint: the network's logits for a grey image.
     """
@@ -115,6 +119,7 @@ class Archive:
     genomes: tuple[Tensor, ...]
     confidence: Tensor
     born: Tensor
+    reach: Tensor
     generations: int
     evaluations: int
     encoding: str
@@ -150,6 +155,7 @@ class Archive:
             np.savez_compressed(
                 file, version=VERSION, labels=np.array(self.labels), indices=self.indices,
                 genomes=unique.numpy(), which=which, confidence=self.confidence.numpy(), born=self.born.numpy(),
+                reach=self.reach.numpy(),
                 generations=self.generations, evaluations=self.evaluations, encoding=self.encoding,
                 random_state=self.random_state.numpy(), fingerprint=self.fingerprint.numpy(),
             )  # fmt: skip
@@ -179,14 +185,15 @@ def load_archive(path: str | os.PathLike) -> Archive:
 
 def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
     count = stored["labels"].size
-    per_class = {"labels": "U", "indices": "i", "which": "i", "confidence": "f", "born": "i"}
+    stored.setdefault("reach", np.full(count, 0.25, np.float32))  # older archives have none, and had run for long
+    per_class = {"labels": "U", "indices": "i", "which": "i", "confidence": "f", "born": "i", "reach": "f"}
     single = {"generations": "i", "evaluations": "i", "encoding": "U"}
     for name, kind in (per_class | single).items():
         shape = (count,) if name in per_class else ()
         if stored[name].dtype.kind != kind or stored[name].shape != shape:
             raise ValueError(f"{name} is {stored[name].dtype} of shape {stored[name].shape}, for {count} classes")
-    genomes = torch.from_numpy(stored["genomes"])
-    for name in ("genomes", "confidence", "fingerprint"):
+    genomes = torch.from_numpy(stored["genomes"]).unbind()  # once, so that classes go on sharing a champion
+    for name in ("genomes", "confidence", "reach", "fingerprint"):
         if not np.isfinite(stored[name]).all():
             raise ValueError(f"{name} holds values that are NaN or infinite")
     if not count:
@@ -199,6 +206,7 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
         "which": set(which.tolist()) != set(range(len(genomes))),
         "born": not 1 <= born.min() <= born.max() <= generations,
         "confidence": not 0 <= confidence.min() <= confidence.max() <= 1.001,
+        "reach": not 0 < stored["reach"].min() <= stored["reach"].max() <= 1,
         "evaluations": evaluations < generations,
         "random_state": stored["random_state"].dtype != np.uint8,
     }
@@ -209,7 +217,10 @@ def _from_arrays(stored: dict[str, np.ndarray]) -> Archive:
         labels=tuple(stored["labels"].tolist()),
         indices=tuple(stored["indices"].tolist()),
         genomes=tuple(genomes[i] for i in stored["which"]),
-        **{name: torch.from_numpy(stored[name]) for name in ("confidence", "born", "random_state", "fingerprint")},
+        **{
+            name: torch.from_numpy(stored[name])
+            for name in ("confidence", "born", "reach", "random_state", "fingerprint")
+        },
         **{name: stored[name].item() for name in ("generations", "evaluations", "encoding")},
     )
 
@@ -255,6 +266,7 @@ def evolve(
             genomes=(),
             confidence=torch.full((len(indices),), -1.0),
             born=torch.zeros(len(indices), dtype=torch.int64),
+            reach=torch.ones(len(indices)),
             generations=0,
             evaluations=0,
             encoding=encoding.name,
@@ -272,15 +284,19 @@ def evolve(
         archive, generator = begin, torch.Generator()
         generator.set_state(begin.random_state)
         for _ in range(generations):
-            if archive.genomes:
-                # classes with little confidence have more children: a champion near 100 % has little left to gain
-                parents = torch.multinomial(1.05 - archive.confidence, population, True, generator=generator).tolist()
-                genomes = encoding.mutate(torch.stack([archive.genomes[parent] for parent in parents]), generator)
-            else:
+            parents = None
+            if archive.evaluations < RANDOM * len(archive.indices) or not archive.genomes:
                 genomes = encoding.start(population, generator)
-            images = round_to_8bit(encoding.render(genomes.to(model.device)))
+            else:
+                # the nearer to 50 %, the more children: there, the same gain in logits is the largest in probability
+                promise = archive.confidence * (1 - archive.confidence) + 0.003
+                parents = torch.multinomial(promise, population, True, generator=generator)
+                genomes = torch.stack([archive.genomes[parent] for parent in parents.tolist()])
+                genomes = encoding.mutate(genomes, generator, archive.reach[parents])
+            # no name for the images: the next generation is painted into the same memory
+            judged = model.probabilities(round_to_8bit(encoding.render(genomes.to(model.device))))
             archive = replace(
-                _credit(archive, genomes, model.probabilities(images)[:, archive.indices].cpu()),
+                _credit(archive, genomes, judged[:, archive.indices].cpu(), parents),
                 generations=archive.generations + 1,
                 evaluations=archive.evaluations + population,
                 random_state=generator.get_state(),
@@ -290,7 +306,7 @@ def evolve(
     return archives()
 
 
-def _credit(archive: Archive, genomes: Tensor, confidence: Tensor) -> Archive:
+def _credit(archive: Archive, genomes: Tensor, confidence: Tensor, parents: Tensor | None = None) -> Archive:
     """Compare each child with the champion of every class; `confidence` is (children, classes)."""
     highest, child = confidence.max(0)
     better = highest > archive.confidence
@@ -303,4 +319,20 @@ def _credit(archive: Archive, genomes: Tensor, confidence: Tensor) -> Archive:
         genomes=tuple(champions),
         confidence=torch.where(better, highest, archive.confidence),
         born=torch.where(better, archive.generations + 1, archive.born),
+        reach=archive.reach if parents is None else _reached(archive.reach, parents, better, parents[child]),
     )
+
+
+def _reached(reach: Tensor, parents: Tensor, better: Tensor, origin: Tensor) -> Tensor:
+    """How large the next changes are: the rule of one success in five, for each class by itself.
+
+    A champion that its own child beats asks for changes an eighth larger, and for slightly smaller ones after each
+    child that doesn't; faster rules cost classes in the first thousands of evaluations. A class that a child of another
+    class takes over goes on with the reach of that one.
+    parents: the class of each child's parent. better: whether a class has a new champion. origin: its parent's class.
+    Source: Rechenberg 1973, in the form of Kern et al. 2004, doi 10.1023/B:NACO.0000023416.59689.4e.
+    """
+    own = origin == torch.arange(len(reach))
+    failures = torch.bincount(parents, minlength=len(reach)) * ~better
+    after_success = torch.where(own, 1.13 * reach, reach[origin])
+    return torch.where(better, after_success, reach * 0.97**failures).clamp(NEAREST, 1)

@@ -38,8 +38,9 @@ def cppn(size: int = 224, *, hidden: int = 40) -> Encoding:
     def start(count: int, generator: torch.Generator) -> Tensor:
         return torch.stack([_random_genome(hidden, generator) for _ in range(count)])
 
-    def mutate(genomes: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.stack([_mutated(genome, generator) for genome in genomes])
+    def mutate(genomes: Tensor, generator: torch.Generator, reach: Tensor | None = None) -> Tensor:
+        sizes = [1.0] * len(genomes) if reach is None else reach.tolist()
+        return torch.stack([_mutated(genome, size, generator) for genome, size in zip(genomes, sizes, strict=True)])
 
     def render(genomes: Tensor, most: int = size) -> Tensor:
         return paint(genomes, min(most, size))
@@ -255,21 +256,22 @@ def _connections(genome: Tensor) -> list[list[int]]:
     return (genome[:, 1:] != 0).nonzero().tolist()
 
 
-def _mutated(parent: Tensor, generator: torch.Generator) -> Tensor:
-    """A copy with different weights, and sometimes a different structure."""
+def _mutated(parent: Tensor, reach: float, generator: torch.Generator) -> Tensor:
+    """A copy with different weights, and sometimes a different structure; less of all this for a smaller reach."""
     genome = parent.clone()
-    if _chance(generator) < 0.4:
-        _split_connection(genome, generator)
-    if _chance(generator) < 0.5:
-        _add_connection(genome, generator)
-    if _chance(generator) < 0.3:
-        genome[_one_of(_rows(genome), generator), 0] = _one_of(range(len(FUNCTIONS)), generator)
-    if _chance(generator) < 0.1 and len(connections := _connections(genome)) > OUTPUTS:
-        row, source = _one_of(connections, generator)
-        genome[row, 1 + source] = 0
+    if _chance(generator) < max(0.2, reach):
+        if _chance(generator) < 0.4:
+            _split_connection(genome, generator)
+        if _chance(generator) < 0.5:
+            _add_connection(genome, generator)
+        if _chance(generator) < 0.3:
+            genome[_one_of(_rows(genome), generator), 0] = _one_of(range(len(FUNCTIONS)), generator)
+        if _chance(generator) < 0.1 and len(connections := _connections(genome)) > OUTPUTS:
+            row, source = _one_of(connections, generator)
+            genome[row, 1 + source] = 0
     weights = genome[:, 1:]
-    chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
-    size = 0.1 * 30 ** _chance(generator)  # from 0.1 to 3: small steps refine, large ones explore
+    chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5 * reach**0.5)
+    size = reach * 0.1 * 30 ** _chance(generator)  # small steps refine, large ones explore
     weights += chosen * size * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
     weights.clamp_(-1000, 1000)  # 1000 gives waves as fine as pixels; beyond it, repeated large steps would overflow
     return genome

@@ -49,7 +49,7 @@ def test_every_child_is_compared_with_every_champion():
     both = torch.stack([torch.zeros(SHAPE), torch.ones(SHAPE)])
     children = iter([both, 0.1 + 0.8 * both.flip(0)])  # the second pair is worse
     grey = lambda count, generator: torch.full((count, *SHAPE), 0.5)  # noqa: E731
-    encoding = SMALL._replace(start=grey, mutate=lambda genomes, generator: next(children))
+    encoding = SMALL._replace(start=grey, mutate=lambda genomes, generator, reach: next(children))
     _, credited, kept = evolve(model, encoding, population=2, generations=3)
     for archive in (credited, kept):
         assert [genome.mean().item() for genome in archive.genomes] == [0, 1, 0]
@@ -58,9 +58,9 @@ def test_every_child_is_compared_with_every_champion():
 
 
 def test_crediting_a_child_for_one_class_only_would_be_caught(monkeypatch):
-    def only_its_best_class(archive, genomes, confidence):
-        mine = torch.full_like(confidence, -0.5).scatter(1, confidence.argmax(1, True), confidence.amax(1, True))
-        return credit(archive, genomes, mine)
+    def only_its_best_class(archive, genomes, confidence, *parents):
+        mine = torch.zeros_like(confidence).scatter(1, confidence.argmax(1, True), confidence.amax(1, True))
+        return credit(archive, genomes, mine, *parents)
 
     module = importlib.import_module("fooling_utils.evolution.evolve")
     credit = module._credit
@@ -94,10 +94,10 @@ def test_a_seed_is_a_run(three_classes):
     assert not torch.equal(runs[0].confidence, runs[2].confidence)
 
 
-def test_open_classes_have_more_children_than_solved_ones(three_classes):
+def test_classes_between_hopeless_and_solved_have_the_most_children(three_classes):
     parents = []
 
-    def mutate(genomes, generator):
+    def mutate(genomes, generator, reach):
         parents.extend(genomes.mean((1, 2, 3)).tolist())
         return genomes
 
@@ -105,10 +105,53 @@ def test_open_classes_have_more_children_than_solved_ones(three_classes):
     marked = tuple(torch.full(SHAPE, value) for value in (0.1, 0.2, 0.3))
     archive = replace(archive, genomes=marked, confidence=torch.tensor([1.0, 0.6, 0.0]))
     encoding = SMALL._replace(mutate=mutate, render=lambda genomes: torch.zeros(len(genomes), *SHAPE))
-    last(evolve(three_classes, encoding, population=200, generations=5, archive=archive))
-    counts = [sum(abs(parent - value) < 0.01 for parent in parents) for value in (0.1, 0.2)]
-    assert 0 < counts[0] < counts[1] / 3
-    assert counts[1] < 0.45 * len(parents)
+    last(evolve(three_classes, encoding, population=500, generations=5, archive=archive))
+    solved, between, hopeless = (sum(abs(parent - value) < 0.01 for parent in parents) for value in (0.1, 0.2, 0.3))
+    assert between > 20 * solved > 0
+    assert between > 20 * hopeless > 0
+
+
+def test_changes_grow_after_a_success_and_shrink_after_a_failure(three_classes):
+    """Of three children, the first beats its own parent and the champion of class 2, and two of class 1 fail."""
+    archive = next(evolve(three_classes, SMALL, generations=1))
+    archive = replace(archive, confidence=torch.full((3,), 0.5), reach=torch.tensor([0.6, 0.7, 0.8]))
+    judged = torch.tensor([[0.9, 0.0, 0.8], [0.0, 0.4, 0.0], [0.0, 0.4, 0.0]])
+    credit = importlib.import_module("fooling_utils.evolution.evolve")._credit
+    after = credit(archive, torch.rand(3, *SHAPE), judged, torch.tensor([0, 1, 1]))
+    torch.testing.assert_close(after.reach, torch.tensor([0.6 * 1.13, 0.7 * 0.97**2, 0.6]))
+    large = replace(after, reach=torch.ones(3))
+    again = credit(large, torch.rand(3, *SHAPE), judged + 0.01, torch.tensor([0, 1, 1]))
+    assert again.reach[0] == 1, "never larger than at the start"
+    for _ in range(200):
+        after = credit(after, torch.rand(3, *SHAPE), 0 * judged, torch.tensor([0, 1, 2]))
+    assert (after.reach == 0.02).all()
+
+
+def test_an_encoding_is_told_how_far_to_go(three_classes):
+    told = []
+
+    def mutate(genomes, generator, reach):
+        told.append(reach)
+        return genomes
+
+    archive = next(evolve(three_classes, SMALL, generations=1))
+    for size in (0.05, 0.5):
+        wide = replace(archive, reach=torch.full((3,), size))
+        next(evolve(three_classes, SMALL._replace(mutate=mutate), population=200, generations=1, archive=wide))
+        assert torch.equal(told[-1], torch.full((200,), size))
+
+
+def test_an_archive_without_reach_is_continued(saved, three_classes):
+    """The archives of earlier versions."""
+    archive, path = saved
+    with np.load(path) as file:
+        stored = dict(file)
+    del stored["reach"]
+    np.savez(path, **stored)
+    loaded = load_archive(path)
+    assert same_archive(replace(loaded, reach=archive.reach), archive)
+    assert (loaded.reach == 0.25).all()
+    last(evolve(three_classes, SMALL, generations=2, archive=loaded))
 
 
 def test_evaluations_are_forward_passes(three_classes):
@@ -321,14 +364,14 @@ def test_an_encoding_of_ones_own_works(three_classes):
     encoding = Encoding(
         "brightness",
         start=lambda count, generator: torch.rand(count, generator=generator),
-        mutate=lambda genomes, generator: torch.rand(len(genomes), generator=generator),
+        mutate=lambda genomes, generator, reach: torch.rand(len(genomes), generator=generator),
         render=lambda genomes: genomes.view(-1, 1, 1, 1).expand(-1, *SHAPE),
     )
     archive = last(evolve(three_classes, encoding, generations=20))
     assert all(genome.shape == () for genome in archive.genomes)
 
 
-PER_CLASS = ("labels", "indices", "which", "confidence", "born")
+PER_CLASS = ("labels", "indices", "which", "confidence", "born", "reach")
 EDITS = {
     "a NaN": (lambda a: {"confidence": a["confidence"] * np.nan}, "confidence holds values that are NaN"),
     "a NaN in a genome": (lambda a: {"genomes": a["genomes"] * np.nan}, "genomes holds values that are NaN"),
@@ -342,11 +385,12 @@ EDITS = {
     "half a generation": (lambda a: {"generations": 1.5}, r"generations is float64 of shape \(\)"),
     "half an evaluation": (lambda a: {"evaluations": 99.5}, r"evaluations is float64 of shape \(\)"),
     "a number for a name": (lambda a: {"encoding": 3}, r"encoding is int64 of shape \(\)"),
+    "no reach": (lambda a: {"reach": 0 * a["reach"]}, "reach holds values that no evolution"),
     "few evaluations": (lambda a: {"evaluations": 0}, "evaluations holds values that no evolution"),
     "short": (lambda a: {"born": a["born"][:1]}, r"born is int64 of shape \(1,\), for 3 classes"),
     "text": (lambda a: {"born": a["born"].astype(str)}, r"born is <U.* of shape \(3,\), for 3 classes"),
     "no class": (
-        lambda a: {name: a[name][:0] for name in ("labels", "indices", "which", "confidence", "born")},
+        lambda a: {name: a[name][:0] for name in PER_CLASS},
         "no class",
     ),
     "a short state": (lambda a: {"random_state": a["random_state"][:9]}, "not an archive, or was cut short or edited"),

@@ -146,6 +146,22 @@ def test_structure_grows_and_every_kind_of_mutation_happens():
     assert min(changed.values()) > 20
 
 
+def test_a_smaller_reach_changes_less():
+    encoding = cppn(4, hidden=30)
+    parents = encoding.start(300, torch.Generator().manual_seed(0))
+    changes = []
+    for reach in (1.0, 0.1):
+        children = encoding.mutate(parents, torch.Generator().manual_seed(1), torch.full((300,), reach))
+        same = ((children != 0) == (parents != 0)).flatten(1).all(1) & (children[:, :, 0] == parents[:, :, 0]).all(1)
+        weights = (children - parents)[same][:, :, 1:]
+        sizes = weights[weights != 0].abs()
+        changes.append((same.float().mean().item(), len(sizes) / weights.numel(), sizes.median().item()))
+    (kept, share, size), (kept_near, share_near, size_near) = changes
+    assert kept_near > 2 * kept
+    assert share_near == pytest.approx(share * 0.1**0.5, rel=0.3)
+    assert size_near == pytest.approx(0.1 * size, rel=0.5)
+
+
 def test_splitting_a_connection_adds_a_node_and_one_connection():
     from fooling_utils.evolution.painters import _split_connection
 

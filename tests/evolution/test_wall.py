@@ -12,8 +12,8 @@ def archive_of(shades: list[float], confidence: list[float], labels: int = 5) ->
     return Archive(
         labels=tuple(f"class {i}" for i in range(labels)), indices=tuple(range(labels)),
         genomes=tuple(torch.full((3, 2, 2), shade) for shade in shades), confidence=torch.tensor(confidence),
-        born=torch.ones(labels), generations=1, evaluations=2, encoding="grey", random_state=torch.zeros(1),
-        fingerprint=torch.zeros(labels),
+        born=torch.ones(labels), reach=torch.ones(labels), generations=1, evaluations=2, encoding="grey",
+        random_state=torch.zeros(1), fingerprint=torch.zeros(labels),
     )  # fmt: skip
 
 
