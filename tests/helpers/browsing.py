@@ -18,6 +18,7 @@ APPS = ("jupyterlab", "notebook")  # Voila is tested as the lecture pages
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = "no browser to test in"  # begins the reason of each test that is skipped for it
 TOKEN = "for-this-test-only"
+SHOTS = os.environ.get("FOOLING_SHOTS")  # a folder for pictures of what the tests look at
 SECONDS = 1000  # playwright counts in milliseconds
 # without a kernel, as at first, a notebook's status is idle, too
 KERNEL_IS_THERE = """() => document.querySelector("[data-status=idle]")
@@ -54,9 +55,9 @@ def end(process, seconds=20):
 
 
 def keep_shot(seen, name):
-    """A picture of a page, or of a part of it, to be looked at: in the folder FOOLING_SHOTS, if there is one."""
-    if folder := os.environ.get("FOOLING_SHOTS"):
-        seen.screenshot(path=Path(folder) / f"{name}.png")
+    """A picture of a page, or of a part of it, where somebody asks for pictures."""
+    if SHOTS:
+        seen.screenshot(path=Path(SHOTS) / f"{name}.png")
 
 
 @contextmanager

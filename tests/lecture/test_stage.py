@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from browsing import chromium
+from browsing import SHOTS, chromium, keep_shot
 from fooling_utils import lecture
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
@@ -126,6 +126,13 @@ def opened(browser, lectures):
         page.close()
 
 
+def shoot(page, file, number, size):
+    """Pictures of a scene, light and dark, where somebody asks for pictures."""
+    for theme in ("light", "dark") if SHOTS else ():
+        keep_shot(page, f"{file[:2]} {number} {'x'.join(map(str, size))} {theme}")
+        page.keyboard.press("t")
+
+
 def scenes(page):
     """Each scene in turn, once it has drawn what it begins with."""
     for number in range(1, page.locator("#rendered_cells h1").count() + 1):
@@ -163,6 +170,7 @@ def test_pictures_fill_the_screen_and_words_can_be_read(opened, file):
             assert seen["covered"] >= (WALL_ON_AN_OLD_SCREEN if old_wall else COVERED), where
             assert (seen["over"], seen["out"], seen["empty"]) == ([], [], []), where
             assert seen["small"] == [] or width < 1.5 * height, where
+            shoot(page, file, number, (width, height))
         for width, height in ALSO:
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(250)
@@ -175,6 +183,7 @@ def test_pictures_fill_the_screen_and_words_can_be_read(opened, file):
                 where = f"{file}, scene {number}, {width} x {height}"
                 assert held.pop("wide") >= (WIDE if width < height else 0), where
                 assert (seen["over"], seen["out"], seen["empty"], held) == ([], [], [], HOLDS_WELL), where
+                shoot(page, file, number, (width, height))
         page.set_viewport_size({"width": 1280, "height": 720})
 
 
