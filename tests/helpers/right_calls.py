@@ -1066,6 +1066,7 @@ INSIDE = {
     "objectives.one_per_image": "the question that the checks of labels ask",
     "steps.unit_vectors": "in the loop",
     "networks.folding.copied": "called by Classifier",
+    "networks.threads": "called by Classifier, with what it measures",
     "web.book": "what the command does with the stored lessons",
     "web.main": "a command",
     "web.network.check_network": "called by export_network",
@@ -1076,6 +1077,7 @@ INSIDE = {
     "widgets.plane_explorer.Whole": "made by PlaneExplorer",
     "widgets.plane_explorer.survey_through": "called by PlaneExplorer",
     "widgets.player.FoolingPlayer.look_ahead": "called by the kit when an answer is sent",
+    "widgets.wall.ChampionsWall.look_ahead": "called by the kit when an answer is sent",
 }
 
 
