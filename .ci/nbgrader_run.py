@@ -42,10 +42,10 @@ def hand_in(release, solved, student):
         if cell.cell_type != "code" or number not in EXERCISES or student == "cem":
             continue
         entry = EXERCISES[number]
-        functions += entry.check is not None
+        functions += not entry.in_words
         if student == "ada":
             cell.source = answers[cell.id]
-        elif entry.check is None:
+        elif entry.in_words:
             cell.source = WORDS.replace("answer", entry.function, 1)
         elif functions == 1:
             cell.source = answers[cell.id]
@@ -72,7 +72,7 @@ def run(path, course):
 
     problems = [f"the release of {name} shows a solution" for cell in release.cells if "SOLUTION" in cell.source]
     entries = [entry for entry in EXERCISES.values() if entry.lesson == int(name[:2])]
-    functions, words = [e for e in entries if e.check], [e for e in entries if not e.check]
+    functions, words = [e for e in entries if not e.in_words], [e for e in entries if e.in_words]
     told = "\n".join(cell.source for cell in release.cells)
     if "Solution" in told.splitlines()[0]:
         problems.append(f"the release of {name} calls itself {told.splitlines()[0]!r}")

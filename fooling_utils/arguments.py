@@ -1,7 +1,8 @@
 """Checks of arguments that many functions share, so that one mistake has one message.
 
 Every error names the argument, the value and what it should be. A check costs microseconds, so it belongs at
-the start of a call and not in a loop.
+the start of a call and not in a loop. torch is imported by the checks that need it: the lecture's server needs others,
+and torch takes half a gigabyte.
 """
 
 import math
@@ -10,19 +11,27 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sized
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import torch
 
 MOST = 1_000_000_000  # of anything that is counted: what is larger is a mistake
 LARGEST = 1e15  # of a size or a factor: its square is still a number in float32
 
 
+def _is_tensor(value: object) -> bool:
+    # where nobody has imported torch, nothing is
+    return "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor)
+
+
 def shown(value: object) -> str:
     """A value as a message shows it: short, on one line, and a tensor or an array by its shape."""
-    if type(shape := getattr(value, "shape", None)) in (tuple, torch.Size) and len(shape):
-        return f"{'a tensor' if isinstance(value, Tensor) else 'an array'} of shape {tuple(shape)} ({value.dtype})"
+    shape = getattr(value, "shape", None)
+    if (type(shape) is tuple or _is_tensor(value)) and len(shape):
+        return f"{'a tensor' if _is_tensor(value) else 'an array'} of shape {tuple(shape)} ({value.dtype})"
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:60]} ... ({type(value).__name__})"
 
@@ -46,7 +55,7 @@ def _number(value: object) -> float:
     if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", 0):
         return math.nan
     try:
-        return value.item() if isinstance(value, Tensor) else float(value)
+        return value.item() if _is_tensor(value) else float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         return math.nan
 
@@ -161,8 +170,10 @@ def numbers(**values: object) -> None:
 
 def tensors(**values: object) -> None:
     """Raise TypeError unless every named value is a tensor of floats; ValueError if it is empty, NaN or infinite."""
+    import torch
+
     for name, value in values.items():
-        if not isinstance(value, Tensor) or not value.is_floating_point():
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
             raise TypeError(f"{name} must be a tensor of floats, got {shown(value)}: use torch.tensor(...).float()")
         if value.layout != torch.strided:
             raise TypeError(f"{name} is a sparse tensor: use {name}.to_dense()")
@@ -193,8 +204,10 @@ def file_path(**values: object) -> None:
             raise ValueError(f"{name} must be the path of a file, got {shown(value)}")
 
 
-def seeded(seed: object, device: torch.device | str = "cpu") -> torch.Generator:
+def seeded(seed: object, device: "torch.device | str" = "cpu") -> "torch.Generator":
     """A generator with this seed, on a device; ValueError for anything but a whole number of at most 64 bits."""
+    import torch
+
     try:
         fits = not isinstance(seed, bool) and -(2**63) <= operator.index(seed) < 2**64
     except (TypeError, RuntimeError):
@@ -204,8 +217,10 @@ def seeded(seed: object, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(operator.index(seed))
 
 
-def usable_device(device: object = None) -> torch.device:
+def usable_device(device: object = None) -> "torch.device":
     """This device, if tensors can be put on it; by default a CUDA GPU if there is one, else the CPU."""
+    import torch
+
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -219,6 +234,8 @@ def usable_device(device: object = None) -> torch.device:
 
 def evaluating(**values: object) -> None:
     """Raise TypeError unless every named value is a network, and ValueError if a part of it is in training mode."""
+    from torch import nn
+
     for name, value in values.items():
         if not isinstance(value, nn.Module):
             raise TypeError(f"{name} must be a network (nn.Module), got {shown(value)}")

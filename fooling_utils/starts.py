@@ -4,68 +4,18 @@ import difflib
 import io
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from . import data
 from .arguments import affordable, between, finite, one_of, seeded, several, shown, usable_device, whole
+from .data.gallery import PICTURES
 from .files import pictures
 from .files.downloads import download
 from .images import from_pil
-
-
-def _own_drawing(name: str) -> Callable[[], Image.Image]:
-    return lambda: Image.open(data.path(name))
-
-
-def _from_skimage(name: str) -> Callable[[], np.ndarray]:
-    def load() -> np.ndarray:
-        import skimage.data
-
-        return getattr(skimage.data, name)()
-
-    return load
-
-
-def _from_sklearn(file_name: str) -> Callable[[], np.ndarray]:
-    def load() -> np.ndarray:
-        from sklearn.datasets import load_sample_image
-
-        return load_sample_image(file_name)
-
-    return load
-
-
-def _motorcycle() -> np.ndarray:
-    import skimage.data
-
-    return skimage.data.stereo_motorcycle()[0]
-
-
-def _grace_hopper() -> Image.Image:
-    from matplotlib.cbook import get_sample_data
-
-    return Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False))
-
-
-PICTURES: dict[str, Callable[[], Image.Image | np.ndarray]] = {
-    "school_bus": _own_drawing("school_bus"),
-    "robin": _own_drawing("robin"),
-    "cat": _from_skimage("cat"),
-    "coffee": _from_skimage("coffee"),
-    "astronaut": _from_skimage("astronaut"),
-    "rocket": _from_skimage("rocket"),
-    "motorcycle": _motorcycle,
-    "clock": _from_skimage("clock"),
-    "palace": _from_sklearn("china.jpg"),
-    "flower": _from_sklearn("flower.jpg"),
-    "grace_hopper": _grace_hopper,
-}
-
 
 PHOTOGRAPHS = tuple(name for name in PICTURES if name not in ("school_bus", "robin"))  # those two are drawn
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
 from .arguments import between, finite, function, positive, shown, whole
 from .images import through_jpeg
@@ -30,6 +28,9 @@ def random_views(
     between(0, 100, shift=shift, zoom=zoom)
     between(0, 36_000, degrees=degrees)
     finite(fill=fill)
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.v2 import functional as transforms  # here, since its import takes a second
+
     shift, degrees, zoom, fill = float(shift), float(degrees), float(zoom), float(fill)
 
     def one(images: Tensor, turn: float, right: float, down: float, larger: float) -> Tensor:
@@ -64,13 +65,15 @@ def quantised(levels: int = 8) -> View:
 def blurred(sigma: float = 1.5) -> View:
     """A Gaussian blur with a standard deviation of `sigma` pixels."""
     positive(sigma=sigma)
+    from torchvision.transforms.v2.functional import gaussian_blur  # here, since its import takes a second
+
     sigma = float(sigma)
     reach = round(2.5 * sigma)
 
     def view(images: Tensor, generator: torch.Generator) -> Tensor:
         if reach >= min(images.shape[2:]):
             raise ValueError(f"sigma = {sigma:g} blurs {tuple(images.shape[2:])} pixels away: use a smaller sigma")
-        return transforms.gaussian_blur(images, [2 * reach + 1] * 2, [sigma, sigma])
+        return gaussian_blur(images, [2 * reach + 1] * 2, [sigma, sigma])
 
     return view
 

@@ -1,23 +1,9 @@
 """Checks for the exercises: each takes a student's answer and says that it is right, or what is wrong with it.
 
-Read `core.py` for what all checks share; `lesson1.py` and so on hold one short function per exercise.
+`exercises.py` lists them. Read `core.py` for what all checks share; `lesson1.py` and so on hold one short function per
+exercise, called like the answer. `__init__.pyi` says which names are here, each imported when it is first used.
 """
 
-from . import lesson0, lesson1, lesson2, lesson3, lesson4, lesson5, lesson6
-from .core import EXERCISES, Exercise, Verdict, check, judge, summary
+import lazy_loader
 
-__all__ = [
-    "EXERCISES",
-    "Exercise",
-    "Verdict",
-    "check",
-    "judge",
-    "lesson0",
-    "lesson1",
-    "lesson2",
-    "lesson3",
-    "lesson4",
-    "lesson5",
-    "lesson6",
-    "summary",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

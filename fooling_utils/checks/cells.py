@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from .core import EXERCISES, Exercise
+from .exercises import EXERCISES, Exercise
 
 LONGEST_CELL = 1_000_000  # characters; a longer cell is not read
 OF_LESSON = re.compile(r"(?![a-f]{8}$)[a-z]{2,}(-([a-z]+|\d{1,2}))*")  # Jupyter's own ids mix letters and digits

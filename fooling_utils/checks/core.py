@@ -4,12 +4,10 @@ A check never raises: whatever the answer does, there is a verdict. It uses smal
 takes less than a second. Its messages say what is wrong in the student's terms, and never what the right answer is.
 """
 
-import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -18,9 +16,6 @@ from ..objectives import Label, Objective
 from ..optimize import last, optimize_pixels
 from ..steps import Step, sign_step, unit_step
 
-RIGHT, WRONG, NOT_ATTEMPTED, ANSWERED = "right", "wrong", "not attempted", "answered"
-FEWEST_WORDS = 15  # in an answer in words; anything shorter is a note
-
 
 class Wrong(Exception):
     """What is wrong with an answer, in the student's terms."""
@@ -28,51 +23,6 @@ class Wrong(Exception):
 
 class NotAttempted(Exception):
     """The answer is still the stub."""
-
-
-class Verdict(NamedTuple):
-    """What a check found. The status is "right", "wrong", "not attempted" or, for an answer in words, "answered"."""
-
-    exercise: str
-    status: str
-    message: str = ""
-
-    def __repr__(self) -> str:
-        text = {NOT_ATTEMPTED: "not attempted yet", WRONG: "not right yet"}.get(self.status, self.status)
-        return f"Exercise {self.exercise}: {text}" + (f": {self.message}" if self.message else "")
-
-
-class Exercise(NamedTuple):
-    """An exercise as its check knows it: its number, its title, the name of the function and the check itself."""
-
-    number: str
-    title: str
-    function: str
-    check: Callable[["Answer", int, torch.device], None] | None
-
-    @property
-    def lesson(self) -> int:
-        """The lesson that the exercise belongs to."""
-        return int(self.number.partition(".")[0])
-
-
-EXERCISES: dict[str, Exercise] = {}
-_verdicts: dict[str, Verdict] = {}  # since the kernel started
-
-
-def exercise(number: str, title: str, function: str) -> Callable:
-    """Register a check for exercise `number`, whose answer is a function called `function`."""
-
-    def register(check: Callable) -> Callable:
-        EXERCISES[number] = Exercise(number, title, function, check)
-        return check
-
-    return register
-
-
-def question(number: str, title: str) -> None:
-    """Register a question. Its answer, in words, is in a variable called answer_..., and a person reads it."""
-    EXERCISES[number] = Exercise(number, title, f"answer_{number.replace('.', '_')}", None)
 
 
 class Answer:
@@ -90,7 +40,7 @@ class Answer:
         except (Exception, SystemExit) as error:
             if self._has_a_gap() or (isinstance(error, NotImplementedError) and self._is_the_stub_of_nbgrader()):
                 raise NotAttempted from None
-            raise Wrong(f"it stops with {type(error).__name__}: {_first_line(error)}{self._place(error)}") from None
+            raise Wrong(f"it stops with {type(error).__name__}: {first_line(error)}{self._place(error)}") from None
         if result is Ellipsis or (isinstance(result, tuple) and any(part is Ellipsis for part in result)):
             raise NotAttempted
         for number, (old, new) in enumerate(zip(before, arguments, strict=True)):
@@ -128,7 +78,8 @@ class Answer:
         return f" (in line {lines[-1] - code.co_firstlineno + 1} of your function)" if lines else ""
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
     return next(iter(str(error).strip().splitlines()), "no message")[:200]
 
 
@@ -455,77 +406,3 @@ def writes_the_loop(answer: Answer, seed: int, device: torch.device, length: flo
     compare(result, after(steps), mistakes, "the image is not where these steps should lead", 1e-3)
     other = tensor(answer(model, image, target, 0.1, 2), image.shape)
     compare(other, after(2, 0.1), {}, "right only for some lengths and numbers of steps", 1e-3)
-
-
-# ------------------------------------------------------------------------------------------- what students call
-
-
-def judge(number: str, answer: Any, seed: int = 0, device: str | torch.device = "cpu") -> Verdict:
-    """The verdict on the answer to exercise `number`: a function, or a text for a question. No answer makes it raise.
-
-    Raises ValueError for a number that no exercise has, which is a mistake in the notebook.
-    """
-    if not isinstance(number, str) or number not in EXERCISES:
-        raise ValueError(f"there is no exercise {number!r}: choose from {', '.join(EXERCISES)}")
-    entry = EXERCISES[number]
-    if entry.check is None:
-        return _judge_words(number, answer)
-    if answer is Ellipsis:
-        return Verdict(number, NOT_ATTEMPTED)
-    if not callable(answer):
-        return Verdict(
-            number, WRONG, f"pass your function to the check without brackets after its name: check({number!r}, ...)"
-        )
-    state = torch.get_rng_state()  # so that a check does not change the notebook's random numbers
-    try:
-        with torch.enable_grad():
-            entry.check(Answer(answer), seed, torch.device(device))
-    except NotAttempted:
-        return Verdict(number, NOT_ATTEMPTED)
-    except Wrong as wrong:
-        return Verdict(number, WRONG, str(wrong))
-    except Exception as error:  # the check itself failed on what the answer returned
-        return Verdict(number, WRONG, f"its result cannot be used: {type(error).__name__}: {_first_line(error)}")
-    finally:
-        torch.set_rng_state(state)
-    return Verdict(number, RIGHT)
-
-
-def _judge_words(number: str, answer: Any) -> Verdict:
-    if not isinstance(answer, str):
-        return Verdict(
-            number, WRONG, f"write your answer between the quotation marks: this is of type {type(answer).__name__}"
-        )
-    words = len(answer.replace("...", " ").split())
-    if not words:
-        return Verdict(number, NOT_ATTEMPTED)
-    if words < FEWEST_WORDS:
-        return Verdict(number, WRONG, f"only {words} words: write whole sentences and give your reasons")
-    return Verdict(number, ANSWERED, "compare it with the three points that are folded away below")
-
-
-def check(number: str, answer: Any) -> Verdict | None:
-    """Judge the answer to exercise `number` and remember the verdict for `summary`.
-
-    If nbgrader runs the notebook, the verdict is printed, and AssertionError raised unless the answer is right:
-    nbgrader would read the result of the cell as a number of points.
-    """
-    verdict = _verdicts[number] = judge(number, answer)
-    if not os.environ.get("NBGRADER_EXECUTION"):
-        return verdict
-    if verdict.status not in (RIGHT, ANSWERED):
-        raise AssertionError(repr(verdict))
-    print(verdict)
-    return None
-
-
-def summary(lesson: int) -> pd.DataFrame:
-    """A table of the exercises of a lesson, with the last verdict on each in this kernel."""
-    lessons = sorted({entry.lesson for entry in EXERCISES.values()})
-    if not isinstance(lesson, int) or lesson not in lessons:
-        raise ValueError(f"lesson {lesson!r} has no exercises: choose from {lessons}")
-    rows = [entry for entry in EXERCISES.values() if entry.lesson == lesson]
-    status = [_verdicts.get(entry.number, Verdict(entry.number, NOT_ATTEMPTED)).status for entry in rows]
-    marks = {RIGHT: "✓", ANSWERED: "✓", WRONG: "✗", NOT_ATTEMPTED: "–"}
-    table = {"title": [entry.title for entry in rows], "": [marks[s] for s in status], "status": status}
-    return pd.DataFrame(table, index=pd.Index([entry.number for entry in rows], name="exercise"))

@@ -28,9 +28,8 @@ from typing import NamedTuple
 import nbformat
 from tqdm.auto import tqdm
 
-from . import Exercise
 from .cells import Cell, answer_cells, check_cell, checked, exercises_in, may_answer, may_matter, needed, read_cell
-from .core import ANSWERED, NOT_ATTEMPTED, RIGHT, WRONG
+from .exercises import ANSWERED, NOT_ATTEMPTED, RIGHT, WRONG, Exercise
 from .kernel import ABSENT, CRASHES, HANGS, LONGEST, TAMPERED, Kernel, told
 
 try:

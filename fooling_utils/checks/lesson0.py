@@ -6,19 +6,16 @@ from .core import (
     Answer,
     Wrong,
     compare,
-    exercise,
     is_close,
     legal,
     lets_gradients_through,
     normal,
     one_by_one,
-    question,
     random,
     tensor,
 )
 
 
-@exercise("0.1", "Back to legal pixels", "to_legal")
 def to_legal(answer: Answer, seed: int, device: torch.device) -> None:
     inside = random((2, 3, 8, 8), seed, device)
     image = 0.5 + normal((3, 3, 8, 8), seed, device)
@@ -31,7 +28,6 @@ def to_legal(answer: Answer, seed: int, device: torch.device) -> None:
     compare(result, torch.clip(image, 0, 1), message="a value outside [0, 1] should go to the *nearest* legal value")
 
 
-@exercise("0.2", "The untargeted objective", "away_from_class")
 def away_from_class(answer: Answer, seed: int, device: torch.device) -> None:
     logits = 3 * normal((6, 5), seed, device)
     classes = torch.tensor([3, 0, 4, 1, 2, 1], device=device)
@@ -64,6 +60,3 @@ def away_from_class(answer: Answer, seed: int, device: torch.device) -> None:
         expected,
         message="the values are right, but the gradient with respect to the logits is not: is a part detached?",
     )
-
-
-question("0.3", "Who is wrong?")

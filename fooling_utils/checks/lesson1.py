@@ -15,13 +15,11 @@ from .core import (
     Look,
     Wrong,
     compare,
-    exercise,
     follow,
     is_close,
     legal,
     lets_gradients_through,
     one_by_one,
-    question,
     random,
     small_network,
     tensor,
@@ -47,13 +45,11 @@ def _climbed(score: Callable[[Tensor], Tensor], start: Tensor, length: float, st
     return image.detach().clamp(0, 1) if changes.get("late") else image.detach()
 
 
-@exercise("1.0", "Write the loop", "climb_logit")
 def climb_logit(answer: Answer, seed: int, device: torch.device) -> None:
     hint = "this climbs the log-probability: climb the *logit*, which the network gives"
     writes_the_loop(answer, seed, device, 0.5, Climbed(logit, Tensor.clone, Tensor.clone, "the logit", toward, hint))
 
 
-@exercise("1.1", "The loop for any score", "climb")
 def climb(answer: Answer, seed: int, device: torch.device) -> None:
     model = small_network(seed, device)
     start = random((1, 3, 8, 8), seed, device)
@@ -98,7 +94,6 @@ def _gradient(score: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     return torch.autograd.grad(score(leaf), leaf)[0]
 
 
-@exercise("1.2", "Total variation", "variation")
 def variation(answer: Answer, seed: int, device: torch.device) -> None:
     image = random((3, 3, 6, 9), seed, device)
     down, right = image.diff(dim=2), image.diff(dim=3)
@@ -151,7 +146,6 @@ def variation(answer: Answer, seed: int, device: torch.device) -> None:
     compare(lets_gradients_through(answer, image), gradient, message=message)
 
 
-@exercise("1.3", "Jitter", "jitter")
 def jitter(answer: Answer, seed: int, device: torch.device) -> None:
     count, height, width, most = 3400, 18, 20, 8
     place = torch.arange(height * width, device=device).float().view(1, 1, height, width).repeat(count, 3, 1, 1)
@@ -207,7 +201,6 @@ def _not_a_move(result: Tensor, expected: Tensor, place: Tensor) -> str:
     return "the pixels of a picture are in another order, not just moved up or down and left or right"
 
 
-@exercise("1.4", "The dream of another layer", "dream_of")
 def dream_of(answer: Answer, seed: int, device: torch.device) -> None:
     model = small_network(seed, device)
     image = random((1, 3, 8, 8), seed, device)
@@ -252,6 +245,3 @@ def dream_of(answer: Answer, seed: int, device: torch.device) -> None:
 
 def _mean_square(outputs: Callable[[str, Tensor], Tensor], layer: str) -> Callable[[Tensor], Tensor]:
     return lambda point: _gradient(lambda x: outputs(layer, x).square().mean(), point)
-
-
-question("1.5", "What a certain network has not learnt")

@@ -17,13 +17,11 @@ from .core import (
     Look,
     Wrong,
     compare,
-    exercise,
     follow,
     is_close,
     legal,
     normal,
     one_by_one,
-    question,
     random,
     small_network,
     tensor,
@@ -37,7 +35,6 @@ def _of_targets(model: Classifier, image: Tensor, targets: Tensor) -> Tensor:
     return model.probabilities(image.clamp(0, 1)).gather(1, targets[:, None])[:, 0]
 
 
-@exercise("2.0", "Write the loop", "climb")
 def climb(answer: Answer, seed: int, device: torch.device) -> None:
     hint = "this climbs the logit: climb the *log-probability*, which `log_softmax` gives"
     told = "the probability of the target"
@@ -45,7 +42,6 @@ def climb(answer: Answer, seed: int, device: torch.device) -> None:
     writes_the_loop(answer, seed, device, 0.4, climbed)
 
 
-@exercise("2.1", "FGSM, one step with signs", "fgsm_toward")
 def fgsm_toward(answer: Answer, seed: int, device: torch.device) -> None:
     model = small_network(seed, device)
     image = random((3, 3, 8, 8), seed, device)
@@ -107,7 +103,6 @@ def fgsm_toward(answer: Answer, seed: int, device: torch.device) -> None:
     one_by_one(lambda *one: answer(model, *one, epsilon), result, (image, targets))
 
 
-@exercise("2.2", "Back into the ball", "into_l2_ball")
 def into_l2_ball(answer: Answer, seed: int, device: torch.device) -> None:
     centre = random((4, 3, 6, 6), seed, device, 0.3, 0.7)
     direction = normal((4, 3, 6, 6), seed + 1, device)
@@ -144,7 +139,6 @@ def into_l2_ball(answer: Answer, seed: int, device: torch.device) -> None:
         raise Wrong("a ball of radius 0 holds only its centre: with radius 0, every image should move there")
 
 
-@exercise("2.3", "Noise of equal size", "noise_like")
 def noise_like(answer: Answer, seed: int, device: torch.device) -> None:
     sizes = torch.tensor([0.5, 2.0, 8.0], device=device)
     change = random((3, 3, 40, 40), seed, device) - 0.4
@@ -192,7 +186,6 @@ def _are_gaussian(values: Tensor) -> None:
     )
 
 
-@exercise("2.4", "Hide it in a corner", "in_the_corner")
 def in_the_corner(answer: Answer, seed: int, device: torch.device) -> None:
     model = small_network(seed, device)
     image = random((1, 3, 8, 8), seed, device)
@@ -317,7 +310,6 @@ def _not_grey(first: Tensor, image: Tensor, place: tuple[int, int], size: int) -
     return "in the first step the patch should be grey, 0.5 everywhere, and hide what lies below it"
 
 
-@exercise("2.5", "A patch that works anywhere", "learn_patch")
 def learn_patch(answer: Answer, seed: int, device: torch.device) -> None:
     height, width, size, steps = 10, 14, 5, 300
     model = Classifier(_Anywhere(seed).eval().to(device), input_shape=(3, height, width), prepare=False)
@@ -414,7 +406,6 @@ def _are_anywhere(places: Sequence[tuple[int, int]], lengths: Mapping[str, int],
         )
 
 
-@exercise("2.6", "A change that survives JPEG", "jpeg_proof")
 def jpeg_proof(answer: Answer, seed: int, device: torch.device) -> None:
     model = small_network(seed, device, size=16, classes=10)
     noise = random((1, 3, 16, 16), seed, device)
@@ -471,6 +462,3 @@ def jpeg_proof(answer: Answer, seed: int, device: torch.device) -> None:
         text: lambda point, other=other: other(jpeg(point)) for text, other in _other_scores(model, target).items()
     }
     follow([Look(picture, spoiled_gradient, others) for picture in given], result, steps, 0.3)
-
-
-question("2.7", "Is it a danger?")

@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .core import Answer, Wrong, compare, exercise, is_close, legal, normal, question, random, tensor, uses_only
+from .core import Answer, Wrong, compare, is_close, legal, normal, random, tensor, uses_only
 
 
-@exercise("3.1", "The first step past 99.6 %", "first_past")
 def first_past(answer: Answer, seed: int, device: torch.device) -> None:
     high, low = 0.999, 0.2
     columns = {
@@ -43,7 +42,6 @@ def _compare_frames(result: Any, names: Sequence[str], right: Sequence[int | Non
             raise Wrong(f"for {name} it gives {found!r}")
 
 
-@exercise("3.2", "The same budget, without evolution", "chance")
 def chance(answer: Answer, seed: int, device: torch.device) -> None:
     torch.manual_seed(seed)
     classes = 4
@@ -118,7 +116,6 @@ def _compare_budget(
         raise Wrong(f"it draws {len(every)} images and shows the network {len(seen)} of them: draw only what you show")
 
 
-@exercise("3.3", "A mutation", "mutate")
 def mutate(answer: Answer, seed: int, device: torch.device) -> None:
     genes = torch.full((20, 3, 16, 16), 0.5, device=device)
     rate, size = 0.2, 0.05
@@ -189,7 +186,6 @@ def _moves_to_the_end(answer: Answer, genes: Tensor, size: float, generator: tor
     )
 
 
-@exercise("3.4", "How special is a champion?", "as_sure")
 def as_sure(answer: Answer, seed: int, device: torch.device) -> None:
     logits = 2 * normal((40, 5), seed, device)
     unselected = logits.softmax(1)
@@ -225,6 +221,3 @@ def as_sure(answer: Answer, seed: int, device: torch.device) -> None:
     single = tensor(answer(unselected[:1], champions), (5,), "for a single image your result")
     if not is_close(single, at_least[:1].float().mean(0)):
         raise Wrong("right for 40 images, but wrong for a single one")
-
-
-question("3.5", "What does a confidence say?")

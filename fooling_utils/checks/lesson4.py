@@ -5,10 +5,9 @@ import math
 import torch
 
 from ..models import Classifier
-from .core import Answer, Wrong, compare, exercise, is_close, normal, number, question, random, tensor
+from .core import Answer, Wrong, compare, is_close, normal, number, random, tensor
 
 
-@exercise("4.1", "Do two seeds agree?", "pair_agreement")
 def pair_agreement(answer: Answer, seed: int, device: torch.device) -> None:
     for networks, points in ((4, 200), (2, 50)):
         generator = torch.Generator().manual_seed(seed + networks)
@@ -41,7 +40,6 @@ def pair_agreement(answer: Answer, seed: int, device: torch.device) -> None:
         compare(number(answer(answers)), right, mistakes)
 
 
-@exercise("4.2", "Straight up the ostrich's gradient", "first_size")
 def first_size(answer: Answer, seed: int, device: torch.device) -> None:
     net = _Leads(seed, device).eval()
     model = Classifier(net, input_shape=(3, 4, 4), prepare=False)
@@ -97,7 +95,6 @@ class _Leads(torch.nn.Module):
         return torch.stack([torch.full_like(far, 0.6), second, third], 1)
 
 
-@exercise("4.3", "The smallest epsilon, by bisection", "smallest_epsilon")
 def smallest_epsilon(answer: Answer, seed: int, device: torch.device) -> None:
     edges = [0.3, 0.999, 0.0004, *random((5,), seed, torch.device("cpu")).tolist()]
     for high, tolerance in ((1.0, 0.01), (8.0, 0.001)):
@@ -130,7 +127,6 @@ def smallest_epsilon(answer: Answer, seed: int, device: torch.device) -> None:
                 raise Wrong(f"it tries an epsilon of {max(calls):.3f}: stay between 0 and {high}")
 
 
-@exercise("4.4", "One over the root of d", "even_change")
 def even_change(answer: Answer, seed: int, device: torch.device) -> None:
     for size, gap in ((50, 3.0), (7, 0.5)):
         w = normal((size,), seed + size, device)
@@ -154,6 +150,3 @@ def even_change(answer: Answer, seed: int, device: torch.device) -> None:
         found = tensor(answer(w, 2.0), (size,)).abs()
         if not is_close(found, torch.full_like(found, 2 / size**0.5)):
             raise Wrong(f"in {size} dimensions each value should change by {2 / size**0.5:.4f}, not {found[0]:.4f}")
-
-
-question("4.5", "Why is the boundary so near?")

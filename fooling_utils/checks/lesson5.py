@@ -11,19 +11,16 @@ from .core import (
     Answer,
     Wrong,
     compare,
-    exercise,
     is_close,
     legal,
     normal,
     number,
-    question,
     random,
     small_network,
     tensor,
 )
 
 
-@exercise("5.1", "Robust accuracy", "robust_accuracy")
 def robust_accuracy(answer: Answer, seed: int, device: torch.device) -> None:
     found = torch.linspace(0.1, 2, 30, device=device) + random((30,), seed, device, 0, 0.005)
     distances = torch.cat([found, torch.zeros(7, device=device), torch.full((3,), math.inf, device=device)])
@@ -62,7 +59,6 @@ class _Brightest(nn.Module):
         return 20 * images.mean((2, 3))
 
 
-@exercise("5.2", "The worst of several attacks", "worst_of_attacks")
 def worst_of_attacks(answer: Answer, seed: int, device: torch.device) -> None:
     model = Classifier(_Brightest().eval(), input_shape=(3, 6, 6), prepare=False).to(device)
     stands = torch.ones(5, 21, dtype=torch.bool)
@@ -113,7 +109,6 @@ def worst_of_attacks(answer: Answer, seed: int, device: torch.device) -> None:
         raise Wrong("it changes the attacked images, which belong to the caller, in place: make a new tensor")
 
 
-@exercise("5.3", "Straight through", "quantise")
 def quantise(answer: Answer, seed: int, device: torch.device) -> None:
     shape = (2, 3, 6, 6)
     for levels in (8, 2, 5):
@@ -161,7 +156,6 @@ def quantise(answer: Answer, seed: int, device: torch.device) -> None:
     compare(legal(tensor(answer(grey, 5), shape)), shades, stretched, "in a grey image, some values go elsewhere")
 
 
-@exercise("5.4", "The gradient over many views", "gradient_over_views")
 def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None:
     model, draws = small_network(seed, device), 6
     image, targets = random((3, 3, 8, 8), seed, device), torch.tensor([0, 3, 1], device=device)
@@ -230,7 +224,6 @@ def gradient_over_views(answer: Answer, seed: int, device: torch.device) -> None
     compare(result, right, mistakes, tolerance=1e-3)
 
 
-@exercise("5.5", "The certified radius", "certified_radius")
 def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
     for draws, sigma in ((1000, 0.25), (200, 2.0)):
         shares = torch.cat(
@@ -281,6 +274,3 @@ def certified_radius(answer: Answer, seed: int, device: torch.device) -> None:
                 f"with {successes[odd][0]} of {draws} it gives {result[odd][0]:.3g}: where `lower_bound` gives one "
                 "half or less, the vote abstains, and the radius is 0"
             )
-
-
-question("5.6", "Nothing came through our filter")

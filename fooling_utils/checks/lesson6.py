@@ -9,12 +9,10 @@ from .core import (
     Answer,
     Wrong,
     compare,
-    exercise,
     is_close,
     legal,
     normal,
     one_by_one,
-    question,
     random,
     tensor,
     watched,
@@ -38,7 +36,6 @@ class _AlongALine(nn.Module):
         return self.linear(images.flatten(1))
 
 
-@exercise("6.1", "Shrink a change", "shrink_change")
 def shrink_change(answer: Answer, seed: int, device: torch.device) -> None:
     image = random((1, 3, 6, 6), seed, device, 0.3, 0.7)
     change = random((1, 3, 6, 6), seed + 1, device, -0.3, 0.3)
@@ -77,7 +74,6 @@ def shrink_change(answer: Answer, seed: int, device: torch.device) -> None:
             raise Wrong(f"{rounds} rounds need {rounds} looks at the network, but it was shown {looks} images")
 
 
-@exercise("6.2", "Across a straight boundary", "nearest_across")
 def nearest_across(answer: Answer, seed: int, device: torch.device) -> None:
     image = random((3, 3, 5, 5), seed, device)
     weight = normal((3, 5, 5), seed + 1, device) + 0.2
@@ -137,7 +133,6 @@ def _between_walls(image: Tensor, weight: Tensor, bias: float) -> Tensor:
     return (image + high * weight).clamp(0, 1).float()
 
 
-@exercise("6.3", "Between walls", "nearest_between_walls")
 def nearest_between_walls(answer: Answer, seed: int, device: torch.device) -> None:
     for share in (0.5, 0.9, 0.05):
         image = random((1, 3, 5, 5), seed, device)
@@ -171,6 +166,3 @@ def nearest_between_walls(answer: Answer, seed: int, device: torch.device) -> No
     inside = (image * weight).sum().item()
     if not is_close(tensor(answer(image, weight, 0.5 - inside), image.shape), image):
         raise Wrong("an image whose lead is above 0 already should stay as it is")
-
-
-question("6.4", "Whose change is smaller?")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import instance, usable_device
-from ..images import from_pil
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +34,8 @@ def read(name: str) -> "pd.DataFrame | pd.Series | Tensor | dict[str, np.ndarray
     """
     import pandas as pd
     from PIL import Image
+
+    from ..images import from_pil  # here, since the names of pictures are wanted where torch is not
 
     file = path(name)
     if file.suffix == ".csv":

@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 from .. import web
-from ..starts import PICTURES
-from ..widgets.player import METHODS, STARTS
+from ..data.gallery import PICTURES
+from ..widgets.scenes import BLANKS, SIZES
 
 COURSE = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fooling-utils" / "web"
@@ -115,13 +115,13 @@ def link(address: str, page: str = "", **scene: str) -> str:
     """The address of one page, with a scene's picture, target, method and size where the page knows them, too."""
     if page not in PAGES:
         raise ValueError(f"page must be one of {PAGES}, got {page!r}")
-    first = next(iter(METHODS))
-    usual = METHODS.get(scene.get("method", first), METHODS[first])
+    first = next(iter(SIZES))
+    usual = SIZES.get(scene.get("method", first), SIZES[first])
     known = {
-        "picture": scene.get("picture") in (*STARTS, *PICTURES),
+        "picture": scene.get("picture") in (*BLANKS, *PICTURES),
         "target": bool(scene.get("target")),
-        "method": scene.get("method") in METHODS and scene["method"] != first,
-        "size": scene.get("size") not in (None, "", str(usual.size), f"{usual.size:g}"),
+        "method": scene.get("method") in SIZES and scene["method"] != first,
+        "size": scene.get("size") not in (None, "", str(usual), f"{usual:g}"),
     }
     query = urlencode({name: scene[name] for name in known if known[name]}, quote_via=quote)
     return f"{address}{page}" + (f"?{query}" if query else "")

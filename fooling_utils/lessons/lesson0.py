@@ -1,9 +1,12 @@
 """Is this computer ready for the course? One line for each thing it needs, and how to get what is missing."""
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,6 +16,7 @@ from ..models import load_model
 from ..networks.pretrained import BUNDLED
 
 NEEDED_GB = 2.5
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 class Finding(NamedTuple):
@@ -26,7 +30,7 @@ class Finding(NamedTuple):
 
 def examine_machine() -> list[Finding]:
     """Examine everything that a lesson needs, without changing or downloading anything."""
-    return [_python(), *map(_package, ("torch", "torchvision", "timm", "matplotlib", "ipywidgets")),
+    return [_python(), *map(_package, ("torch", "torchvision", "matplotlib", "ipywidgets")),
             _build(), _device(), _threads(), _memory(), *map(_weights, BUNDLED)]  # fmt: skip
 
 
@@ -71,8 +75,37 @@ def _build() -> Finding:
 
 
 def _threads() -> Finding:
-    count = torch.get_num_threads()
-    return Finding("threads", count >= 2, str(count), "lessons will take twice as long: try torch.set_num_threads(2)")
+    count, cores = torch.get_num_threads(), usable_cores()
+    if count >= 2:
+        return Finding("threads", True, str(count))
+    if cores < 2:  # as on a hub, where that is a student's share
+        return Finding("threads", True, f"{count}, all that this computer gives: lessons take twice as long")
+    if os.environ.get("OMP_NUM_THREADS") == "1":
+        return Finding("threads", True, "1, as OMP_NUM_THREADS says: lessons take twice as long")
+    return Finding("threads", False, str(count), "lessons will take twice as long: try torch.set_num_threads(2)")
+
+
+def usable_cores() -> float:
+    """The processor cores that this process may use at a time: a hub or a container may give it fewer than there are.
+
+    A share of a core counts as a part of one.
+    """
+    try:
+        cores = float(len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS and Windows
+        cores = float(os.cpu_count() or 1)
+    return min([cores, *_quotas()])
+
+
+def _quotas() -> Iterator[float]:
+    # Linux's control groups, in both versions: a container sees its own at these places
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((CONTROL_GROUP / name).read_text() for name in files).split()
+            if quota not in ("max", "-1"):
+                yield int(quota) / int(period)
+        except (OSError, ValueError, ZeroDivisionError):
+            pass
 
 
 def _memory() -> Finding:

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from .. import data
 from ..arguments import instance, one_of, several, tensors, usable_device, whole
@@ -34,6 +33,8 @@ def priors(
 
     rate: how fast waves change; a slow run with more steps gives softer contrasts.
     """
+    from torchvision.transforms.functional import gaussian_blur  # here, since its import takes a second
+
     several(labels=labels)
     whole(2, size=size)
     device = usable_device(device)

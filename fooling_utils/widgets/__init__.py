@@ -1,26 +1,8 @@
-"""Widgets for students to use and instructors to show; each has a static twin for a reader without a kernel."""
+"""Widgets for students to use and instructors to show; each has a static twin for a reader without a kernel.
 
-from .blink import BlinkComparator
-from .guess import GuessFirst, tally
-from .kit import forget, png
-from .live import LiveImage
-from .plane_canvas import PlaneCanvas
-from .plane_explorer import PlaneExplorer
-from .player import FoolingPlayer
-from .stops import EpsilonExplorer, PriorExplorer
-from .wall import ChampionsWall
+`__init__.pyi` says which names are here. Each is imported when it is first used.
+"""
 
-__all__ = [
-    "BlinkComparator",
-    "ChampionsWall",
-    "EpsilonExplorer",
-    "FoolingPlayer",
-    "GuessFirst",
-    "LiveImage",
-    "PlaneCanvas",
-    "PlaneExplorer",
-    "PriorExplorer",
-    "forget",
-    "png",
-    "tally",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -27,9 +27,10 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..data.gallery import PICTURES
 from ..images import round_to_8bit, save_png, to_uint8
 from ..models import Classifier
-from ..starts import PICTURES, load_image
+from ..starts import load_image
 
 HERE = Path(__file__).parent
 VIEW = "application/vnd.jupyter.widget-view+json"

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from .. import data
 from ..arguments import between, dictionaries, instance, one_of
+from ..data.gallery import PICTURES
 from ..figures import CHARACTERS, name_places, paint_regions, region_colours, region_maps, with_free_colours
 from ..images import grey_levels
 from ..lessons.lesson4 import Survey
 from ..models import Classifier
 from ..regions import Extent, RegionMap, on_plane, plane_through, refine_map
-from ..starts import PICTURES, load_image, uniform_noise
+from ..starts import load_image, uniform_noise
 from .kit import AskedWidget, Kept, Reply, fingerprint, named_image, rgb, script
 
 SIZES = (17, 33, 49)  # places along a side; on two cores, the whole map takes about 5, 20 or 40 seconds

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..arguments import between, dictionaries, instance, positive, whole
 from ..constraints import Constraint, linf_ball
+from ..data.gallery import PICTURES
 from ..figures import top_five, triptych
 from ..files.downloads import download
 from ..images import round_to_8bit, validate_images
@@ -18,7 +19,7 @@ from ..lessons.lesson2 import random_changes
 from ..models import Classifier, Prediction
 from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
-from ..starts import PICTURES, blank, load_image, uniform_noise
+from ..starts import blank, load_image, uniform_noise
 from ..steps import Step, adam_step, sign_step, unit_step
 from .kit import (
     Ahead,
@@ -33,6 +34,7 @@ from .kit import (
     rgb,
     script,
 )
+from .scenes import SIZES
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers close the connection at messages of 10 MB
@@ -52,12 +54,17 @@ class Method(NamedTuple):
 
 
 METHODS = {
-    "unit step": Method(unit_step, "L2", 0.3, 0.03, 3.0),
-    "sign step": Method(lambda size: sign_step(size * LEVEL), "grey levels", 0.25, 0.05, 4.0),
+    "unit step": Method(unit_step, "L2", SIZES["unit step"], 0.03, 3.0),
+    "sign step": Method(lambda size: sign_step(size * LEVEL), "grey levels", SIZES["sign step"], 0.05, 4.0),
     "PGD within 8 grey levels": Method(
-        lambda size: sign_step(size * LEVEL), "grey levels", 1.0, 0.05, 4.0, lambda start: linf_ball(start, 8 * LEVEL)
+        lambda size: sign_step(size * LEVEL),
+        "grey levels",
+        SIZES["PGD within 8 grey levels"],
+        0.05,
+        4.0,
+        lambda start: linf_ball(start, 8 * LEVEL),
     ),
-    "Adam": Method(lambda size: adam_step(size * LEVEL), "grey levels", 0.25, 0.05, 4.0),
+    "Adam": Method(lambda size: adam_step(size * LEVEL), "grey levels", SIZES["Adam"], 0.05, 4.0),
 }
 STARTS: dict[str, Callable[[Classifier], Tensor]] = {
     "noise": lambda model: round_to_8bit(uniform_noise(size=model.input_size, device=model.device)),

@@ -23,7 +23,7 @@ PARTS = {
     for path in LESSONS
     for number, parts in solutions.exercises(nbformat.read(path, as_version=4)).items()
 }
-CODED = [number for number, entry in EXERCISES.items() if entry.check]
+CODED = [number for number, entry in EXERCISES.items() if not entry.in_words]
 QUESTIONS = [number for number in EXERCISES if number not in CODED]
 
 

@@ -88,10 +88,16 @@ SUBMITTED = {
     ),
     "ned/other_verdict": (
         lesson_0(
-            legal="import fooling_utils.checks.core as c\n"
-            "c.EXERCISES['0.1'] = c.EXERCISES['0.1']._replace(check=lambda *a: None)\nto_legal = torch.zeros_like"
+            legal="import fooling_utils.checks.exercises as c\n"
+            "c.EXERCISES['0.1'] = c.EXERCISES['0.1']._replace(function='answer_0_1')\nanswer_0_1 = 'sure ' * 20"
         ),
         [(number, "tampered", "exercises.0.1") for number in ("0.1", "0.2", "0.3")],
+    ),
+    "nia/other_check": (
+        lesson_0(
+            legal="import fooling_utils.checks.lesson0 as c\nc.to_legal = lambda *a: None\nto_legal = torch.zeros_like"
+        ),
+        [(number, "tampered", "fooling_utils.checks.lesson0.to_legal") for number in ("0.1", "0.2", "0.3")],
     ),
     "oda/replaces_torch_while_it_is_checked": (
         lesson_0(
