@@ -14,6 +14,7 @@ import torch
 from ..arguments import instance, several, usable_device
 from ..models import load_model
 from ..networks.pretrained import BUNDLED
+from ..networks.threads import share
 
 NEEDED_GB = 2.5
 CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -78,6 +79,8 @@ def _threads() -> Finding:
     count, cores = torch.get_num_threads(), usable_cores()
     if count >= 2:
         return Finding("threads", True, str(count))
+    if share.gives_way():
+        return Finding("threads", True, f"{count}, while other programs need the cores")
     if cores < 2:  # as on a hub, where that is a student's share
         return Finding("threads", True, f"{count}, all that this computer gives: lessons take twice as long")
     if os.environ.get("OMP_NUM_THREADS") == "1":

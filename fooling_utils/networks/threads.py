@@ -36,6 +36,10 @@ class Share:
             self._threads = min(self._most, fitting(self._threads, self._cores - busy))
             torch.set_num_threads(self._threads)
 
+    def gives_way(self) -> bool:
+        """Whether it leaves cores to other processes now."""
+        return torch.get_num_threads() == self._threads < self._most
+
     @staticmethod
     def _clocks() -> tuple[float, float]:
         """The time, and the seconds of processor time that other processes have had; "nice" ones give way to ours."""

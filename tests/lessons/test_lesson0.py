@@ -43,11 +43,20 @@ def test_which_build_of_torch_is_installed(monkeypatch, cuda, hip, smi, said):
 def test_one_thread_is_a_fault_only_where_there_could_be_more(monkeypatch, threads, cores, set_to, ok, said):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(lesson0, "usable_cores", lambda: cores)
+    monkeypatch.setattr(lesson0.share, "gives_way", lambda: False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if set_to:
         monkeypatch.setenv("OMP_NUM_THREADS", set_to)
     (finding,) = (one for one in lesson0.examine_machine() if one.what == "threads")
     assert (finding.ok, finding.found) == (ok, said)
+
+
+def test_one_thread_while_others_need_the_cores_is_no_fault(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(lesson0.share, "_most", 2)
+    monkeypatch.setattr(lesson0.share, "_threads", 1)
+    (finding,) = (one for one in lesson0.examine_machine() if one.what == "threads")
+    assert (finding.ok, finding.found) == (True, "1, while other programs need the cores")
 
 
 @pytest.mark.parametrize(
