@@ -22,6 +22,8 @@ PLACE = re.compile(r"Cell In\[\d+\], line (\d+)")
 
 def everything() -> None:
     """Import all that the doors offer, so that `snapshot` sees it before a notebook can replace it."""
+    import torchvision  # noqa: F401  it replaces functions of torch
+
     import fooling_utils.checks
 
     for door in (fooling_utils, fooling_utils.checks):

@@ -12,7 +12,7 @@ import torch
 import fooling_utils as fu
 import solutions
 from fooling_utils import optimize_pixels, toward
-from fooling_utils.checks import EXERCISES, check, core, judge, summary
+from fooling_utils.checks import EXERCISES, check, judge, judging, summary
 from planted_answers import RIGHT, WRONG
 from refresh_notebooks import NOTEBOOKS
 
@@ -236,7 +236,7 @@ def test_an_unknown_number_is_a_mistake_of_the_notebook():
 
 @pytest.fixture
 def no_verdicts(monkeypatch):
-    monkeypatch.setattr(core, "_verdicts", {})
+    monkeypatch.setattr(judging, "_verdicts", {})
 
 
 def test_summary_remembers_the_last_verdict(no_verdicts):

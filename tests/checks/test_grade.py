@@ -89,7 +89,8 @@ SUBMITTED = {
     "ned/other_verdict": (
         lesson_0(
             legal="import fooling_utils.checks.exercises as c\n"
-            "c.EXERCISES['0.1'] = c.EXERCISES['0.1']._replace(function='answer_0_1')\nanswer_0_1 = 'sure ' * 20"
+            "c.EXERCISES['0.1'] = c.EXERCISES['0.1']._replace(function='answer_0_1')\n"
+            "answer_0_1 = 'sure ' * 20\nto_legal = torch.zeros_like"
         ),
         [(number, "tampered", "exercises.0.1") for number in ("0.1", "0.2", "0.3")],
     ),
