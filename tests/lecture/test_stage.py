@@ -21,6 +21,7 @@ FAULTS = {
     ".now .fool .tools { bottom: 60px }": "over",
     ".now .fool .numbers { transform: translateY(80px) }": "out",
     ".now .fool .bars { font-size: 28px }": "small",
+    ".now .fool .bars .name { width: 3em }": "shortened",
 }
 PHONES = [(390, 844), (844, 390)]
 WIDE = 0.6  # of the width of a phone held upright, for the largest picture of a scene
@@ -68,7 +69,9 @@ LOOKED_AT = """(more) => {
     const values = one.getContext("2d").getImageData(0, 0, one.width, one.height).data.filter((_, k) => k % 4 < 3);
     return Math.max(...values.subarray(0, 60000)) - Math.min(...values.subarray(0, 60000)) < 4;
   }).map((one) => boxed(one).what);
-  return { covered: pictures.length ? area / largest : 1, over, out, small, empty };
+  const shortened = now(".bars .name").filter((one) => one.scrollWidth > one.clientWidth + 1)
+    .map((one) => boxed(one).what);
+  return { covered: pictures.length ? area / largest : 1, over, out, small, empty, shortened };
 }"""
 
 # On a phone a scene scrolls down. What can be wrong: it scrolls sideways, words are cut off or small, a
@@ -168,7 +171,7 @@ def test_pictures_fill_the_screen_and_words_can_be_read(opened, file):
             where = f"{file}, scene {number}, {width} x {height}"
             old_wall = page.locator(".now .fool.wall").count() and width < 1.5 * height
             assert seen["covered"] >= (WALL_ON_AN_OLD_SCREEN if old_wall else COVERED), where
-            assert (seen["over"], seen["out"], seen["empty"]) == ([], [], []), where
+            assert (seen["over"], seen["out"], seen["empty"], seen["shortened"]) == ([], [], [], []), where
             assert seen["small"] == [] or width < 1.5 * height, where
             shoot(page, file, number, (width, height))
         for width, height in ALSO:
