@@ -257,6 +257,9 @@ class AskedWidget(WithTwin, anywidget.AnyWidget):
     def _ipython_display_(self, **options: object) -> None:
         self.opening = self._foreseen()
         super()._ipython_display_(**options)
+        if os.environ.get(NO_TWINS):  # while a lecture is warmed, nobody waits for it
+            with suppress(BaseException):
+                self.look_ahead({"ask": "shown"})
 
     def _foreseen(self) -> dict:
         """The first questions of a page with their answers: sent along, since Python may soon be busy for minutes."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import torch
 import traitlets
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -163,11 +164,13 @@ class FoolingPlayer(AskedWidget):
             raise ValueError(f"no method is called {method!r}: choose from {', '.join(METHODS)}")
         index, image = self._index(target), self._image(picture)
         size = METHODS[method].size if size is None else float(size)
-        settings = {"picture": picture, "target": index, "method": method, "size": size}
+        settings, state = {"picture": picture, "target": index, "method": method, "size": size}, self._state
+        same = settings == state.settings and torch.equal(image, state.original)
+        if same and state.frames and not state.frame.index:
+            return  # perhaps with the next frame, made ahead
         frames = self._loop(settings, image, image)
         frame = next(frames)
         own = self._top(frame, 1)[0].label
-        state = self._state
         state.settings, state.original, state.frames, state.frame, state.own = settings, image, frames, frame, own
 
     def step(self) -> None:
@@ -262,7 +265,7 @@ class FoolingPlayer(AskedWidget):
 
     def look_ahead(self, facts: dict) -> None:
         """The next frame: of a new start, while it plays, and after a step."""
-        told = facts.get("ask") in ("start", "frames", "saved") and "error" not in facts
+        told = facts.get("ask") in ("shown", "start", "frames", "saved") and "error" not in facts
         frames = self._state.frames
         if frames and told and self._probability() <= self.until:
             frames.make()

@@ -213,6 +213,19 @@ def _loop(player, count, target=2, rule=None):
     return list(frames)[1:]
 
 
+@pytest.mark.parametrize("lecture", [True, False])
+def test_in_a_lecture_the_first_frame_waits_for_its_key(three_classes, monkeypatch, lecture):
+    if lecture:
+        monkeypatch.setenv("FOOLING_NO_TWINS", "1")
+    page = Page(player_of(three_classes)[0])
+    before = passes(page)
+    page.widget._ipython_display_()
+    assert passes(page) - before == lecture
+    page.ask("start")  # as a preset does that says what is there already
+    assert passes(page) - before == 1
+    assert page.ask("frames", count=1)[1] == [sent(_loop(page.widget, 1)[0].image)]
+
+
 @pytest.mark.parametrize(
     ("change", "settings"),
     [({"target": 1}, {"target": 1}), ({"method": "sign step", "size": 2.0}, {"rule": sign_step(2 / 255)}), ({}, {})],
