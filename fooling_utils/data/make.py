@@ -139,7 +139,7 @@ def champions(model: Classifier | None = None) -> None:
 
 
 def direct_pixels() -> None:
-    """The direct encoding on the course's network, for the table of lesson 3 (ten minutes)."""
+    """The direct encoding on the course's network, for lesson 3 (two minutes)."""
     model = load_model(device="cpu")
     begin = time.perf_counter()
     archive = last(tqdm(evolve(model, direct(), generations=625), total=625))
