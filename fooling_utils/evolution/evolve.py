@@ -238,7 +238,7 @@ def evolve(
     """Evolve images that the network is certain of, one champion per class: an `Archive` after each generation.
 
     encoding: `direct(...)` or `cppn(...)`. targets: the classes that get a champion; all unless given.
-    population: children per generation; the first generation is `population` random genomes.
+    population: children per generation. The first generations are random genomes, 0.4 for each class in all.
     archive: continue from here, exactly as if there had been no interruption; it has its own `targets` and `seed`.
     A generation costs `population` forward passes and no backward pass. Stop at any time: each archive is complete.
     Raises ValueError at the call for a population below 2, an unknown or repeated target, or an archive that belongs
