@@ -1,4 +1,4 @@
-"""How the tests are shared out: `python -m pytest` has a worker for each core, as far as the memory goes."""
+"""How `python -m pytest -n auto` shares the tests out: a worker for each core, as far as the memory goes."""
 
 import contextlib
 import os
