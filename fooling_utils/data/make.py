@@ -22,7 +22,7 @@ from ..lessons import lesson4, lesson5, lesson6
 from ..lessons.lesson1 import MEASURED, TWELVE, draw_classes, priors
 from ..lessons.lesson3 import climb_from_noise, compare_painters, first_passes, robins
 from ..lessons.shared import STRIPS, recognised
-from ..models import Classifier, load_model
+from ..models import load_model
 from ..networks import small
 from ..objectives import toward
 from ..optimize import last, optimize_pixels, run_until
@@ -117,16 +117,15 @@ def noise() -> None:
     table.convert_dtypes().to_csv(FOLDER / "noise.csv", index=False)
 
 
-def champions(model: Classifier | None = None) -> None:
-    """A long evolution of painters for lesson 3; continues the stored one, which every save keeps whole (five hours).
-
-    model: the course's network unless given; another way to compute the same network may be faster.
-    """
-    model, archive = model or load_model(device="cpu"), load_archive(CHAMPIONS) if CHAMPIONS.exists() else None
-    if (left := CHAMPION_EVALUATIONS - (archive.evaluations if archive else 0)) <= 0:
+def champions() -> None:
+    """A long evolution of painters for lesson 3, which continues the stored one and saves often (five hours)."""
+    archive = load_archive(CHAMPIONS) if CHAMPIONS.exists() else None
+    left = CHAMPION_EVALUATIONS - (archive.evaluations if archive else 0)
+    if left <= 0:
         return
-    archives = evolve(model, cppn(), generations=math.ceil(left / 16), archive=archive)
-    for archive in tqdm(archives, total=math.ceil(left / 16)):
+    generations = math.ceil(left / 16)
+    archives = evolve(load_model(device="cpu"), cppn(), generations=generations, archive=archive)
+    for archive in tqdm(archives, total=generations):
         if archive.evaluations % 4000 == 0 or archive.evaluations >= CHAMPION_EVALUATIONS:
             archive.save(CHAMPIONS)
             confidence = archive.confidence

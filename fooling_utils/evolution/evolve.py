@@ -285,7 +285,7 @@ def evolve(
         generator.set_state(begin.random_state)
         for _ in range(generations):
             parents = None
-            if archive.evaluations < RANDOM * len(archive.indices) or not archive.genomes:
+            if archive.evaluations < RANDOM * len(archive.indices):
                 genomes = encoding.start(population, generator)
             else:
                 # the nearer to 50 %, the more children: there, the same gain in logits is the largest in probability

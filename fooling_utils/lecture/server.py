@@ -49,7 +49,7 @@ class Kernels(AsyncMappingKernelManager):
         self._ways: set[asyncio.Task] = set()
 
     async def start_kernel(self, **choices) -> str:
-        while self._is_spare() and self._is_asked():
+        while self._is_spare(asyncio.current_task()) and self._is_asked():
             await asyncio.sleep(0.5)
         # a kernel's warnings are for its developers, and a lecturer waits for one line
         kernel_id = await super().start_kernel(**{"extra_arguments": ["--log-level=ERROR"]} | choices)
@@ -58,9 +58,8 @@ class Kernels(AsyncMappingKernelManager):
         way.add_done_callback(self._ways.discard)
         return kernel_id
 
-    def _is_spare(self, starting: asyncio.Task | None = None) -> bool:
+    def _is_spare(self, starting: asyncio.Task) -> bool:
         """Whether the kernel that is being started is for the pool, and no visitor waits for it."""
-        starting = starting or asyncio.current_task()
         return any(starting in pool for pool in getattr(self, "_pools", {}).values())
 
     def _open_pages(self) -> list:

@@ -35,7 +35,7 @@ from .kit import (
     rgb,
     script,
 )
-from .scenes import SIZES
+from .scenes import GREY, NOISE, SIZES
 
 LEVEL = 1 / 255
 LARGEST_UPLOAD = 8_000_000  # bytes; Jupyter's servers close the connection at messages of 10 MB
@@ -68,8 +68,8 @@ METHODS = {
     "Adam": Method(lambda size: adam_step(size * LEVEL), "grey levels", SIZES["Adam"], 0.05, 4.0),
 }
 STARTS: dict[str, Callable[[Classifier], Tensor]] = {
-    "noise": lambda model: round_to_8bit(uniform_noise(size=model.input_size, device=model.device)),
-    "grey": lambda model: round_to_8bit(blank(0.5, size=model.input_size, device=model.device)),
+    NOISE: lambda model: round_to_8bit(uniform_noise(size=model.input_size, device=model.device)),
+    GREY: lambda model: round_to_8bit(blank(0.5, size=model.input_size, device=model.device)),
 }
 PRESETS = (
     {"title": "bus → ostrich", "picture": "school_bus", "target": "ostrich"},
