@@ -161,13 +161,14 @@ def _peak_memory(pid):
     return getattr(memory, "peak_wset", memory.rss)
 
 
-def execute(path, timeout=300):
+def execute(path, timeout=300, change=lambda notebook: None):
     """Run the notebook at `path` in its own folder, and return it with the peak memory of its kernel in bytes.
 
-    A solved notebook is first made again from its lesson.
+    A solved notebook is first made again from its lesson. `change` may then edit the notebook, before it runs.
     """
     solved = path.parent.name == "solutions"
     notebook = solutions.make(path) if solved else nbformat.read(path, as_version=4)
+    change(notebook)
     memory = []
     client = NotebookClient(
         notebook,
