@@ -174,7 +174,7 @@ def painters() -> None:
     """Painters with and without selection, three seeds each, for lesson 3 (six minutes)."""
     import pandas as pd
 
-    rows = tqdm(compare_painters(load_model(device="cpu"), cppn()), total=48)
+    rows = tqdm(compare_painters(load_model(device="cpu"), cppn()), total=72)
     pd.DataFrame(rows).to_csv(FOLDER / "painters.csv", index=False)
 
 

@@ -6,8 +6,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..arguments import by_name, instance, seeded, several, whole
-from ..evolution.evolve import Encoding, evolve
+from ..arguments import by_name, flag, instance, seeded, several, whole
+from ..evolution.evolve import RANDOM, Encoding, evolve
 from ..figures import amplify, grid_of_images, natural_amplification
 from ..fourier import fourier_decode, fourier_start
 from ..images import distances, round_to_8bit, validate_images
@@ -75,21 +75,37 @@ def climb_from_noise(
 
 
 def random_best(
-    model: Classifier, encoding: Encoding, evaluations: int, *, batch: int = CHUNK, seed: int = 0
+    model: Classifier, encoding: Encoding, evaluations: int, *, batch: int = CHUNK, seed: int = 0, drift: bool = False
 ) -> Iterator[tuple[int, Tensor]]:
-    """Evolution's control, random genomes without selection: after each batch, the evaluations so far and the highest
-    probability (classes,) that a picture reached for each class.
+    """Evolution's controls, without selection: after each batch, the evaluations so far and the highest probability
+    (classes,) that a picture reached for each class.
+
+    drift: once there are as many random genomes as evolution begins with, children of genomes that chance picks from a
+    pool, one for each class; there each child takes a place that chance picks, too. Otherwise all are random.
     """
     instance(Classifier, model=model)
     instance(Encoding, encoding=encoding)
     whole(evaluations=evaluations, batch=batch)
-    generator = seeded(seed)
+    flag(drift=drift)
+    generator, classes = seeded(seed), len(model.labels)
+
+    def drawn(count: int, pool: list[Tensor]) -> Tensor:
+        if not drift or len(pool) < RANDOM * classes:
+            return encoding.start(count, generator)
+        parents = torch.randint(len(pool), (count,), generator=generator).tolist()
+        return encoding.mutate(torch.stack([pool[parent] for parent in parents]), generator, None)
 
     def bests() -> Iterator[tuple[int, Tensor]]:
-        best = torch.zeros(len(model.labels))
+        best, pool = torch.zeros(classes), []
         for begin in range(0, evaluations, batch):
-            genomes = encoding.start(min(batch, evaluations - begin), generator).to(model.device)
-            best = model.probabilities(round_to_8bit(encoding.render(genomes))).amax(0).cpu().maximum(best)
+            genomes = drawn(min(batch, evaluations - begin), pool)
+            for genome in genomes if drift else ():
+                if len(pool) < classes:
+                    pool.append(genome.clone())
+                else:
+                    pool[torch.randint(classes, (), generator=generator)] = genome.clone()
+            images = round_to_8bit(encoding.render(genomes.to(model.device)))
+            best = model.probabilities(images).amax(0).cpu().maximum(best)
             yield begin + len(genomes), best
 
     return bests()
@@ -103,7 +119,7 @@ def compare_painters(
     evaluations: int = 3200,
     every: int = 400,
 ) -> Iterator[dict]:
-    """Evolution beside `random_best` with the same budgets: every so many evaluations, a row of what was reached.
+    """Evolution beside `random_best`, random and with drift: every so many evaluations, a row of what was reached.
 
     A row has the number of classes whose best picture has more than 50 %, the highest and the median of all classes.
     """
@@ -114,13 +130,13 @@ def compare_painters(
     whole(every=every)
 
     def rows() -> Iterator[dict]:
-        for way in ("evolution", "random"):
+        for way in ("evolution", "drift", "random"):
             for seed in seeds:
                 if way == "evolution":
                     archives = evolve(model, encoding, generations=evaluations // CHUNK, seed=seed)
                     found = ((archive.evaluations, archive.confidence) for archive in archives)
                 else:
-                    found = random_best(model, encoding, evaluations, seed=seed)
+                    found = random_best(model, encoding, evaluations, seed=seed, drift=way == "drift")
                 for count, best in found:
                     if count % every == 0:
                         yield {

@@ -14,6 +14,7 @@ from fooling_utils import (
     toward,
     unit_step,
 )
+from fooling_utils.evolution.evolve import Encoding
 from fooling_utils.lessons import lesson3
 from fooling_utils.lessons.shared import STRIPS
 from fooling_utils.networks import small
@@ -99,10 +100,29 @@ def test_chance_keeps_the_best_of_every_image_that_evolution_would_start_with():
     assert torch.allclose(found[0][1], archive.confidence)
 
 
-def test_both_ways_of_painting_get_the_same_budget():
+def test_drift_breeds_without_selection():
+    """Here a genome is its age. Three random ones are the pool, and from then on a child is one older than a member."""
+    ages = []
+
+    def older(genomes, generator, reach):
+        assert reach is None
+        return genomes + 1
+
+    def render(genomes):
+        ages.extend(genomes[:, 0].tolist())
+        return torch.rand(len(genomes), *SHAPE)
+
+    encoding = Encoding("ages", lambda count, generator: torch.zeros(count, 1), older, render)
+    (*_, (count, _)) = lesson3.random_best(random_linear(3), encoding, 61, batch=2, drift=True)
+    assert count == len(ages) == 61 and ages[:4] == [0, 0, 1, 1]
+    assert all(age - 1 in ages[:place] for place, age in enumerate(ages) if age)
+    assert 10 < max(ages) < 40  # with the whole past as a pool it would be at 8, with the youngest as parents at 30
+
+
+def test_all_ways_of_painting_get_the_same_budget():
     rows = list(lesson3.compare_painters(random_linear(3), direct(SHAPE), seeds=(0, 1), evaluations=64, every=32))
     assert [(row["way"], row["seed"], row["evaluations"]) for row in rows] == [
-        (way, seed, count) for way in ("evolution", "random") for seed in (0, 1) for count in (32, 64)
+        (way, seed, count) for way in ("evolution", "drift", "random") for seed in (0, 1) for count in (32, 64)
     ]
     assert all(row["median"] <= row["highest"] for row in rows)
 
@@ -110,7 +130,7 @@ def test_both_ways_of_painting_get_the_same_budget():
 def test_the_stored_painters_are_what_the_command_makes(model):
     """The first generations again; the whole takes minutes."""
     stored = data.read("painters").set_index(["way", "seed", "evaluations"])
-    assert len(stored) == 48
+    assert len(stored) == 72
     assert (stored.groupby(["way", "seed"])[["over 50 %", "highest", "median"]].diff().dropna() >= 0).all(axis=None)
     for _, best in lesson3.random_best(model, cppn(), 32, seed=0):
         assert best.max() <= stored.loc[("random", 0, 400), "highest"] + 0.001
