@@ -120,6 +120,8 @@ def noise() -> None:
 def champions() -> None:
     """A long evolution of painters for lesson 3, which continues the stored one and saves often (five hours)."""
     archive = load_archive(CHAMPIONS) if CHAMPIONS.exists() else None
+    if archive is None:
+        CHAMPIONS_CURVE.write_text("evaluations,median,mean,50 %,90 %,99 %\n", encoding="utf-8")
     left = CHAMPION_EVALUATIONS - (archive.evaluations if archive else 0)
     if left <= 0:
         return
@@ -131,8 +133,6 @@ def champions() -> None:
             confidence = archive.confidence
             row = [archive.evaluations, round(confidence.median().item(), 4), round(confidence.mean().item(), 4)]
             row += [(confidence >= share).sum().item() for share in (0.5, 0.9, 0.99)]
-            if not CHAMPIONS_CURVE.exists():
-                CHAMPIONS_CURVE.write_text("evaluations,median,mean,50 %,90 %,99 %\n", encoding="utf-8")
             with CHAMPIONS_CURVE.open("a", encoding="utf-8") as file:
                 file.write(",".join(map(str, row)) + "\n")
 

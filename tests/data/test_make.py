@@ -1,0 +1,46 @@
+"""The command that makes what is stored: a long evolution goes on where it stopped, and the stored one is its result."""
+
+import numpy as np
+import pytest
+import torch
+
+from fooling_utils import data, load_archive
+from fooling_utils.data import make
+from fooling_utils.evolution.evolve import direct
+from nets import SHAPE, random_linear
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "CHAMPIONS", tmp_path / "champions.npz")
+    monkeypatch.setattr(make, "CHAMPIONS_CURVE", tmp_path / "champions_curve.csv")
+    monkeypatch.setattr(make, "load_model", lambda device: random_linear(3))
+    monkeypatch.setattr(make, "cppn", lambda: direct(SHAPE))
+    return tmp_path
+
+
+def after(evaluations, folder, monkeypatch):
+    monkeypatch.setattr(make, "CHAMPION_EVALUATIONS", evaluations)
+    make.champions()
+    return load_archive(folder / "champions.npz"), (folder / "champions_curve.csv").read_text().splitlines()
+
+
+def test_a_long_evolution_goes_on_where_it_stopped(small, monkeypatch):
+    _, curve = after(4000, small, monkeypatch)
+    assert [line.split(",")[0] for line in curve] == ["evaluations", "4000"]
+    resumed, curve = after(8000, small, monkeypatch)
+    assert [line.split(",")[0] for line in curve] == ["evaluations", "4000", "8000"]
+
+    (small / "champions.npz").unlink()  # from nothing, with a new curve
+    at_once, same = after(8000, small, monkeypatch)
+    assert same == curve and torch.equal(at_once.confidence, resumed.confidence)
+    assert after(8000, small, monkeypatch)[1] == curve  # it is there already
+
+
+def test_the_stored_curve_ends_at_the_stored_champions():
+    archive, curve = load_archive(data.path("champions")), data.read("champions_curve")
+    end, confidence = curve.iloc[-1], archive.confidence
+    assert end["evaluations"] == archive.evaluations
+    assert np.allclose([end["median"], end["mean"]], [confidence.median(), confidence.mean()], atol=1e-4)
+    assert end[["50 %", "90 %", "99 %"]].tolist() == [(confidence >= share).sum() for share in (0.5, 0.9, 0.99)]
+    assert (curve.diff().iloc[1:] >= 0).all(axis=None) and (curve["evaluations"] % 4000 == 0).all()
