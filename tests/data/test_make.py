@@ -1,4 +1,4 @@
-"""The command that makes what is stored: a long evolution goes on where it stopped, and the stored one is its result."""
+"""The command that makes what is stored: a long evolution goes on where it stopped; the stored one is its result."""
 
 import numpy as np
 import pytest

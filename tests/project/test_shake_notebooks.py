@@ -13,11 +13,15 @@ from fooling_utils import Classifier
 weights = torch.ones(2, 2, requires_grad=True)
 torch.optim.SGD([weights], lr=0.0).step()
 model = Classifier(nn.Flatten().eval(), input_shape=(1, 2, 2))
-logits = model(torch.ones(1, 1, 2, 2))
+image = torch.ones(1, 1, 2, 2, requires_grad=True)
+logits = model(image)
+gradient, = torch.autograd.grad(logits.sum(), image)
 """
 CLAIMS = """
 assert (logits - 1).abs().max() < 1e-5
 assert (logits == 1).all()
+assert (gradient == 1).all()
+assert (gradient - 1).abs().max() < 1e-5
 for weight in weights.flatten():
     assert weight == 1
 for weight in weights.flatten():
@@ -34,8 +38,19 @@ def test_only_claims_about_last_digits_are_printed_and_the_file_stays(tmp_path):
 
     failing = shake_notebooks.failing_claims(path, seed=0)
 
-    assert failing == ["assert (logits == 1).all()", "for weight in weights.flatten():", "    assert weight == 1"]
+    assert failing == [
+        "assert (logits == 1).all()",
+        "assert (gradient == 1).all()",
+        "for weight in weights.flatten():",
+        "    assert weight == 1",
+    ]
     assert path.read_bytes() == before
+
+
+def test_a_cell_that_fails_is_told_of(tmp_path):
+    nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), tmp_path / "lesson.ipynb")
+    (failing,) = shake_notebooks.failing_claims(tmp_path / "lesson.ipynb", seed=0)
+    assert failing == "a cell failed: ZeroDivisionError: division by zero"
 
 
 def test_claims_hold_one_by_one_without_printing(capsys):
