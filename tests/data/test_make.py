@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fooling_utils import data, load_archive
+from fooling_utils import data, evolve, last, load_archive
 from fooling_utils.data import make
 from fooling_utils.evolution.evolve import direct
 from nets import SHAPE, random_linear
@@ -26,21 +26,24 @@ def after(evaluations, folder, monkeypatch):
 
 
 def test_a_long_evolution_goes_on_where_it_stopped(small, monkeypatch):
+    begin = last(evolve(random_linear(3), direct(SHAPE), generations=10))
+    begin.save(small / "champions.npz")
     _, curve = after(4000, small, monkeypatch)
-    assert [line.split(",")[0] for line in curve] == ["evaluations", "4000"]
+    assert [line.split(",")[:2] for line in curve] == [["stored", "4000"]]
     resumed, curve = after(8000, small, monkeypatch)
-    assert [line.split(",")[0] for line in curve] == ["evaluations", "4000", "8000"]
-
-    (small / "champions.npz").unlink()  # from nothing, with a new curve
-    at_once, same = after(8000, small, monkeypatch)
-    assert same == curve and torch.equal(at_once.confidence, resumed.confidence)
+    assert [line.split(",")[:2] for line in curve] == [["stored", "4000"], ["stored", "8000"]]
     assert after(8000, small, monkeypatch)[1] == curve  # it is there already
+
+    at_once = last(evolve(random_linear(3), direct(SHAPE), generations=490, archive=begin))
+    assert torch.equal(at_once.confidence, resumed.confidence) and at_once.evaluations == 8000
 
 
 def test_the_stored_curve_ends_at_the_stored_champions():
-    archive, curve = load_archive(data.path("champions")), data.read("champions_curve")
-    end, confidence = curve.iloc[-1], archive.confidence
+    archive, curves = load_archive(data.path("champions")), data.read("champions_curve")
+    runs = {name: rows.drop(columns="run") for name, rows in curves.groupby("run")}
+    end, confidence = runs["stored"].iloc[-1], archive.confidence
     assert end["evaluations"] == archive.evaluations
     assert np.allclose([end["median"], end["mean"]], [confidence.median(), confidence.mean()], atol=1e-4)
     assert end[["50 %", "90 %", "99 %"]].tolist() == [(confidence >= share).sum() for share in (0.5, 0.9, 0.99)]
-    assert (curve.diff().iloc[1:] >= 0).all(axis=None) and (curve["evaluations"] % 4000 == 0).all()
+    for rows in runs.values():
+        assert (rows.diff().iloc[1:] >= 0).all(axis=None) and rows["evaluations"].is_unique
