@@ -28,7 +28,7 @@ Run `this`. See [how](CONTRIBUTING.md).
 A computer.
 """
 LESSONS = sorted((HERE.parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-PICTURES = {"00": 1, "01": 12, "02": 12, "03": 10, "04": 10, "05": 13, "06": 5}  # that cells show
+PICTURES = {"00": 1, "01": 12, "02": 12, "03": 11, "04": 10, "05": 13, "06": 5}  # that cells show
 
 
 def made(*cells, **settings):
