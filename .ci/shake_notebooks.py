@@ -1,7 +1,7 @@
 """Find the claims of the lessons that hang on the last digits of their numbers.
 
 python .ci/shake_notebooks.py                  every lesson, three times: half an hour
-python .ci/shake_notebooks.py 01 --runs 10     those whose path contains one of these names
+python .ci/shake_notebooks.py 01 --runs 10     the lessons whose path contains one of these names
 
 Another processor or number of threads adds up in another order, so last digits differ, and a hundred steps can make
 much of that. Here each run changes the last digits of every network's logits and gradients, and of weights after each
@@ -70,30 +70,28 @@ def failing_claims(path, seed, timeout=900):
         notebook, _ = execute(path, timeout, change=partial(_shake, seed=seed))
     except CellExecutionError as error:
         return [f"a cell failed: {error.ename}: {error.evalue}"]
-    printed = (output.text for cell in filter(_is_claims, notebook.cells) for output in cell.outputs)
-    return [line for text in printed for line in text.splitlines()]
+    outputs = (output for cell in filter(_is_claims, notebook.cells) for output in cell.outputs)
+    return [line for output in outputs if output.get("name") == "stdout" for line in output.text.splitlines()]
 
 
 def main(arguments=None):
     """Run the command line, and return the number of claims that failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="parts of paths under notebooks/ (default: the lessons)")
+    parser.add_argument("names", nargs="*", help="parts of the lessons' paths (default: all lessons)")
     parser.add_argument("--runs", type=int, default=3, help="how often each is run (default: 3)")
     options = parser.parse_args(arguments)
     try:
-        paths = find_notebooks(options.names)
+        # not lecture pages and solutions, which have no claims
+        paths = [path for path in find_notebooks(options.names) if path.parent == NOTEBOOKS]
     except ValueError as error:
         parser.error(str(error))
-    if not options.names:
-        paths = [path for path in paths if path.parent == NOTEBOOKS]
 
     failed = 0
     for seed in range(options.runs):
         for path in paths:
             claims = failing_claims(path, seed)
             failed += len(claims)
-            name = path.relative_to(NOTEBOOKS).as_posix()
-            print(f"{name}, run {seed}:", *(claims or ["all claims hold"]), sep="\n    ", flush=True)
+            print(f"{path.name}, run {seed}:", *(claims or ["all claims hold"]), sep="\n    ", flush=True)
     return failed
 
 

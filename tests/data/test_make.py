@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fooling_utils import data, evolve, last, load_archive
+from fooling_utils import data, direct, evolve, last, load_archive
 from fooling_utils.data import make
-from fooling_utils.evolution.evolve import direct
 from nets import SHAPE, random_linear
 
 
