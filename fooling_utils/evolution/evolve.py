@@ -26,7 +26,7 @@ from ..objectives import Label
 
 VERSION = 1
 RANDOM = 0.4  # random genomes at the start, for each class
-NEAREST = 0.02  # how small changes become; they begin with 1
+NEAREST = 0.003  # how small changes become; they begin with 1
 
 
 class Encoding(NamedTuple):

@@ -94,8 +94,8 @@ def test_what_sees_one_coordinate_is_computed_for_one_line():
 
     links = [{X: 2.0, ONE: 1.0}, {Y: 1.0}, {FIRST: 1.0, SECOND: 1.0}, {FIRST: 1.0}, {SECOND: 1.0}, {}]
     genome = genome_of(3, {row: (SINE, links[row]) for row in range(6)})
-    outputs = painters._outputs(genome, links, 7)
-    assert [tuple(output.shape) for output in outputs] == [(1, 7), (7, 1), (1, 1)]
+    outputs = painters._outputs(genome[None], links, 7)
+    assert [tuple(output.shape) for output in outputs] == [(1, 1, 7), (1, 7, 1), (1, 1, 1)]
     assert cppn(7, hidden=3).render(genome[None]).shape == (1, 3, 7, 7)
 
 
@@ -146,20 +146,63 @@ def test_structure_grows_and_every_kind_of_mutation_happens():
     assert min(changed.values()) > 20
 
 
-def test_a_smaller_reach_changes_less():
-    encoding = cppn(4, hidden=30)
-    parents = encoding.start(300, torch.Generator().manual_seed(0))
-    changes = []
-    for reach in (1.0, 0.1):
-        children = encoding.mutate(parents, torch.Generator().manual_seed(1), torch.full((300,), reach))
-        same = ((children != 0) == (parents != 0)).flatten(1).all(1) & (children[:, :, 0] == parents[:, :, 0]).all(1)
-        weights = (children - parents)[same][:, :, 1:]
-        sizes = weights[weights != 0].abs()
-        changes.append((same.float().mean().item(), len(sizes) / weights.numel(), sizes.median().item()))
-    (kept, share, size), (kept_near, share_near, size_near) = changes
-    assert kept_near > 2 * kept
-    assert share_near == pytest.approx(share * 0.1**0.5, rel=0.3)
-    assert size_near == pytest.approx(0.1 * size, rel=0.5)
+def moved(genomes: torch.Tensor, others: torch.Tensor, size: int = 48) -> torch.Tensor:
+    """How far apart the pictures of each pair are: root mean square."""
+    return (paint(others, size) - paint(genomes, size)).square().mean((1, 2, 3)).sqrt()
+
+
+@pytest.mark.parametrize("reach", [0.2, 0.02])
+def test_reach_is_how_far_the_picture_moves(reach):
+    """Between a sixth of it and all of it, however much the weights matter."""
+    encoding, generator = cppn(4, hidden=30), torch.Generator().manual_seed(0)
+    parents = encoding.start(200, generator)
+    for _ in range(5):
+        parents = encoding.mutate(parents, generator)
+    children = encoding.mutate(parents, generator, torch.full((200,), reach))
+    refined = (children[:, :-OUTPUTS] == parents[:, :-OUTPUTS]).flatten(1).all(1)
+    distances = moved(parents[refined], children[refined]) / reach
+    assert (distances == 0).float().mean() < 0.1, "only pictures that are all black or all white stay"
+    distances = distances[distances > 0]
+    assert distances.median() == pytest.approx(6**-0.5, rel=0.3)
+    assert ((distances > 1 / 12) & (distances < 2)).float().mean() > 0.9
+
+
+def test_a_small_reach_refines_by_the_last_nodes_and_a_large_one_explores():
+    encoding, generator = cppn(4, hidden=30), torch.Generator().manual_seed(0)
+    parents = encoding.start(300, generator)
+    shares = []
+    for reach in (1.0, 0.5, 0.01):
+        children = encoding.mutate(parents, generator, torch.full((300,), reach))
+        deep = (children[:, :-OUTPUTS] != parents[:, :-OUTPUTS]).flatten(1).any(1)
+        shares.append(deep.float().mean().item())
+        assert (children != parents).flatten(1).any(1).all(), "a child is its parent"
+        assert torch.equal(children[~deep, :, 0], parents[~deep, :, 0]), "refining changes no function"
+    assert shares[0] > 0.95
+    assert shares[1] == pytest.approx(0.5, abs=0.1)
+    assert shares[2] == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize("distance", [1e-3, 0.01, 0.1])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_a_step_is_as_large_as_its_distance_takes(distance, scale):
+    """Grey pictures whose lightness is 0.5 + 0.5 w: a change of w by `scale` moves them by scale / 2."""
+    from fooling_utils.evolution import painters
+
+    grey = genome_of(2, {3: (LINEAR, {ONE: -0.5}), 4: (LINEAR, {ONE: -1.0})})
+    change = genome_of(2, {3: (0, {ONE: scale})})
+    step = painters._step(grey, change, distance)
+    assert step == pytest.approx(min(3, distance / (scale / 2)), rel=1e-2)
+    assert moved(grey[None], (grey + step * change)[None]).item() == pytest.approx(step * scale / 2, rel=1e-3)
+
+
+def test_a_change_that_nobody_sees_is_three_times_its_size_and_one_that_nobody_can_paint_stays_finite():
+    from fooling_utils.evolution import painters
+
+    unseen = genome_of(3, {2: (0, {X: 1.0})})  # nothing listens to this node
+    assert painters._step(KNOWN, unseen, 0.1) == 3
+    chain = genome_of(30, {0: (LINEAR, {X: 1000.0}), **{i: (LINEAR, {FIRST + i - 1: 1000.0}) for i in range(1, 30)}})
+    chain[30:, -1] = 1000.0
+    assert math.isfinite(painters._step(chain, 0.1 * chain * (chain.abs() > 5), 0.01))
 
 
 def test_splitting_a_connection_adds_a_node_and_one_connection():
