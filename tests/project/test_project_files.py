@@ -40,7 +40,7 @@ FLOORS = [
 ]
 ROOT_FILES = 14
 INSTALL = 'python -m pip install -r requirements.txt -e ".[dev]"'
-COMMANDS = [INSTALL, "python -m pytest -n auto"]
+COMMANDS = [INSTALL, "python -m pytest"]
 REGISTRY = re.compile(r"pypi\.org|files\.pythonhosted\.org|deb\.debian\.org|registry\.npmjs\.org")
 
 
