@@ -122,7 +122,8 @@ def champions() -> None:
     """A long evolution of painters from nothing, which goes on where it stopped and saves often (five hours in all).
 
     Its curve is the run "picture". Once its median is the higher one, its archive is to become the wall of lesson 3,
-    whose curve is "stored". "weights" is a run of an earlier version: `reach` was the size of the changes of weights.
+    whose curve is "stored". Two runs are of earlier versions: in "weights", `reach` was the size of the changes of
+    weights; "picture and all layers" never changed the last nodes alone, and drew distances from a wider range.
     """
     archive = load_archive(CHAMPIONS_NEXT) if CHAMPIONS_NEXT.exists() else None
     left = CHAMPION_EVALUATIONS - (archive.evaluations if archive else 0)
