@@ -26,7 +26,7 @@ from ..objectives import Label
 
 VERSION = 1
 RANDOM = 0.4  # random genomes at the start, for each class
-NEAREST = 0.003  # how small changes become; they begin with 1
+NEAREST = 0.03  # how small reach becomes; it begins with 1
 
 
 class Encoding(NamedTuple):
@@ -326,13 +326,12 @@ def _credit(archive: Archive, genomes: Tensor, confidence: Tensor, parents: Tens
 def _reached(reach: Tensor, parents: Tensor, better: Tensor, origin: Tensor) -> Tensor:
     """How large the next changes are: the rule of one success in five, for each class by itself.
 
-    A champion that its own child beats asks for changes an eighth larger, and for slightly smaller ones after each
-    child that doesn't; faster rules cost classes in the first thousands of evaluations. A class that a child of another
-    class takes over goes on with the reach of that one.
+    A champion that its own child beats asks for changes a quarter larger, and for slightly smaller ones after each
+    child that doesn't. A class that a child of another class takes over goes on with the reach of that one.
     parents: the class of each child's parent. better: whether a class has a new champion. origin: its parent's class.
     Source: Rechenberg 1973, in the form of Kern et al. 2004, doi 10.1023/B:NACO.0000023416.59689.4e.
     """
     own = origin == torch.arange(len(reach))
     failures = torch.bincount(parents, minlength=len(reach)) * ~better
-    after_success = torch.where(own, 1.13 * reach, reach[origin])
-    return torch.where(better, after_success, reach * 0.97**failures).clamp(NEAREST, 1)
+    after_success = torch.where(own, 1.28 * reach, reach[origin])
+    return torch.where(better, after_success, reach * 0.94**failures).clamp(NEAREST, 1)

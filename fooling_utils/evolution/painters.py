@@ -23,6 +23,8 @@ from .evolve import Encoding
 
 INPUTS = 4
 OUTPUTS = 3
+MOST = 3.0  # how often a change is added, at most
+TRIES = 5  # at most, for a change that moves the picture
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sine": torch.sin,
     "sigmoid": torch.tanh,  # a sigmoid from -1 to 1
@@ -246,7 +248,7 @@ def _random_genome(hidden: int, generator: torch.Generator) -> Tensor:
     genome[hidden:, 0] = torch.randint(len(FUNCTIONS), (OUTPUTS,), generator=generator).float()
     for _ in range(16):
         _split_connection(genome, generator)
-        _add_connection(genome, generator)
+        _add_connection(genome, generator, scale=3)
     return genome
 
 
@@ -265,43 +267,83 @@ def _connections(genome: Tensor) -> list[list[int]]:
     return (genome[:, 1:] != 0).nonzero().tolist()
 
 
+def _scale(generator: torch.Generator) -> float:
+    """Of new weights of the inputs: from one slow change across the picture to textures of a few pixels."""
+    return 3 * 40 ** _chance(generator)
+
+
 def _mutated(parent: Tensor, reach: float, generator: torch.Generator) -> Tensor:
     """A copy with different weights, and sometimes a different structure.
 
-    A large reach explores: structure changes, and half of all weights. A small one mostly refines, by the weights of
-    the last three nodes alone. What a weight means for the picture differs a thousandfold, so what is drawn is how far
-    the *picture* moves, and the change is made as large as that takes.
+    A large reach explores: structure changes, and half of all weights. A small one mostly refines, in one of three
+    ways: some weights of the last three nodes, one connection anywhere, or one new node that feeds an output. (Each way
+    by itself is used up before long.) What a weight means for the picture differs a thousandfold, so what is drawn is
+    how far the *picture* moves, and the change is made as large as that takes.
     Source: Lehman, Chen, Clune, Stanley 2018, arXiv 1712.06563, safe mutations by rescaling.
     """
-    genome = parent.clone()
-    change = torch.zeros_like(genome)
-    if _chance(generator) < max(0.1, reach):
-        if _chance(generator) < 0.4:
-            _split_connection(genome, generator)
-        if _chance(generator) < 0.5:
-            _add_connection(genome, generator)
-        if _chance(generator) < 0.3:
-            genome[_one_of(_rows(genome), generator), 0] = _one_of(range(len(FUNCTIONS)), generator)
-        if _chance(generator) < 0.1 and len(connections := _connections(genome)) > OUTPUTS:
-            row, source = _one_of(connections, generator)
-            genome[row, 1 + source] = 0
-        weights = genome[:, 1:]
-        chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
-        change[:, 1:] = chosen * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
-    else:
-        sources = INPUTS + _used(genome)
-        change[-OUTPUTS:, 1 : 1 + sources] = torch.randn(OUTPUTS, sources, generator=generator)
-    genome += _step(genome, change, reach * 6 ** -_chance(generator)) * change  # small steps refine, large explore
+    for _ in range(TRIES):
+        genome, change = parent.clone(), torch.zeros_like(parent)
+        if _chance(generator) < max(0.1, reach):
+            _explore(genome, change, generator)
+        elif _chance(generator) < max(1 / 3, reach**0.5):
+            _last_nodes(genome, change, generator)
+        else:
+            _one_of((_connection, _new_node), generator)(genome, change, generator)
+        step = _step(genome, change, reach * 6 ** -_chance(generator))
+        if step < MOST:
+            break  # otherwise little of the picture depends on what was changed
+    genome += step * change
     genome[:, 1:].clamp_(-1000, 1000)  # 1000 gives waves as fine as pixels; beyond it, large steps would overflow
     return genome
 
 
+def _explore(genome: Tensor, change: Tensor, generator: torch.Generator) -> None:
+    if _chance(generator) < 0.4:
+        _split_connection(genome, generator)
+    if _chance(generator) < 0.5:
+        _add_connection(genome, generator)
+    if _chance(generator) < 0.3:
+        genome[_one_of(_rows(genome), generator), 0] = _one_of(range(len(FUNCTIONS)), generator)
+    if _chance(generator) < 0.1 and len(connections := _connections(genome)) > OUTPUTS:
+        row, source = _one_of(connections, generator)
+        genome[row, 1 + source] = 0
+    weights = genome[:, 1:]
+    chosen = (weights != 0) & (torch.rand(weights.shape, generator=generator) < 0.5)
+    change[:, 1:] = chosen * (0.3 + weights.abs()) * torch.randn(weights.shape, generator=generator)
+
+
+def _last_nodes(genome: Tensor, change: Tensor, generator: torch.Generator) -> None:
+    """A random share of the weights of the last three nodes, from one to all of them."""
+    sources = INPUTS + _used(genome)
+    weights = 30 * torch.randn(OUTPUTS, sources, generator=generator)
+    order = torch.rand(OUTPUTS, sources, generator=generator)
+    share = max(order.numel() ** -_chance(generator), order.min().item())
+    change[-OUTPUTS:, 1 : 1 + sources] = weights * (order <= share)
+
+
+def _connection(genome: Tensor, change: Tensor, generator: torch.Generator) -> None:
+    row = _one_of(_rows(genome), generator)
+    change[row, 1 + _a_source(genome, row, generator)] = 30 * _normal(generator)
+
+
+def _new_node(genome: Tensor, change: Tensor, generator: torch.Generator) -> None:
+    """A new node of up to three inputs, which feeds an output; or one connection, if no row is free."""
+    new = _used(genome)
+    if new == len(genome) - OUTPUTS:
+        return _connection(genome, change, generator)
+    genome[new, 0] = _one_of(range(len(FUNCTIONS)), generator)
+    scale = _scale(generator)
+    for _ in range(3):
+        genome[new, 1 + _one_of(range(INPUTS), generator)] = scale * _normal(generator)
+    change[_one_of(range(-OUTPUTS, 0), generator), 1 + INPUTS + new] = 30 * _normal(generator)
+
+
 def _step(genome: Tensor, change: Tensor, distance: float) -> float:
-    """How often to add `change` so that the picture moves by `distance` (root mean square); at most 3 times.
+    """How often to add `change` so that the picture moves by `distance` (root mean square); at most `MOST` times.
 
     Measured on small pictures at six steps; between them, the distance is taken for a power of the step.
     """
-    steps = 3 / 10 ** torch.arange(5.0, -1, -1)
+    steps = MOST / 10 ** torch.arange(5.0, -1, -1)
     family = torch.cat((genome[None], genome + steps[:, None, None] * change))
     (links,) = _links(genome[None])
     rows, columns = change.nonzero(as_tuple=True)
@@ -312,17 +354,21 @@ def _step(genome: Tensor, change: Tensor, distance: float) -> float:
     moved = (pictures[1:] - pictures[0]).square().mean((1, 2, 3)).sqrt().tolist()
     far = next((place for place, one in enumerate(moved) if one > distance), None)
     if far is None:
-        return 3.0
+        return MOST
     if far == 0 or not moved[far - 1] > 0:  # NaN, too: weights can be too large to paint
         return steps[far].item() * distance / moved[far]
     between = math.log(distance / moved[far - 1]) / math.log(moved[far] / moved[far - 1])
     return steps[far - 1].item() * 10**between
 
 
-def _add_connection(genome: Tensor, generator: torch.Generator) -> None:
+def _a_source(genome: Tensor, row: int, generator: torch.Generator) -> int:
+    return _one_of(range(INPUTS + min(row, _used(genome))), generator)
+
+
+def _add_connection(genome: Tensor, generator: torch.Generator, scale: float | None = None) -> None:
     row = _one_of(_rows(genome), generator)
-    source = _one_of(range(INPUTS + min(row, _used(genome))), generator)
-    genome[row, 1 + source] = (3 if source < INPUTS else 1) * _normal(generator)
+    source = _a_source(genome, row, generator)
+    genome[row, 1 + source] = ((scale or _scale(generator)) if source < INPUTS else 1) * _normal(generator)
 
 
 def _split_connection(genome: Tensor, generator: torch.Generator) -> None:

@@ -153,7 +153,7 @@ def moved(genomes: torch.Tensor, others: torch.Tensor, size: int = 48) -> torch.
 
 @pytest.mark.parametrize("reach", [0.2, 0.02])
 def test_reach_is_how_far_the_picture_moves(reach):
-    """Between a sixth of it and all of it, however much the weights matter."""
+    """Between a sixth of it and all of it, however much the weights matter, unless nobody sees them."""
     encoding, generator = cppn(4, hidden=30), torch.Generator().manual_seed(0)
     parents = encoding.start(200, generator)
     for _ in range(5):
@@ -167,19 +167,71 @@ def test_reach_is_how_far_the_picture_moves(reach):
     assert ((distances > 1 / 12) & (distances < 2)).float().mean() > 0.9
 
 
-def test_a_small_reach_refines_by_the_last_nodes_and_a_large_one_explores():
+def ways(parents: torch.Tensor, children: torch.Tensor) -> list[str]:
+    """How each child was made: by the last nodes, by one connection, by a new node, or by exploring."""
+    found = []
+    for parent, child in zip(parents, children, strict=True):
+        changed = parent != child
+        rows = changed[:-OUTPUTS].any(1).nonzero()[:, 0].tolist()
+        if not rows:
+            found.append("last nodes")
+        elif changed.sum() == 1 and not changed[:, 0].any():
+            found.append("connection")
+        elif len(rows) == 1 and not parent[rows[0], 1:].any() and changed[-OUTPUTS:].sum() == 1:
+            assert changed[-OUTPUTS:, 1 + INPUTS + rows[0]].any(), "the new node is not the one that is connected"
+            assert not parent[rows[0] :, 1 + INPUTS + rows[0]].any(), "there was a node before"
+            assert not child[rows[0], 1 + INPUTS :].any() and child[rows[0], 1:].any(), "a new node sees inputs"
+            found.append("new node")
+        else:
+            found.append("explored")
+    return found
+
+
+def test_a_large_reach_explores_and_a_small_one_mostly_refines():
     encoding, generator = cppn(4, hidden=30), torch.Generator().manual_seed(0)
-    parents = encoding.start(300, generator)
-    shares = []
+    parents = encoding.start(400, generator)
+    share = {}
     for reach in (1.0, 0.5, 0.01):
-        children = encoding.mutate(parents, generator, torch.full((300,), reach))
-        deep = (children[:, :-OUTPUTS] != parents[:, :-OUTPUTS]).flatten(1).any(1)
-        shares.append(deep.float().mean().item())
+        children = encoding.mutate(parents, generator, torch.full((400,), reach))
         assert (children != parents).flatten(1).any(1).all(), "a child is its parent"
-        assert torch.equal(children[~deep, :, 0], parents[~deep, :, 0]), "refining changes no function"
-    assert shares[0] > 0.95
-    assert shares[1] == pytest.approx(0.5, abs=0.1)
-    assert shares[2] == pytest.approx(0.1, abs=0.05)
+        made = ways(parents, children)
+        share[reach] = {way: made.count(way) / 400 for way in ("explored", "last nodes", "connection", "new node")}
+    assert share[1.0]["explored"] == 1
+    # what doesn't move the picture is drawn again, and exploring moves it most often
+    assert 0.45 < share[0.5]["explored"] < 0.65
+    assert share[0.5]["last nodes"] > 2 * (share[0.5]["connection"] + share[0.5]["new node"]) > 0
+    # a connection of the last nodes looks as if these had been changed
+    assert share[0.01]["explored"] == pytest.approx(0.1, abs=0.06)
+    assert share[0.01]["connection"] + share[0.01]["last nodes"] == pytest.approx(0.6, abs=0.08)
+    assert share[0.01]["new node"] == pytest.approx(0.3, abs=0.08)
+    assert share[0.01]["connection"] > 0.1
+
+
+def test_the_last_nodes_change_by_one_weight_or_by_many():
+    from fooling_utils.evolution import painters
+
+    (genome,), generator = cppn(4, hidden=30).start(1, torch.Generator().manual_seed(0)), torch.Generator()
+    counts = []
+    for seed in range(300):
+        change = torch.zeros_like(genome)
+        painters._last_nodes(genome, change, generator.manual_seed(seed))
+        assert not change[:-OUTPUTS].any() and not change[:, 0].any()
+        counts.append(change.count_nonzero().item())
+    most = OUTPUTS * (INPUTS + painters._used(genome))
+    assert min(counts) == 1 and max(counts) > most / 2
+    assert sum(count <= most**0.5 for count in counts) == pytest.approx(150, abs=45)
+
+
+def test_a_painter_without_a_free_row_gets_no_node():
+    from fooling_utils.evolution import painters
+
+    full = genome_of(
+        2, {0: (SINE, {X: 1.0}), 1: (SINE, {FIRST: 1.0}), 2: (LINEAR, {SECOND: 1.0}), 3: (LINEAR, {ONE: 1.0})}
+    )
+    for seed in range(20):
+        genome, change = full.clone(), torch.zeros_like(full)
+        painters._new_node(genome, change, torch.Generator().manual_seed(seed))
+        assert torch.equal(genome, full) and change.count_nonzero() == 1
 
 
 @pytest.mark.parametrize("distance", [1e-3, 0.01, 0.1])
