@@ -4,6 +4,7 @@ A check never raises: whatever the answer does, there is a verdict. It uses smal
 takes less than a second. Its messages say what is wrong in the student's terms, and never what the right answer is.
 """
 
+import dis
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -59,7 +60,12 @@ class Answer:
         return result
 
     def _has_a_gap(self) -> bool:
-        return Ellipsis in getattr(getattr(self.function, "__code__", None), "co_consts", ())
+        """Whether a `...` is kept or returned. As an index, as in `image[..., 0:2]`, it is no gap."""
+        code = getattr(self.function, "__code__", None)
+        steps = list(dis.get_instructions(code)) if code else []
+        at = [i for i, step in enumerate(steps) if step.argval is Ellipsis]
+        uses = [steps[i].opname if steps[i].opname == "RETURN_CONST" else steps[i + 1].opname for i in at]
+        return any(use.startswith(("STORE_FAST", "STORE_DEREF", "STORE_GLOBAL", "UNPACK_", "RETURN_")) for use in uses)
 
     def _is_the_stub_of_nbgrader(self) -> bool:
         # It raises the error by name; torch and input() have errors of that kind, too.

@@ -146,6 +146,33 @@ class Archive:
                 f"the archive has no champion of {shown(label)}: archive.labels lists its {len(known)} classes"
             ) from None
 
+    def joined(self, other: "Archive") -> "Archive":
+        """The better champion of each class, from two runs for the same network; generations and evaluations add up.
+
+        Raises ValueError if the other archive has another encoding or other classes, or belongs to another network.
+        """
+        instance(Archive, other=other)
+        if self.encoding != other.encoding:
+            raise ValueError(f"one archive has the encoding {self.encoding!r}, the other {other.encoding!r}")
+        if self.indices != other.indices or self.labels != other.labels:
+            raise ValueError(
+                f"the archives have different classes ({len(self.labels)} and {len(other.labels)} of them): "
+                "evolve both with the same targets, in the same order"
+            )
+        if not _same_network(self.fingerprint, other.fingerprint):
+            raise ValueError("the archives belong to different networks: these give different logits for a grey image")
+        better = other.confidence > self.confidence
+        pairs = zip(better.tolist(), self.genomes, other.genomes, strict=True)
+        return replace(
+            self,
+            genomes=tuple(theirs if wins else own for wins, own, theirs in pairs),
+            confidence=torch.where(better, other.confidence, self.confidence),
+            born=torch.where(better, other.born + self.generations, self.born),
+            reach=torch.where(better, other.reach, self.reach),
+            generations=self.generations + other.generations,
+            evaluations=self.evaluations + other.evaluations,
+        )
+
     def save(self, path: str | os.PathLike) -> None:
         """Write a file of plain arrays (.npz). The old file stays until the new one is complete."""
         places: dict[int, int] = {}  # by identity: a genome that several classes share is stored once
@@ -159,6 +186,10 @@ class Archive:
                 generations=self.generations, evaluations=self.evaluations, encoding=self.encoding,
                 random_state=self.random_state.numpy(), fingerprint=self.fingerprint.numpy(),
             )  # fmt: skip
+
+
+def _same_network(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and (first - second).abs().max().item() <= 0.05
 
 
 def load_archive(path: str | os.PathLike) -> Archive:
@@ -275,7 +306,7 @@ def evolve(
         )
     elif archive.encoding != encoding.name:
         raise ValueError(f"the archive was made with the encoding {archive.encoding!r}, but this is {encoding.name!r}")
-    elif archive.fingerprint.shape != fingerprint.shape or (archive.fingerprint - fingerprint).abs().max() > 0.05:
+    elif not _same_network(archive.fingerprint, fingerprint):
         raise ValueError("the archive belongs to another network: this one gives different logits for a grey image")
     model.validate(encoding.render(encoding.start(1, torch.Generator()).to(model.device)), "a rendered genome")
     begin = archive

@@ -11,7 +11,7 @@ from nets import SHAPE, random_linear
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    monkeypatch.setattr(make, "CHAMPIONS_NEXT", tmp_path / "champions_next.npz")
+    monkeypatch.setattr(make, "CHAMPIONS", tmp_path / "champions.npz")
     monkeypatch.setattr(make, "CHAMPIONS_CURVE", tmp_path / "champions_curve.csv")
     monkeypatch.setattr(make, "load_model", lambda device: random_linear(3))
     monkeypatch.setattr(make, "cppn", lambda: direct(SHAPE))
@@ -21,7 +21,7 @@ def small(tmp_path, monkeypatch):
 def after(evaluations, folder, monkeypatch):
     monkeypatch.setattr(make, "CHAMPION_EVALUATIONS", evaluations)
     make.champions()
-    return load_archive(folder / "champions_next.npz"), (folder / "champions_curve.csv").read_text().splitlines()
+    return load_archive(folder / "champions.npz"), (folder / "champions_curve.csv").read_text().splitlines()
 
 
 def test_a_long_evolution_begins_from_nothing_and_goes_on_where_it_stopped(small, monkeypatch):
@@ -35,11 +35,10 @@ def test_a_long_evolution_begins_from_nothing_and_goes_on_where_it_stopped(small
     assert torch.equal(at_once.confidence, resumed.confidence) and at_once.evaluations == 8000
 
 
-@pytest.mark.parametrize(("run", "name"), [("stored", "champions"), ("picture", "champions_next")])
-def test_a_stored_curve_ends_at_its_champions(run, name):
-    archive, curves = load_archive(data.path(name)), data.read("champions_curve")
+def test_the_stored_curve_ends_at_the_stored_champions():
+    archive, curves = load_archive(data.path("champions")), data.read("champions_curve")
     runs = {name: rows.drop(columns="run") for name, rows in curves.groupby("run")}
-    end, confidence = runs[run].iloc[-1], archive.confidence
+    end, confidence = runs["picture"].iloc[-1], archive.confidence
     assert end["evaluations"] == archive.evaluations
     assert np.allclose([end["median"], end["mean"]], [confidence.median(), confidence.mean()], atol=1e-4)
     assert end[["50 %", "90 %", "99 %"]].tolist() == [(confidence >= share).sum() for share in (0.5, 0.9, 0.99)]

@@ -360,6 +360,34 @@ def test_an_archive_of_another_network_or_encoding_is_named(saved, three_classes
         evolve(three_classes, SMALL, archive=saved[1])
 
 
+def test_two_runs_are_joined_by_the_better_champion_of_each_class(three_classes, tmp_path):
+    runs = [last(evolve(three_classes, SMALL, population=4, generations=n, seed=n)) for n in (12, 9)]
+    both = runs[0].joined(runs[1])
+    assert torch.equal(both.confidence, torch.maximum(runs[0].confidence, runs[1].confidence))
+    images = round_to_8bit(SMALL.render(both.champions(range(3))))
+    torch.testing.assert_close(three_classes.probabilities(images).diagonal(), both.confidence)
+    assert (both.generations, both.evaluations) == (21, 84)
+    assert (both.born <= 21).all()
+    again = both.joined(both)
+    assert torch.equal(again.confidence, both.confidence) and again.evaluations == 168
+    both.save(tmp_path / "both.npz")
+    same_archive(load_archive(tmp_path / "both.npz"), both)
+    later = last(evolve(three_classes, SMALL, population=4, generations=5, archive=both))
+    assert (later.confidence >= both.confidence).all() and later.evaluations == 104
+
+
+def test_archives_that_have_nothing_to_do_with_each_other_are_not_joined(three_classes):
+    archive = next(evolve(three_classes, SMALL, generations=1))
+    with pytest.raises(ValueError, match="the other 'CPPN 224, 40 hidden'"):
+        archive.joined(replace(archive, encoding="CPPN 224, 40 hidden"))
+    with pytest.raises(ValueError, match="different classes \\(3 and 2 of them\\): evolve both with the same targets"):
+        archive.joined(next(evolve(three_classes, SMALL, targets=[0, 1], generations=1)))
+    with pytest.raises(ValueError, match="belong to different networks"):
+        archive.joined(next(evolve(random_linear(3, seed=5), SMALL, generations=1)))
+    with pytest.raises(TypeError, match="other must be"):
+        archive.joined("a.npz")
+
+
 def test_an_encoding_of_ones_own_works(three_classes):
     """One gene: the brightness of a grey image."""
     encoding = Encoding(

@@ -267,6 +267,9 @@ def per_member(x):
 
 
 wrong("1.2", "shape")(lambda image: image)
+wrong("1.2", "stops with RuntimeError")(  # `...` as an index is no stub
+    lambda image: ((image[..., 1:, :] - image[..., :-1, :]) + (image[..., 1:] - image[..., :-1])).abs().sum((1, 2, 3))
+)
 wrong("1.2", "the values are wrong")(lambda image: torch.zeros(len(image)))
 wrong("1.2", "only pixels one below the other are compared")(lambda image: per_member(image.diff(dim=2).abs()))
 wrong("1.2", "only pixels side by side are compared")(lambda image: per_member(image.diff(dim=3).abs()))

@@ -424,6 +424,7 @@ row("evolution.evolve.thumbnails", evolve.thumbnails, lambda: dict(images=two(),
 row("evolution.evolve.direct", evolve.direct, lambda: dict(shape=(3, 8, 8), rate=0.1, strength=15.0), breed)
 row("evolution.evolve.Archive.best", ARCHIVE.best, lambda: dict(count=2))
 row("evolution.evolve.Archive.champions", ARCHIVE.champions, lambda: dict(labels=["robin"]))
+row("evolution.evolve.Archive.joined", ARCHIVE.joined, lambda: dict(other=ARCHIVE))
 row("evolution.evolve.Archive.save", ARCHIVE.save, lambda: dict(path="a.npz"))
 row("evolution.evolve.load_archive", evolve.load_archive, lambda: dict(path="nothing.npz"))
 row(
