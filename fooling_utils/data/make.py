@@ -34,7 +34,6 @@ from . import FOLDER, drawings
 LESSON_2_PICTURES = ("school_bus", "robin", "cat", "coffee", "palace", "flower", "rocket")
 
 CHAMPIONS = FOLDER / "champions.npz"
-CHAMPIONS_NEXT = FOLDER / "champions_next.npz"
 CHAMPIONS_CURVE = FOLDER / "champions_curve.csv"
 CHAMPION_EVALUATIONS = 1_000_000
 FROM_NOISE = ("robin", "cheetah", "armadillo", "ostrich", "school bus", "peacock")
@@ -119,13 +118,12 @@ def noise() -> None:
 
 
 def champions() -> None:
-    """A long evolution of painters from nothing, which goes on where it stopped and saves often (five hours in all).
+    """The long evolution of painters: it goes on where it stopped, or begins from nothing, and saves often.
 
-    Its curve is the run "picture". Once its median is the higher one, its archive is to become the wall of lesson 3,
-    whose curve is "stored". Two runs are of earlier versions: in "weights", `reach` was the size of the changes of
-    weights; "picture and all layers" never changed the last nodes alone, and drew distances from a wider range.
+    Its curve is the run "wall". The stored wall is two runs of earlier rules, "first" and "second", joined; lesson 3,
+    section 13, says what these were.
     """
-    archive = load_archive(CHAMPIONS_NEXT) if CHAMPIONS_NEXT.exists() else None
+    archive = load_archive(CHAMPIONS) if CHAMPIONS.exists() else None
     left = CHAMPION_EVALUATIONS - (archive.evaluations if archive else 0)
     if left <= 0:
         return
@@ -133,12 +131,12 @@ def champions() -> None:
     archives = evolve(load_model(device="cpu"), cppn(), generations=generations, archive=archive)
     for archive in tqdm(archives, total=generations):
         if archive.evaluations % 4000 == 0 or archive.evaluations >= CHAMPION_EVALUATIONS:
-            archive.save(CHAMPIONS_NEXT)
+            archive.save(CHAMPIONS)
             confidence = archive.confidence
             reached = [round(confidence.median().item(), 4), round(confidence.mean().item(), 4)]
             reached += [(confidence >= share).sum().item() for share in (0.5, 0.9, 0.99)]
             with CHAMPIONS_CURVE.open("a", encoding="utf-8") as file:
-                print("picture", archive.evaluations, *reached, sep=",", file=file)
+                print("wall", archive.evaluations, *reached, sep=",", file=file)
 
 
 def direct_pixels() -> None:

@@ -248,7 +248,7 @@ def _random_genome(hidden: int, generator: torch.Generator) -> Tensor:
     genome[hidden:, 0] = torch.randint(len(FUNCTIONS), (OUTPUTS,), generator=generator).float()
     for _ in range(16):
         _split_connection(genome, generator)
-        _add_connection(genome, generator, scale=3)
+        _add_connection(genome, generator)
     return genome
 
 
@@ -265,11 +265,6 @@ def _rows(genome: Tensor) -> list[int]:
 
 def _connections(genome: Tensor) -> list[list[int]]:
     return (genome[:, 1:] != 0).nonzero().tolist()
-
-
-def _scale(generator: torch.Generator) -> float:
-    """Of new weights of the inputs: from one slow change across the picture to textures of a few pixels."""
-    return 3 * 40 ** _chance(generator)
 
 
 def _mutated(parent: Tensor, reach: float, generator: torch.Generator) -> Tensor:
@@ -290,9 +285,9 @@ def _mutated(parent: Tensor, reach: float, generator: torch.Generator) -> Tensor
         else:
             _one_of((_connection, _new_node), generator)(genome, change, generator)
         step = _step(genome, change, reach * 6 ** -_chance(generator))
-        if step < MOST:
-            break  # otherwise little of the picture depends on what was changed
-    genome += step * change
+        if step:
+            break  # otherwise next to nothing of the picture depends on what was changed
+    genome += (step or MOST) * change
     genome[:, 1:].clamp_(-1000, 1000)  # 1000 gives waves as fine as pixels; beyond it, large steps would overflow
     return genome
 
@@ -327,12 +322,15 @@ def _connection(genome: Tensor, change: Tensor, generator: torch.Generator) -> N
 
 
 def _new_node(genome: Tensor, change: Tensor, generator: torch.Generator) -> None:
-    """A new node of up to three inputs, which feeds an output; or one connection, if no row is free."""
+    """A new node of up to three inputs, which feeds an output; or one connection, if no row is free.
+
+    It adds anything from one slow change across the picture to a texture of a few pixels.
+    """
     new = _used(genome)
     if new == len(genome) - OUTPUTS:
         return _connection(genome, change, generator)
     genome[new, 0] = _one_of(range(len(FUNCTIONS)), generator)
-    scale = _scale(generator)
+    scale = 3 * 40 ** _chance(generator)
     for _ in range(3):
         genome[new, 1 + _one_of(range(INPUTS), generator)] = scale * _normal(generator)
     change[_one_of(range(-OUTPUTS, 0), generator), 1 + INPUTS + new] = 30 * _normal(generator)
@@ -341,7 +339,8 @@ def _new_node(genome: Tensor, change: Tensor, generator: torch.Generator) -> Non
 def _step(genome: Tensor, change: Tensor, distance: float) -> float:
     """How often to add `change` so that the picture moves by `distance` (root mean square); at most `MOST` times.
 
-    Measured on small pictures at six steps; between them, the distance is taken for a power of the step.
+    0 if even these move it by less than a tenth of that. Measured on small pictures at six steps; between them, the
+    distance is taken for a power of the step.
     """
     steps = MOST / 10 ** torch.arange(5.0, -1, -1)
     family = torch.cat((genome[None], genome + steps[:, None, None] * change))
@@ -354,7 +353,7 @@ def _step(genome: Tensor, change: Tensor, distance: float) -> float:
     moved = (pictures[1:] - pictures[0]).square().mean((1, 2, 3)).sqrt().tolist()
     far = next((place for place, one in enumerate(moved) if one > distance), None)
     if far is None:
-        return MOST
+        return MOST if moved[-1] > distance / 10 else 0.0
     if far == 0 or not moved[far - 1] > 0:  # NaN, too: weights can be too large to paint
         return steps[far].item() * distance / moved[far]
     between = math.log(distance / moved[far - 1]) / math.log(moved[far] / moved[far - 1])
@@ -365,10 +364,10 @@ def _a_source(genome: Tensor, row: int, generator: torch.Generator) -> int:
     return _one_of(range(INPUTS + min(row, _used(genome))), generator)
 
 
-def _add_connection(genome: Tensor, generator: torch.Generator, scale: float | None = None) -> None:
+def _add_connection(genome: Tensor, generator: torch.Generator) -> None:
     row = _one_of(_rows(genome), generator)
     source = _a_source(genome, row, generator)
-    genome[row, 1 + source] = ((scale or _scale(generator)) if source < INPUTS else 1) * _normal(generator)
+    genome[row, 1 + source] = (3 if source < INPUTS else 1) * _normal(generator)
 
 
 def _split_connection(genome: Tensor, generator: torch.Generator) -> None:

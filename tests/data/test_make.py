@@ -26,9 +26,9 @@ def after(evaluations, folder, monkeypatch):
 
 def test_a_long_evolution_begins_from_nothing_and_goes_on_where_it_stopped(small, monkeypatch):
     _, curve = after(4000, small, monkeypatch)
-    assert [line.split(",")[:2] for line in curve] == [["picture", "4000"]]
+    assert [line.split(",")[:2] for line in curve] == [["wall", "4000"]]
     resumed, curve = after(8000, small, monkeypatch)
-    assert [line.split(",")[:2] for line in curve] == [["picture", "4000"], ["picture", "8000"]]
+    assert [line.split(",")[:2] for line in curve] == [["wall", "4000"], ["wall", "8000"]]
     assert after(8000, small, monkeypatch)[1] == curve  # it is there already
 
     at_once = last(evolve(random_linear(3), direct(SHAPE), generations=500))
@@ -38,7 +38,7 @@ def test_a_long_evolution_begins_from_nothing_and_goes_on_where_it_stopped(small
 def test_the_stored_curve_ends_at_the_stored_champions():
     archive, curves = load_archive(data.path("champions")), data.read("champions_curve")
     runs = {name: rows.drop(columns="run") for name, rows in curves.groupby("run")}
-    end, confidence = runs["picture"].iloc[-1], archive.confidence
+    end, confidence = runs["wall"].iloc[-1], archive.confidence
     assert end["evaluations"] == archive.evaluations
     assert np.allclose([end["median"], end["mean"]], [confidence.median(), confidence.mean()], atol=1e-4)
     assert end[["50 %", "90 %", "99 %"]].tolist() == [(confidence >= share).sum() for share in (0.5, 0.9, 0.99)]
