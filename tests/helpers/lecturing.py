@@ -102,7 +102,7 @@ def open_page(browser, served, name="", theme="light"):
     page.asked, page.broken = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.broken.append(str(error)))
-    page.set_default_timeout(60 * SECONDS)
+    page.set_default_timeout(180 * SECONDS)
     page.goto(f"{served.address}?token={TOKEN}")
     if name:
         page.goto(f"{served.address}voila/render/{name}")

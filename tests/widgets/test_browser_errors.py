@@ -70,4 +70,4 @@ def test_a_player_and_a_wall_say_what_happened_and_go_on(page):
         run(page, WATER)
         widget.focus().press(" ")
         widget.until(f"{index} > {before.get('index', before.get('generations'))}")
-        assert widget.says() == ""
+        widget.until("root.querySelector('.problem').textContent === ''")
