@@ -146,7 +146,6 @@ function blink(context) {
     return ui.say(told.join(", "));
   }
 
-  const once = (act) => (event) => { if (!event.repeat) act(); };
   ui.keys([
     [" ", "start or stop", once(() => play(!playing))],
     ["ArrowLeft", "show A", () => choose(0)],

@@ -178,9 +178,17 @@ function guess(context) {
     if (inside) ui.root.focus({ preventScroll: true });
   }
 
-  const commit = async (value) => !now.answer && take(await ui.tell("commit", { guess: value }));
-  const reveal = async () => !now.answer && take(await ui.tell("show"));
-  const again = async () => now.answer && take(await ui.tell("again"));
+  let asked = false; // and not answered yet: a second click of a hurried reader is none
+  async function tell(question, values) {
+    if (asked) return;
+    asked = true;
+    const answer = await ui.tell(question, values);
+    asked = false;
+    take(answer);
+  }
+  const commit = (value) => !now.answer && tell("commit", { guess: value });
+  const reveal = () => !now.answer && tell("show");
+  const again = () => now.answer && tell("again");
 
   function showScore() {
     const { right = 0, asked = 0 } = model.get("score");

@@ -295,9 +295,9 @@ function begin({ model, el }, name, label, style) {
     act(event);
   });
   const fromPage = (event) => {
-    const { key, shiftKey } = event;
+    const { key, shiftKey, repeat } = event;
     if (event.target !== document.body || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!root.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, cancelable: true }))) event.preventDefault();
+    if (!root.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, repeat, cancelable: true }))) event.preventDefault();
   };
   if (alone) document.addEventListener("keydown", fromPage);
   function leave() {
@@ -336,7 +336,7 @@ function begin({ model, el }, name, label, style) {
     const all = () => sets || [...root.querySelectorAll("figure")].map((one) => [one]);
     const seen = () => all().filter((set) => set.every((one) => !one.closest("[hidden]")));
     keys([
-      ["x", "the next picture as large as the screen, and back", () => fillScreen(seen()[Number(root.dataset.large || 0)] || [])],
+      ["x", "the next picture as large as the screen, and back", once(() => fillScreen(seen()[Number(root.dataset.large || 0)] || []))],
       ...(sets || []).some((set) => set.length > 1) ? [
         [",", "move the curtain to the left", () => drawCurtain(curtain - 0.05)],
         [".", "to the right", () => drawCurtain(curtain + 0.05)],
@@ -386,6 +386,9 @@ function begin({ model, el }, name, label, style) {
   views.add(ui);
   return ui;
 }
+
+// For a key that turns something on and off, and would flicker while it is held down.
+const once = (act) => (event) => { if (!event.repeat) act(event); };
 
 function button(parent, text, act, attributes = {}) {
   const one = make("button", parent, { type: "button", ...attributes }, text);

@@ -453,8 +453,8 @@ function plane(context) {
 
   const by = ({ shiftKey }) => (shiftKey ? -1 : 1);
   const rows = [
-    [" ", "play or pause", () => play(!playing)],
-    ["s", "one step", () => change("step")],
+    [" ", "play or pause", once(() => play(!playing))],
+    ["s", "one step", ({ repeat }) => change("step", {}, repeat ? "held" : null)],
     ["r", "reset", () => change("reset")],
     ["1 2 3", "choose the class", ({ key }) => pick(key - 1)],
     ["0", "points of nothing, where there are none", () => change("nothing")],
@@ -468,9 +468,9 @@ function plane(context) {
     ["-", "zoom out", () => turn("zoom", ZOOMS, 1)],
     ["h", "more hidden units (shift: fewer)", (event) => turn("hidden", DOUBLED, by(event))],
     ["d", "depth: 1, 2, 3", (event) => turn("depth", [1, 2, 3], by(event), true)],
-    ["a", "ReLU or tanh", () => turn("activation", ["relu", "tanh"], 1, true)],
+    ["a", "ReLU or tanh", once(() => turn("activation", ["relu", "tanh"], 1, true))],
     ["w", "more weight decay (shift: less)", (event) => turn("weight_decay", DECAYS, by(event))],
-    ["k", "two or three classes", () => turn("classes", [2, 3], 1, true)],
+    ["k", "two or three classes", once(() => turn("classes", [2, 3], 1, true))],
   ];
   ui.keys(rows.map(([key, what, act, name]) => [key, what, (event) => { act(event); look(pointer, true); }, name]));
 

@@ -273,7 +273,7 @@ function explorer(context) {
     ["ArrowRight", "move the cross right", move(1, 0)],
     ["ArrowUp", "move the cross up", move(0, 1)],
     ["ArrowDown", "move the cross down", move(0, -1)],
-    [" ", "stop or continue the map", () => run(!running)],
+    [" ", "stop or continue the map", once(() => run(!running))],
     ["+", "more places", () => finer(1)],
     ["-", "fewer places", () => finer(-1)],
     ["/", "choose pictures", () => pictures[0].select.focus()],

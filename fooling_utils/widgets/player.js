@@ -55,6 +55,8 @@ function player(context) {
   let times = 20;
   let saved = null;
   let checked = 0; // the frame of the last check
+  let steps = 0; // that were asked for, and are not drawn yet
+  let comparing = -1; // the run in which the control was asked for, and is not drawn yet
 
   const start = (change) => {
     if (Object.keys(change).length) presets.press(-1);
@@ -195,14 +197,18 @@ function player(context) {
 
   // The control: noise that changes the original as much as the last frame does. Again, or any frame, goes back.
   async function compare() {
-    if (control) return draw(state);
+    if (control || comparing === runs) {
+      runs++;
+      return draw(state);
+    }
     play(false);
-    if (!state.index) {
+    if (!state.index && !steps) {
       return ui.fail("Nothing has changed yet: play first, then compare with random noise of the same size.");
     }
-    const run = ++runs;
+    const run = comparing = ++runs;
     const answer = await ui.ask("random");
     if (!answer || run !== runs) return null;
+    comparing = -1;
     control = answer;
     show(answer);
     const [{ label, probability }] = answer.top;
@@ -296,9 +302,12 @@ function player(context) {
     await checkSaved();
   }
 
-  async function step() {
+  // Each press counts, however busy Python is; of a key that is held down, only what it can answer.
+  async function step({ repeat = false } = {}) {
     if (playing) return play(false);
-    const answer = await ui.ask("frame");
+    steps++;
+    const answer = await (repeat ? ui.ask("frame") : ui.tell("frame"));
+    steps--;
     if (!answer) return null;
     draw(answer);
     return checkSaved();
@@ -316,12 +325,12 @@ function player(context) {
     drawChange();
   };
   ui.keys([
-    [" ", "play or pause", () => play(!playing)],
+    [" ", "play or pause", once(() => play(!playing))],
     ["ArrowRight", "one step", step],
     ["r", "rewind", rewind],
     ["ArrowUp", "amplify the change more", () => louder(1)],
     ["ArrowDown", "amplify it less", () => louder(-1)],
-    ["n c", "random noise of the same size, and back", compare, "n"], // in the lecture, c is the contents
+    ["n c", "random noise of the same size, and back", once(compare), "n"], // in the lecture, c is the contents
     ["/", "choose a target", () => target.input.focus()],
     ["o", "open a picture", () => file.click()],
     ["s", "save as PNG", save],

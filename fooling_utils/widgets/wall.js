@@ -184,9 +184,10 @@ function wall(context) {
     if (answer) told(); // an error stays on the page until somebody goes on
   }
 
-  async function step() {
+  // Each press counts, however busy Python is; of a key that is held down, only what it can answer.
+  async function step({ repeat = false } = {}) {
     if (playing) return play(false);
-    const answer = await generation();
+    const answer = await (repeat ? generation() : ui.tell("generation"));
     if (!answer) return null;
     grown(answer);
     return told();
@@ -255,7 +256,7 @@ function wall(context) {
   ground.addEventListener("pointerleave", () => { pointed = null; where(); });
   ground.addEventListener("click", (event) => visit(under(event)));
   ui.keys([
-    [" ", "play or pause", () => play(!playing)],
+    [" ", "play or pause", once(() => play(!playing))],
     ["s", "one generation", step],
     ["ArrowLeft", "the champion to the left", () => move(place - 1)],
     ["ArrowRight", "to the right", () => move(place + 1)],

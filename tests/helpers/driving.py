@@ -11,6 +11,8 @@ STATE = "(root.player || root.explorer || root.wall || root.guess || root.blink 
 PIXEL = "(figure, [x, y]) => [...figure.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
 
 
+SEND = """(root, [keys, repeat]) => keys.forEach(key => root.dispatchEvent(new KeyboardEvent("keydown",
+  { key: key.replace("Shift+", ""), shiftKey: key.startsWith("Shift+"), repeat, bubbles: true, cancelable: true })))"""
 GIVE = """(element, [kind, name, content]) => {
   const data = new DataTransfer();
   const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));
@@ -52,6 +54,10 @@ class Widget:
     def press(self, *keys):
         for key in keys:
             self.keys.press(key)
+
+    def send(self, *keys, held=False):
+        """Press keys all at once, before Python answers the first; held: as a key that repeats itself."""
+        self.root.evaluate(SEND, [keys, held])
 
     def focus(self):
         self.root.focus()

@@ -108,6 +108,22 @@ def test_a_scene_that_is_left_stands_still(browser, served):
     assert canvas.state()["steps"] == left
 
 
+@pytest.mark.parametrize("focused", [True, False])
+def test_a_key_that_is_held_down_plays_once(browser, served, focused):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.keyboard.press("PageDown")
+    if not focused:
+        page.evaluate("document.activeElement.blur()")
+    for _ in range(4):
+        page.keyboard.down("Space")  # from the second on, it repeats
+    page.keyboard.up("Space")
+    canvas = Widget(page, ".plane")
+    canvas.until("s.steps > 20")
+    assert canvas.state()["playing"]
+    page.keyboard.press("Space")
+    canvas.until("!s.playing")
+
+
 def test_nothing_moves_behind_the_list_of_keys(browser, served):
     page = open_page(browser, served, "01_widgets.ipynb")
     page.keyboard.press("?")

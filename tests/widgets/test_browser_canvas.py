@@ -21,8 +21,6 @@ CELLS = [
     "canvas.add(0.9, 0.9, 'robin')\ncanvas.configure(hidden=7, weight_decay=0.002)\ncanvas.zoom(4)",
 ]
 SHOWN = 3
-SEND = """(root, keys) => keys.forEach(key => root.dispatchEvent(new KeyboardEvent("keydown",
-  { key: key.replace("Shift+", ""), shiftKey: key.startsWith("Shift+"), bubbles: true, cancelable: true })))"""
 COLOUR = "(c, [x, y]) => [...c.getContext('2d').getImageData(x * c.width, y * c.height, 1, 1).data].slice(0, 3)"
 AGREED = "JSON.stringify(s.points) === JSON.stringify(s.known)"  # the page and Python on the points
 
@@ -34,10 +32,6 @@ class Canvas(Widget):
         super().__init__(page, ".fool.plane", place)
         self.marks = self.root.locator(".marks")
         self.marks.scroll_into_view_if_needed()
-
-    def send(self, *keys):
-        """Press keys all at once: before Python answers the first."""
-        self.root.evaluate(SEND, keys)
 
     def answers(self):
         return int(self.root.get_attribute("data-answers"))

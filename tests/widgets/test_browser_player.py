@@ -118,6 +118,29 @@ def test_noise_of_the_same_size_comes_and_goes(player):
     assert player.says() == ""
 
 
+def test_each_press_counts_however_late_the_answers_come(player):
+    player.send(*["ArrowRight"] * 5)
+    player.until("s.index === 5 && s.saved && s.saved.index === 5")
+    player.press("r")
+    player.until("s.index === 0")
+    player.send("ArrowRight", "ArrowRight", "n")
+    assert player.until("s.control")["index"] == 2
+    assert player.says() == ""
+    player.send("n", "n", "n", "n")  # back, noise, back before the noise is there, noise
+    player.idle()
+    player.until("s.control")
+    player.send("n", "n", "n")
+    player.idle()
+    assert not player.state()["control"] and player.caption(2) == "result, toward blue whale"
+
+
+def test_a_key_that_is_held_down_goes_no_further_than_python_can_answer(player):
+    player.send(*["ArrowRight"] * 30, held=True)
+    player.until("s.index > 0")
+    player.idle()
+    assert 1 <= player.state()["index"] <= 2
+
+
 def test_the_result_is_saved_to_the_last_bit_and_opens_again(player, tmp_path):
     player.press("ArrowRight", "ArrowRight")
     player.until("s.index === 2")

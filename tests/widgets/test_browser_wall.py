@@ -77,6 +77,14 @@ def test_it_plays_until_it_is_paused(wall):
     assert f"over 50 %: {sum(share > 0.5 for share in wall.state()['confidence'])}" in text
 
 
+def test_each_press_is_a_generation(wall):
+    before = wall.state()["generations"]
+    wall.send("s", "s", "s", "s")
+    wall.until(f"s.generations === {before + 4}")
+    wall.idle()
+    assert wall.state()["generations"] == before + 4
+
+
 def test_the_brightness_is_the_confidence(wall):
     shares = wall.state()["confidence"]
     assert min(shares) >= 0
@@ -209,6 +217,16 @@ def test_a_number_names_the_powers_of_ten_where_the_slider_has_them(page):
         thumb = box["x"] + 8 + share * (box["width"] - 16)  # where the middle of the thumb is
         assert mark["x"] + mark["width"] / 2 == pytest.approx(thumb, abs=2)
         assert mark["y"] >= box["y"] + box["height"] - 2
+
+
+def test_a_hurried_reader_commits_once(page):
+    widget = opened(page, 1)
+    widget.send("2", "2", "3", "a", "r")  # before Python has answered the first
+    assert widget.until("s.answer")["guess"] == 1
+    widget.idle()
+    assert widget.state()["guess"] == 1 and widget.says() == ""
+    widget.send("r", "r")
+    widget.until("!s.answer")
 
 
 def test_the_tally_is_the_same_in_every_guess(page):

@@ -174,8 +174,8 @@
     }
     const taker = widget();
     if (!taker || taker.contains(event.target) || event.target.closest?.("#bar")) return;
-    const { key, shiftKey } = event;
-    const copy = new KeyboardEvent("keydown", { key, shiftKey, bubbles: true, cancelable: true });
+    const { key, shiftKey, repeat } = event;
+    const copy = new KeyboardEvent("keydown", { key, shiftKey, repeat, bubbles: true, cancelable: true });
     if (!taker.dispatchEvent(copy)) event.preventDefault();
   }, true);
 
