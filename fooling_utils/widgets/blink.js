@@ -158,6 +158,7 @@ function blink(context) {
   ui.stage([controls, presets, sliders]);
   // for the console, and for tests
   ui.root.blink = () => ({ ...facts, shown: letter(), playing, hidden, revealed, times, rate, pace: pace() });
+  ui.pause = () => play(false);
   ui.onEnd(() => clearTimeout(timer));
   ui.first("start", (answer) => {
     facts = answer;

@@ -308,6 +308,11 @@ function begin({ model, el }, name, label, style) {
     if (!event.target.closest("button, input, select, label, [tabindex]:not(.fool)")) root.focus({ preventScroll: true });
   });
 
+  // After a click the keys are the widget's again. Who presses a button by a key goes on from that button.
+  root.addEventListener("click", ({ target, detail }) => {
+    if (detail && target.closest("button")) root.focus({ preventScroll: true });
+  });
+
   // The presets, as a row of buttons and on the number keys.
   function presets(apply) {
     const row = make("div", body, { class: "row presets", role: "group", "aria-label": "presets" });
@@ -423,7 +428,13 @@ function choose(parent, name, options, act) {
     if (names.includes(before)) select.value = before;
   };
   fill(options);
-  select.addEventListener("change", () => act(select.value));
+  let byMouse = false;
+  select.addEventListener("pointerdown", () => { byMouse = true; });
+  select.addEventListener("keydown", () => { byMouse = false; });
+  select.addEventListener("change", () => {
+    act(select.value);
+    if (byMouse) select.closest(".fool").focus({ preventScroll: true }); // the keys are the widget's again
+  });
   return { fill, set: (value) => { select.value = value; }, get value() { return select.value; }, select };
 }
 
@@ -461,6 +472,13 @@ function search(parent, name, names, act) {
     if (words.some((word) => word.startsWith(part))) return 3;
     return low.includes(part) ? 4 : 9;
   };
+  // In a lecture the row of controls scrolls: what opens above it must be told where the field is.
+  const above = (one) => {
+    if (!ON_STAGE) return;
+    one.style.left = "0";
+    const [room, field, is] = [box.closest(".fool"), input, one].map((part) => part.getBoundingClientRect());
+    one.style.left = `${Math.max(room.left, Math.min(field.left, room.right - is.width)) - is.left}px`;
+  };
   const fill = () => {
     const part = input.value.trim().toLowerCase();
     found = names.filter((one) => rank(one, part) < 9).sort((a, b) => rank(a, part) - rank(b, part)).slice(0, 8);
@@ -468,7 +486,7 @@ function search(parent, name, names, act) {
     if (!found.length) {
       close();
       none.textContent = `nothing is called "${input.value}"`;
-      return;
+      return above(none);
     }
     list.replaceChildren();
     found.forEach((one, k) => {
@@ -478,6 +496,7 @@ function search(parent, name, names, act) {
     [list.hidden, none.textContent] = [false, ""];
     input.setAttribute("aria-expanded", "true");
     input.setAttribute("aria-activedescendant", `${id}-${place}`);
+    return above(list);
   };
   input.addEventListener("focus", () => input.select());
   input.addEventListener("input", () => { place = 0; fill(); });

@@ -51,6 +51,7 @@ function explorer(context) {
   let sayLater = 0;
   let chosenBefore = "";
   let choosing = 0; // choices that are not answered yet
+  let wished = null; // the size that was chosen last, until it is answered
   let written = [];
 
   const choices = make("div", ui.body, { class: "row" });
@@ -231,10 +232,15 @@ function explorer(context) {
     choosing++;
     const answer = await ui.tell("choose", values);
     choosing--;
-    if (!choosing) begun(answer);
+    if (choosing) return;
+    wished = null;
+    begun(answer);
   }
   const goTo = (three) => change({ pictures: three });
-  const resize = (value) => change({ size: value });
+  const resize = (value) => {
+    wished = value;
+    return change({ size: value });
+  };
 
   async function run(on) {
     const mine = ++runs; // a later start or stop ends this one
@@ -265,7 +271,7 @@ function explorer(context) {
     return here && look(here.x + step * x, here.y + step * y);
   };
   const finer = (by) => {
-    const next = state.sizes[state.sizes.indexOf(state.size) + by];
+    const next = state.sizes[state.sizes.indexOf(wished ?? state.size) + by];
     return next && resize(next);
   };
   ui.keys([

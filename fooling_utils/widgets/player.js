@@ -171,7 +171,7 @@ function player(context) {
 
   function drawChange() {
     if (original) change.draw(amplified(original, pixels, times));
-    change.title(`change × ${times}`);
+    change.title(`${control ? "random noise" : "change"} × ${times}`);
   }
 
   function show(answer) {
@@ -266,6 +266,7 @@ function player(context) {
   }
 
   async function play(on) {
+    if (!on) runs++; // a preset that is still loading must not play now
     if (playing === on) return;
     playing = on;
     playButton.textContent = on ? "❚❚ pause" : "▶ play";
@@ -315,7 +316,6 @@ function player(context) {
 
   function rewind() {
     play(false);
-    runs++; // a preset that is still loading must not play now
     return start({});
   }
 

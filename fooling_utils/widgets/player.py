@@ -1,5 +1,6 @@
 """The loop, played: choose a picture, a target and a method, and watch the pixels change."""
 
+import io
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,12 +16,13 @@ from ..constraints import Constraint, linf_ball
 from ..data.gallery import PICTURES
 from ..figures import top_five, triptych
 from ..files.downloads import download
-from ..images import round_to_8bit, validate_images
+from ..files.pictures import from_file
+from ..images import from_pil, round_to_8bit, validate_images
 from ..lessons.lesson2 import random_changes
 from ..models import Classifier, Prediction
 from ..objectives import toward
 from ..optimize import Frame, optimize_pixels
-from ..starts import blank, load_image, uniform_noise
+from ..starts import blank, uniform_noise
 from ..steps import Step, adam_step, sign_step, unit_step
 from .kit import (
     Ahead,
@@ -205,9 +207,8 @@ class FoolingPlayer(AskedWidget):
             size, most = len(source) / 1e6, LARGEST_UPLOAD // 10**6
             raise ValueError(f"{name} has {size:.1f} MB, but the limit is {most} MB: save a smaller copy")
         name = name[:40] if name[:40] not in (*self._pictures, *STARTS, *PICTURES) else f"my {name[:40]}"
-        self._state.own_pictures[name] = coloured_for(
-            self.model, load_image(source, self.model.input_size, device=self.model.device)
-        )
+        picture = from_file(io.BytesIO(source), f"the file {name!r}", self.model.input_size)
+        self._state.own_pictures[name] = coloured_for(self.model, from_pil(picture).contiguous().to(self.model.device))
         return name
 
     def _image(self, name: str) -> Tensor:

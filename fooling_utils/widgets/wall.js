@@ -40,6 +40,7 @@ function wall(context) {
   let playing = false;
   let runs = 0;
   let filling = null;
+  let choices = 0; // of a champion: a later one ends the search for one that both networks know
 
   const controls = make("div", ui.body, { class: "row" });
   const playButton = button(controls, "▶ play", () => play(!playing), { class: "main" });
@@ -200,6 +201,7 @@ function wall(context) {
   };
 
   async function look(one = place, aloud = true) {
+    if (aloud) choices++;
     const answer = await ui.ask("look", { place: one });
     if (!answer) return;
     show(answer);
@@ -209,6 +211,7 @@ function wall(context) {
   }
 
   function go(to) {
+    choices++;
     [place, pointed] = [to, null];
     where();
     find.set(names[place]);
@@ -233,15 +236,14 @@ function wall(context) {
     return visit(order[rank - 1]);
   }
 
-  let asking = 0;
   async function agree(wanted) {
-    const mine = ++asking;
+    const mine = ++choices;
     let answer = { asked: 0, of: 1 };
-    while (answer && mine === asking && answer.place === undefined) {
+    while (answer && mine === choices && answer.place === undefined) {
       answer = await ui.ask("agree", { rank: wanted });
-      if (answer) here.textContent = `the second network was asked about ${answer.asked} of ${answer.of}`;
+      if (answer && mine === choices) here.textContent = `the second network was asked about ${answer.asked} of ${answer.of}`;
     }
-    if (answer && mine === asking) await visit(answer.place);
+    if (answer && mine === choices) await visit(answer.place);
   }
 
   // ------------------------------------------------------------------------------------------------- mouse and keys
@@ -278,7 +280,7 @@ function wall(context) {
       show(answer);
     }
   });
-  ui.pause = () => play(false);
+  ui.pause = () => { choices++; play(false); };
   ui.first("begin", (answer) => {
     facts = answer;
     canvas.width = columns * (facts.width + 2 * EDGE);

@@ -9,10 +9,18 @@ pytest.importorskip("voila", reason="Voila is not installed: pip install -r requ
 
 from lecturing import lecture_of, open_page
 
+BLINK = "widgets.BlinkComparator(torch.full((1, 3, 16, 16), 0.5), torch.full((1, 3, 16, 16), 0.6), model=model)"
 PAGES = {
-    "01_widgets.ipynb": ["# The player\n\nPress 1.", PLAYER, "# The canvas", "widgets.PlaneCanvas()"],
+    "01_widgets.ipynb": [
+        "# The player\n\nPress 1.",
+        PLAYER,
+        "# The canvas",
+        "widgets.PlaneCanvas()",
+        "# The comparator",
+        BLINK,
+    ],
     "02_broken.ipynb": ["# Broken", "1 / 0"],
-}
+}  # fmt: skip
 
 
 def scene(page):
@@ -71,7 +79,7 @@ def test_mouse_typing_and_upload_work_as_in_a_notebook(browser, served):
     player.until("s.settings.picture === 'red.png' && s.settings.own === 'red robin'")
     assert player.pixel(0) == [255, 0, 0]
     player.upload("bad.png", b"no picture")
-    assert "not a picture that can be read" in player.problem()
+    assert "bad.png" in player.problem() and "not a picture that can be read" in player.says()
     page.get_by_role("button", name="next scene").click()
     page.locator(".fool.plane .marks").click(position={"x": 300, "y": 40})
     Widget(page, ".plane").until("s.points.length === 91")
@@ -106,6 +114,65 @@ def test_a_scene_that_is_left_stands_still(browser, served):
     left = canvas.state()["steps"]
     page.wait_for_timeout(1500)
     assert canvas.state()["steps"] == left
+
+
+def inside(page, locator):
+    """Whether all of it is on the screen."""
+    box, screen = locator.bounding_box(), page.viewport_size
+    across = box["x"] >= 0 and box["x"] + box["width"] <= screen["width"] + 1
+    return across and box["y"] >= 0 and box["y"] + box["height"] <= screen["height"] + 1
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)])
+def test_what_opens_is_on_the_screen(browser, served, size):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    page.keyboard.press("/")
+    page.keyboard.type("r")
+    field, found = page.get_by_role("combobox", name="target"), page.locator(".search li").first
+    assert inside(page, found)
+    assert abs(found.bounding_box()["x"] - field.bounding_box()["x"]) < 20 or not inside(page, field)
+    page.keyboard.type("qq")
+    assert inside(page, page.locator(".search .none"))
+    page.keyboard.press("PageDown")
+    canvas = Widget(page, ".plane")
+    page.keyboard.press("0")
+    canvas.until("s.labels.length === 4")
+    named = page.locator(".plane .class button:visible")
+    assert named.count() == 4 and all(inside(page, one) for one in named.all())
+    page.keyboard.press("PageDown")
+    page.keyboard.press("a")
+    verdicts = page.locator(".blink .verdict b")
+    assert verdicts.count() == 2 and all(inside(page, one) for one in verdicts.all())
+
+
+def test_a_scene_that_is_left_while_it_loads_does_not_begin_by_itself(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    player = Player(page)
+    page.evaluate("""() => ["1", "PageDown"].forEach((key) => document.activeElement.dispatchEvent(
+        new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true})))""")
+    page.keyboard.press("PageDown")
+    page.wait_for_timeout(1500)
+    assert not player.state()["playing"] and player.state()["index"] == 0
+    page.keyboard.press("PageDown")
+    blink = Widget(page, ".blink")
+    page.keyboard.press("Space")
+    blink.until("s.playing")
+    page.keyboard.press("PageUp")
+    assert not blink.state()["playing"]
+
+
+def test_a_key_of_the_page_that_is_held_down_counts_once(browser, served):
+    page = open_page(browser, served, "01_widgets.ipynb")
+    for _ in range(5):
+        page.keyboard.down("t")
+    page.keyboard.up("t")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    for _ in range(5):
+        page.keyboard.down("PageDown")
+    page.keyboard.up("PageDown")
+    assert scene(page) == 2
+    page.keyboard.press("t")
 
 
 @pytest.mark.parametrize("focused", [True, False])

@@ -147,6 +147,10 @@ def test_the_map_gets_finer_stops_and_goes_on(live):
     live.page.set_default_timeout(10_000)
     assert live.colours() > coarse
     assert "all 289 places computed" in live.root.inner_text()
+    live.send("+", "+", "-")  # before Python has answered the first
+    live.until("s.size === 33")
+    live.idle()
+    assert live.state()["size"] == 33
 
 
 def test_pictures_that_make_no_plane_are_explained(stored):

@@ -110,11 +110,13 @@ def test_noise_of_the_same_size_comes_and_goes(player):
     player.press("n")
     state = player.until("s.control")
     assert player.caption(2) == "random noise of the same size"
+    assert player.caption(1) == f"random noise × {state['times']}"
     assert abs(state["control"]["l2"] - state["l2"]) < 0.01
     assert player.pixel(2) != shown
     player.press("n")
     player.until("!s.control")
     assert player.pixel(2) == shown and player.caption(2) == "result, toward blue whale"
+    assert player.caption(1) == f"change × {state['times']}"
     assert player.says() == ""
 
 
@@ -132,6 +134,17 @@ def test_each_press_counts_however_late_the_answers_come(player):
     player.send("n", "n", "n")
     player.idle()
     assert not player.state()["control"] and player.caption(2) == "result, toward blue whale"
+
+
+def test_after_the_mouse_the_keys_are_the_players_again(player):
+    player.button("one step").click()
+    player.until("s.index === 1 && s.saved")
+    player.press(" ")
+    player.until("s.index > 2")
+    player.button("rewind").focus()
+    player.press(" ")  # by the keyboard, a button is pressed and keeps the focus
+    player.until("s.index === 0")
+    assert player.root.evaluate("() => document.activeElement.textContent") == "rewind"
 
 
 def test_a_key_that_is_held_down_goes_no_further_than_python_can_answer(player):

@@ -77,6 +77,16 @@ def test_it_plays_until_it_is_paused(wall):
     assert f"over 50 %: {sum(share > 0.5 for share in wall.state()['confidence'])}" in text
 
 
+def test_a_later_choice_ends_the_search_for_a_champion_that_both_know(wall):
+    wall.send("2", "1")
+    wall.idle()
+    best = max(range(60), key=lambda k: wall.state()["confidence"][k])
+    wall.until(f"s.place === {best} && s.looked.place === {best}")
+    wall.page.wait_for_timeout(500)
+    assert wall.state()["place"] == best
+    assert "was asked about" not in wall.root.inner_text()
+
+
 def test_each_press_is_a_generation(wall):
     before = wall.state()["generations"]
     wall.send("s", "s", "s", "s")

@@ -153,6 +153,7 @@
     if (typing(event.target) && !["PageDown", "PageUp"].includes(event.key)) return;
     const links = document.querySelectorAll("body.contents a");
     if (links.length) {
+      if (event.repeat) return;
       if (event.key === "t") theme();
       else if (event.key === "f") fullScreen();
       else links[event.key]?.click();
@@ -161,7 +162,7 @@
     if (!scenes.length) return;
     if (event.key === "Escape" && root.dataset.phones === "large") phones("large");
     if (isShown("keys")) { // nothing moves behind the list
-      if (["Escape", "?"].includes(event.key)) help();
+      if (["Escape", "?"].includes(event.key) && !event.repeat) help();
       if (!event.key.startsWith("Arrow")) event.preventDefault();
       event.stopPropagation();
       return;
@@ -169,7 +170,7 @@
     if (acts[event.key]) {
       event.preventDefault();
       event.stopPropagation();
-      acts[event.key]();
+      if (!event.repeat) acts[event.key](); // a key that is held down would flash, and race through the scenes
       return;
     }
     const taker = widget();
