@@ -511,15 +511,10 @@ def histogram(values: Sequence[float], x_label: str, marks: Mapping[str, float])
     everything = [*values, *marks.values()]
     edges = np.geomspace(min(everything) / 1.5, max(everything) * 1.5, 60)
     axes.hist(values, bins=edges, color=GREY, edgecolor="white")
-    top = axes.get_ylim()[1]
-    axes.set_ylim(0, 1.45 * top)
     for i, ((name, x), (_, dash, _)) in enumerate(zip(marks.items(), LINES, strict=False)):
         colour, dash = (ORANGE, "-") if i == len(marks) - 1 else ("#333333", dash)
-        axes.axvline(x, color=colour, linestyle=dash, linewidth=2.5)
-        right = x < np.median(edges)
-        axes.annotate(name, (x, (1.36 - 0.16 * i) * top), (8 if right else -8, 0), textcoords="offset points",
-                      ha="left" if right else "right", color=colour, fontweight="bold", fontsize=12,
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})  # fmt: skip
+        axes.axvline(x, color=colour, linestyle=dash, linewidth=2.5, label=name)
+    axes.legend(labelcolor="linecolor", handlelength=3, fontsize=13)  # marks may lie too close for names beside them
     axes.set(xscale="log", xlabel=x_label, ylabel="how many")
     return figure
 

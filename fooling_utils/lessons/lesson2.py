@@ -60,7 +60,7 @@ def gains(gradient: Tensor, missing: float, *, seed: int = 0) -> Figure:
         places = [k + 0.42 * place for k in range(min(SOME, len(each)))]
         left.bar(places, 1000 * values[:SOME], 0.42, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
     left.axhline(0, color="#333333", linewidth=1)
-    left.set(title=f"{len(places)} of the values, one by one", xticks=[], ylabel="gain in log p, thousandths")
+    left.set(title=f"{len(places)} of the values, one by one", xticks=[], ylabel="promised gain, thousandths")
     counts = torch.linspace(0, len(each), 200).long()
     for values, colour, width in ((each.abs(), ORANGE, 3.5), *((each * sign, "#777777", 1.5) for sign in signs)):
         sums = torch.cat([torch.zeros(1, dtype=torch.float64), values.double().cumsum(0)])
@@ -71,7 +71,7 @@ def gains(gradient: Tensor, missing: float, *, seed: int = 0) -> Figure:
     right.text(0.62 * len(each), 0.5 * top, "right signs", color=ORANGE, fontsize=13, ha="left", va="top")
     right.text(len(each), 0.05 * top, "random signs, five times", color="#555555", fontsize=13, ha="right")
     right.set(title="the sum over more and more values", xlabel="how many values", ylim=(-0.06 * top, 1.15 * top))
-    right.set_ylabel("gain in log p")
+    right.set_ylabel("promised gain in log p")
     right.xaxis.set_major_locator(MaxNLocator(3))
     right.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}".replace(",", "\u2009"))
     return figure

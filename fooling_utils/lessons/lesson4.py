@@ -131,8 +131,8 @@ def crossing(d: int, count: int = 400, seed: int = 0) -> dict[str, float]:
 
     Two Gaussian clouds, each coordinate with standard deviation 1, whose centres are 4 apart, evenly in all
     coordinates. The best classifier is a dot product with the unit vector from one centre to the other.
-    Returns the share that it gets right, and the medians of the way straight across and of the way in a random
-    direction.
+    Returns the share that it gets right, and the medians of the way straight across and of the way along a random
+    line (in the one of its two directions that leads to the boundary).
     """
     whole(1, 1_000_000, d=d)
     whole(1, 100_000, count=count)
