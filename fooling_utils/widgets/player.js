@@ -266,12 +266,11 @@ function player(context) {
   }
 
   async function play(on) {
-    if (!on) runs++; // a preset that is still loading must not play now
-    if (playing === on) return;
+    if (playing && on) return;
+    const run = ++runs; // a later play or pause ends this one, and a pause ends a preset that is still loading
     playing = on;
     playButton.textContent = on ? "❚❚ pause" : "▶ play";
     ui.root.dataset.playing = on;
-    const run = ++runs; // a later play or pause ends this one
     if (!on) return;
     ui.alone();
     const past = () => state.probability > model.get("until");

@@ -3,7 +3,7 @@
 import pytest
 
 from browsing import SECONDS, chromium, write_notebook, write_notebooks
-from driving import PLAYER, Player, Widget
+from driving import PLAYER, SEND, Player, Widget
 
 pytest.importorskip("voila", reason="Voila is not installed: pip install -r requirements.txt")
 
@@ -20,7 +20,7 @@ PAGES = {
         BLINK,
     ],
     "02_broken.ipynb": ["# Broken", "1 / 0"],
-}  # fmt: skip
+}
 
 
 def scene(page):
@@ -149,10 +149,9 @@ def test_what_opens_is_on_the_screen(browser, served, size):
 def test_a_scene_that_is_left_while_it_loads_does_not_begin_by_itself(browser, served):
     page = open_page(browser, served, "01_widgets.ipynb")
     player = Player(page)
-    page.evaluate("""() => ["1", "PageDown"].forEach((key) => document.activeElement.dispatchEvent(
-        new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true})))""")
-    page.keyboard.press("PageDown")
+    player.root.evaluate(f"root => {{ ({SEND})(root, [['1'], false]); document.querySelector('#after').click(); }}")
     page.wait_for_timeout(1500)
+    assert scene(page) == 2
     assert not player.state()["playing"] and player.state()["index"] == 0
     page.keyboard.press("PageDown")
     blink = Widget(page, ".blink")
